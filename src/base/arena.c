@@ -1,0 +1,92 @@
+/* arena.c - memory given back all at once. See arena.h. */
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGN = 16, FIRST_CHUNK_BYTES = 1024, LARGEST_CHUNK_BYTES = 1 << 20 };
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size; /* of what follows */
+    size_t used;
+    size_t unused_word; /* keeps what follows 16-byte aligned */
+};
+
+void arena_init(struct arena *a, size_t max_bytes)
+{
+    *a = (struct arena){.max_bytes = max_bytes};
+}
+
+void arena_fini(struct arena *a)
+{
+    while (a->chunks) {
+        struct arena_chunk *next = a->chunks->next;
+        free(a->chunks);
+        a->chunks = next;
+    }
+    a->used_bytes = 0;
+}
+
+static struct arena_chunk *chunk_add(struct arena *a, size_t need)
+{
+    /* each chunk doubles the last, so a large configuration needs few of them and a small mail one */
+    size_t size = a->chunks ? MIN_OF(a->chunks->size * 2, (size_t)LARGEST_CHUNK_BYTES) : (size_t)FIRST_CHUNK_BYTES;
+    size = MAX_OF(size, need);
+    size_t left = a->max_bytes - a->used_bytes;
+    if (need > left)
+        return NULL;
+    size = MIN_OF(size, left);
+    struct arena_chunk *chunk = malloc(sizeof *chunk + size);
+    if (!chunk)
+        return NULL;
+    *chunk = (struct arena_chunk){.next = a->chunks, .size = size};
+    a->chunks = chunk;
+    a->used_bytes += size;
+    return chunk;
+}
+
+void *arena_alloc(struct arena *a, size_t bytes)
+{
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
+    size_t need = (MAX_OF(bytes, (size_t)1) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    struct arena_chunk *chunk = a->chunks;
+    if (!chunk || chunk->size - chunk->used < need)
+        chunk = chunk_add(a, need);
+    if (!chunk)
+        return NULL;
+    char *p = (char *)(chunk + 1) + chunk->used;
+    chunk->used += need;
+    memset(p, 0, need);
+    return p;
+}
+
+struct str arena_copy(struct arena *a, struct str s)
+{
+    char *copy = arena_alloc(a, s.len + 1);
+    if (!copy)
+        return STR_NONE;
+    if (s.len)
+        memcpy(copy, s.ptr, s.len);
+    return str_of(copy, s.len);
+}
+
+struct str arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    struct str s = STR_NONE;
+    char *to = len >= 0 ? arena_alloc(a, (size_t)len + 1) : NULL;
+    if (to) {
+        vsnprintf(to, (size_t)len + 1, fmt, again);
+        s = str_of(to, (size_t)len);
+    }
+    va_end(again);
+    return s;
+}

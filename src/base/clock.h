@@ -1,0 +1,13 @@
+/* clock.h - the two clocks. Code that decides takes the time as an argument; only edges (net/loop, cli, process) read these. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include "base/defs.h"
+
+/* Milliseconds that only grow (CLOCK_MONOTONIC): for deadlines. */
+int64_t clock_monotonic_ms(void);
+int64_t clock_monotonic_us(void);
+/* Microseconds since 1970 (CLOCK_REALTIME): for events, headers and limit windows. */
+int64_t clock_wall_us(void);
+
+#endif
