@@ -1,0 +1,139 @@
+/*
+ * conn.h - one non-blocking connection: plain or TLS alike, to a client, to the MTA, later to Redis and milters.
+ *
+ *      peer ──▶ [TLS] ──▶ input  ──▶ on_input          the owner consumes what it understands, the rest waits
+ *      peer ◀── [TLS] ◀── output ◀── conn_send         written once at the end of the loop's turn
+ *
+ * A conn lies inside its owner (`struct conn` by value); conn_init_* makes it, conn_close ends it. Callbacks come from the loop or
+ * from deferred tasks, never from inside a function that the owner calls. A callback may close the conn, or free its owner after
+ * conn_close: the conn touches nothing of itself after a callback that closed it.
+ *
+ * Deadlines are absolute: conn_set_deadline names a moment, and nothing that the peer does moves it. The owner sets a new one when
+ * it begins to await the next thing.
+ *
+ * Memory: input and output buffers exist only while they hold bytes. An idle plain connection is its struct and a slot in libev.
+ * Bounds: in_max_bytes of unread input (reading stops there by itself), out_max_bytes of unsent output (conn_send fails there).
+ *
+ * Back-pressure: conn_pause_input stops reading (and so the peer); conn_resume_input goes on, and calls on_input at the end of the
+ * turn if bytes wait. conn_unsent_bytes says how much the peer has not taken; on_drained is called when it falls to
+ * out_low_bytes after having been above it.
+ */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include <openssl/ssl.h>
+
+#include "base/buf.h"
+#include "net/addr.h"
+#include "net/loop.h"
+
+struct conn;
+struct tls_context; /* net/tls.h */
+
+/* Why a connection is over. */
+enum conn_end {
+    CONN_PEER_CLOSED,    /* end of file */
+    CONN_RESET,          /* the network says so: ECONNRESET, EPIPE, EHOSTUNREACH … */
+    CONN_DEADLINE,       /* the owner's deadline passed */
+    CONN_CONNECT_FAILED, /* never came to be */
+    CONN_TLS_FAILED,     /* handshake or record error; conn_error says which */
+    CONN_NO_MEMORY,
+};
+
+struct conn_ops {
+    /* Bytes have come (or wait since conn_resume_input). What is not consumed waits for more. */
+    void (*on_input)(struct conn *c);
+    /* Unsent output fell to the low mark. NULL: not interested. */
+    void (*on_drained)(struct conn *c);
+    /* The TCP connection (conn_init_connect) or the TLS handshake (conn_start_tls_*) is there. NULL: not interested. */
+    void (*on_ready)(struct conn *c);
+    /* It is over, by none of the owner's doing; once, and input that came before is delivered first. The descriptor is still open:
+     * the owner calls conn_close. After CONN_PEER_CLOSED and CONN_DEADLINE it may still send and then conn_close_when_sent. */
+    void (*on_end)(struct conn *c, enum conn_end why);
+};
+
+struct conn {
+    const struct conn_ops *ops;
+    struct loop *loop;
+    SSL *ssl; /* NULL: plain */
+    struct ev_io io;
+    struct timer deadline;
+    struct task flush;
+    struct buf in, out;
+    int fd; /* -1: closed */
+    uint32_t out_low_bytes;
+    uint16_t flags; /* conn.c's own */
+    uint16_t error; /* errno of the end, 0: none */
+};
+
+struct conn_limits {
+    size_t in_max_bytes, out_max_bytes, out_low_bytes;
+};
+
+/* Takes an accepted, non-blocking descriptor. Reading starts at once. */
+void conn_init_accepted(struct conn *c, struct loop *l, int fd, const struct conn_ops *ops, const struct conn_limits *limits);
+
+/* Begins to connect to an address that is resolved; on_ready or on_end follow, never from inside. False with a reason: not
+ * even begun (the conn is then closed). */
+MUST_USE bool conn_init_connect(struct conn *c, struct loop *l, const struct endpoint *to, const struct conn_ops *ops,
+                                const struct conn_limits *limits, int64_t deadline_ms, struct err *err);
+
+/* Without a socket: what is sent is kept, what is "received" is given by conn_memory.h. For tests and fuzzers. */
+void conn_init_memory(struct conn *c, struct loop *l, const struct conn_ops *ops, const struct conn_limits *limits);
+
+/* Turns to TLS, as server or client; on_ready or on_end follow. Bytes that were read in the clear before are discarded: the caller
+ * must have refused them (RFC 3207 4.2). What was sent in the clear before is written out first. */
+MUST_USE bool conn_start_tls_server(struct conn *c, struct tls_context *ctx, struct err *err);
+/* server_name: for SNI and, if the context verifies, the name the certificate must bear. NULL: neither. */
+MUST_USE bool conn_start_tls_client(struct conn *c, struct tls_context *ctx, const char *server_name, struct err *err);
+
+static inline bool conn_is_open(const struct conn *c)
+{
+    return c->fd >= 0;
+}
+/* The handshake is done. */
+bool conn_is_tls(const struct conn *c);
+/* "TLSv1.3", "TLS_AES_256_GCM_SHA384": static texts of OpenSSL; STR_NONE on a plain connection. */
+struct str conn_tls_version(const struct conn *c);
+struct str conn_tls_cipher(const struct conn *c);
+bool conn_tls_was_resumed(const struct conn *c);
+/* A sentence on why it ended ("connection refused", "certificate has expired"), in a static buffer until the next call. */
+const char *conn_error(const struct conn *c, enum conn_end why);
+
+/* ---- reading ---- */
+
+/* What waits; borrowed until the conn is next consumed from or returns to the loop. */
+struct str conn_input(const struct conn *c);
+void conn_consume(struct conn *c, size_t n);
+void conn_pause_input(struct conn *c);
+void conn_resume_input(struct conn *c);
+/* For early-talker and injection checks: do bytes wait here, in OpenSSL, or in the kernel? (MSG_PEEK) */
+bool conn_has_more_input(struct conn *c);
+
+/* ---- writing ---- */
+
+/* Queues a copy, to be written at the end of this turn. False: the bound or memory is reached, nothing was queued. */
+MUST_USE bool conn_send(struct conn *c, struct str s);
+/* The output buffer itself, to compose into (buf_append and friends), then conn_flush_later: saves a copy. */
+struct buf *conn_output(struct conn *c);
+void conn_flush_later(struct conn *c);
+/* For bodies: writes at once what the socket takes without a copy (after what is queued), queues the rest. False: the bound or
+ * memory is reached, or the connection is over: the stream is broken and the caller closes it. */
+MUST_USE bool conn_send_now(struct conn *c, struct str s);
+static inline size_t conn_unsent_bytes(const struct conn *c)
+{
+    return buf_len(&c->out);
+}
+
+/* ---- time and end ---- */
+
+/* The moment (loop_now_ms) after which on_end(CONN_DEADLINE) comes; 0: none. */
+void conn_set_deadline(struct conn *c, int64_t at_ms);
+/* Closes now; unsent output is lost; no callback follows. TLS: close_notify is tried, never awaited. Harmless when closed. */
+void conn_close(struct conn *c);
+/* Writes what is queued, then shuts down writing, reads and drops what the peer still sends for a moment (so that no RST destroys
+ * our last reply on its way), closes, and calls on_closed(arg), never from inside. At most 5 seconds and 64 KiB of dropped input.
+ * After this call the conn calls none of its ops. */
+void conn_close_when_sent(struct conn *c, void (*on_closed)(void *arg), void *arg);
+
+#endif
