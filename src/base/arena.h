@@ -1,8 +1,9 @@
 /*
- * arena.h - memory that is given back all at once: what belongs to one mail, or to one configuration, lies in its arena.
+ * arena.h - memory that is given back all at once: what belongs to one mail, or to one configuration, lies in its
+ * arena.
  *
- * Bounded: an arena never holds more than its maximum, so what a client can make a mail cost is a number. Allocations are
- * 16-byte aligned and zeroed.
+ * Bounded: an arena never holds more than its maximum, so what a client can make a mail cost is a number. Allocations
+ * are 16-byte aligned and zeroed.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H

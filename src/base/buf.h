@@ -1,8 +1,8 @@
 /*
  * buf.h - bytes that grow up to a maximum known from birth, and are consumed from the front.
  *
- * A buf that holds nothing holds no memory unless it was asked to keep it: an idle session's buffers cost their struct only.
- * Appending beyond the maximum, or without memory, fails and changes nothing; the caller decides what that means.
+ * A buf that holds nothing holds no memory unless it was asked to keep it: an idle session's buffers cost their struct
+ * only. Appending beyond the maximum, or without memory, fails and changes nothing; the caller decides what that means.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H

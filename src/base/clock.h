@@ -1,4 +1,5 @@
-/* clock.h - the two clocks. Code that decides takes the time as an argument; only edges (net/loop, cli, process) read these. */
+/* clock.h - the two clocks. Code that decides takes the time as an argument; only edges (net/loop, cli, process) read
+ * these. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

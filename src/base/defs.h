@@ -20,7 +20,8 @@
 /* The one vocabulary of reads and writes. */
 enum io_result { IO_OK, IO_AGAIN, IO_EOF, IO_FAILED };
 
-/* Asynchronous work: DONE, the answer is there at once; STARTED, the callback comes exactly once, never from inside start. */
+/* Asynchronous work: DONE, the answer is there at once; STARTED, the callback comes exactly once, never from inside
+ * start. */
 enum started { DONE, STARTED };
 
 #endif

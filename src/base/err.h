@@ -1,6 +1,6 @@
 /*
- * err.h - why something did not work: a sentence, perhaps a suggestion. For refusals and trouble alike; who reports it adds the
- * place. `return err_set(err, "…")` is the idiom: it is always false.
+ * err.h - why something did not work: a sentence, perhaps a suggestion. For refusals and trouble alike; who reports it
+ * adds the place. `return err_set(err, "…")` is the idiom: it is always false.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

@@ -10,10 +10,11 @@
 
 /* For a person: control characters, DEL and invalid UTF-8 as \xHH, the backslash as \\. False: the buffer is full. */
 MUST_USE bool escape_text(struct buf *to, struct str s);
-/* Between the quotes of a JSON string (RFC 8259 7); an invalid byte becomes the four characters \xHH (as text, so \\xHH). */
+/* Between the quotes of a JSON string (RFC 8259 7); an invalid byte becomes the four characters \xHH (as text, so
+ * \\xHH). */
 MUST_USE bool escape_json(struct buf *to, struct str s);
-/* For keys (LIMITS.md "Keys"): lower-case ASCII letters, digits and !$&'*+,-./:;=?@_~ and bytes above 127 as they are, upper case
- * lowered, all else %HH. */
+/* For keys (LIMITS.md "Keys"): lower-case ASCII letters, digits and !$&'*+,-./:;=?@_~ and bytes above 127 as they are,
+ * upper case lowered, all else %HH. */
 MUST_USE bool escape_key(struct buf *to, struct str s);
 
 #endif

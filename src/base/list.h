@@ -42,7 +42,8 @@ static inline void list_remove(struct list *node)
 #define LIST_FIRST(l, type, member) CONTAINER_OF((l)->next, type, member)
 
 /* The current node may be removed in the body; no other may. */
-#define LIST_EACH(node, l)                                                                                                       \
-    for (struct list *node = (l)->next, *node##_next = node->next; node != (l); node = node##_next, node##_next = node->next)
+#define LIST_EACH(node, l)                                                                                             \
+    for (struct list *node = (l)->next, *node##_next = node->next; node != (l);                                        \
+         node = node##_next, node##_next = node->next)
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * log.h - a process's own words, for the administrator, on stderr: what it cannot do and what to do about it. What happens to
- * mail is said in events (stats/event.h), not here.
+ * log.h - a process's own words, for the administrator, on stderr: what it cannot do and what to do about it. What
+ * happens to mail is said in events (stats/event.h), not here.
  *
- * One line a call, at most 2 KiB, control characters escaped. Where stderr is the journal, "<3>" … "<7>" stands before the line
- * (PROTOCOLS.md 9).
+ * One line a call, at most 2 KiB, control characters escaped. Where stderr is the journal, "<3>" … "<7>" stands before
+ * the line (PROTOCOLS.md 9).
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -1,6 +1,6 @@
 /*
- * map.h - a hash table from byte strings to pointers, keyed hash, open addressing. Keys are copied, or borrowed when the map was
- * told so; values are the caller's. Iteration order is not defined.
+ * map.h - a hash table from byte strings to pointers, keyed hash, open addressing. Keys are copied, or borrowed when
+ * the map was told so; values are the caller's. Iteration order is not defined.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
@@ -30,7 +30,8 @@ MUST_USE bool map_set(struct map *m, struct str key, void *value);
 /* Returns the removed value, or NULL. */
 void *map_remove(struct map *m, struct str key);
 
-/* Walks: start with *at = 0; false at the end. The map must not change meanwhile, but the current entry may be removed. */
+/* Walks: start with *at = 0; false at the end. The map must not change meanwhile, but the current entry may be removed.
+ */
 bool map_next(const struct map *m, size_t *at, struct str *key, void **value);
 
 #endif

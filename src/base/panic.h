@@ -1,6 +1,6 @@
 /*
- * panic.h - a broken promise of our own. Says what, and ends the process by SIGABRT: the supervisor restarts the worker, and
- * nothing but its own connections is lost. Never for what comes from outside, nor for lack of memory.
+ * panic.h - a broken promise of our own. Says what, and ends the process by SIGABRT: the supervisor restarts the
+ * worker, and nothing but its own connections is lost. Never for what comes from outside, nor for lack of memory.
  */
 #ifndef BASE_PANIC_H
 #define BASE_PANIC_H
@@ -12,7 +12,7 @@ NORETURN void panic_at(const char *file, int line, const char *fmt, ...) PRINTF_
 /* What the process is working on (a session's id), said by a panic. Borrowed; NULL: nothing. */
 void panic_set_context(const char *context);
 
-#define PANIC(...)         panic_at(__FILE__, __LINE__, __VA_ARGS__)
+#define PANIC(...)          panic_at(__FILE__, __LINE__, __VA_ARGS__)
 #define PANIC_IF(cond, ...) ((cond) ? panic_at(__FILE__, __LINE__, __VA_ARGS__) : (void)0)
 
 #endif

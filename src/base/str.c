@@ -184,7 +184,8 @@ bool str_has_control(struct str s)
         unsigned char c = (unsigned char)s.ptr[i];
         if (c < 0x20 || c == 0x7f)
             return true;
-        /* U+0080..U+009F is C2 80..C2 9F; a lone byte of that range is no UTF-8, and for a terminal that reads Latin-1 a control */
+        /* U+0080..U+009F is C2 80..C2 9F; a lone byte of that range is no UTF-8, and for a terminal that reads Latin-1
+         * a control */
         if (c == 0xc2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] >= 0x80 && (unsigned char)s.ptr[i + 1] < 0xa0)
             return true;
     }

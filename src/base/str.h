@@ -1,9 +1,9 @@
 /*
  * str.h - a view of bytes: pointer and length, by value, no NUL at its end.
  *
- * A str borrows: from an input buffer until the next read, from an arena until the mail ends, from a literal for ever. Who
- * wants to keep it copies it. Bytes are bytes: every comparison that ignores case ignores it for ASCII letters only, whatever
- * the locale, because that is what SMTP and the rules language mean by it.
+ * A str borrows: from an input buffer until the next read, from an arena until the mail ends, from a literal for ever.
+ * Who wants to keep it copies it. Bytes are bytes: every comparison that ignores case ignores it for ASCII letters
+ * only, whatever the locale, because that is what SMTP and the rules language mean by it.
  */
 #ifndef BASE_STR_H
 #define BASE_STR_H
@@ -15,10 +15,10 @@ struct str {
     size_t len;
 };
 
-#define STR(literal)      ((struct str){"" literal, sizeof(literal) - 1})
-#define STR_NONE          ((struct str){NULL, 0})
-#define PRI_STR           "%.*s"
-#define STR_ARG(s)        (int)((s).len > 4096 ? 4096 : (s).len), ((s).ptr ? (s).ptr : "")
+#define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
+#define STR_NONE     ((struct str){NULL, 0})
+#define PRI_STR      "%.*s"
+#define STR_ARG(s)   (int)((s).len > 4096 ? 4096 : (s).len), ((s).ptr ? (s).ptr : "")
 
 struct str str_of(const char *ptr, size_t len);
 /* A C string; NULL gives STR_NONE. */
@@ -64,7 +64,8 @@ struct str str_from(struct str s, size_t from);
 struct str str_sub(struct str s, size_t from, size_t len);
 /* Without spaces and tabs at both ends. */
 struct str str_trim(struct str s);
-/* Cuts at the first c: returns what stands before it, leaves in *rest what stands after it (STR_NONE if there is no c). */
+/* Cuts at the first c: returns what stands before it, leaves in *rest what stands after it (STR_NONE if there is no c).
+ */
 struct str str_split(struct str s, char c, struct str *rest);
 
 /* All of s as a decimal number, digits only, at least one. False: not a number, or beyond max. */
@@ -73,14 +74,15 @@ MUST_USE bool str_to_u64(struct str s, uint64_t max, uint64_t *value);
 /* Is it well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms)? */
 bool str_is_utf8(struct str s);
 bool str_is_ascii(struct str s);
-/* Is there a control character in it: 0-31 (TAB too), 127, or, as UTF-8, U+0080-U+009F? None of these may reach a line that is
- * sent, logged or shown. */
+/* Is there a control character in it: 0-31 (TAB too), 127, or, as UTF-8, U+0080-U+009F? None of these may reach a line
+ * that is sent, logged or shown. */
 bool str_has_control(struct str s);
 
 /* A NUL-terminated heap copy, the caller's to free(); NULL without memory. */
 char *str_copy_z(struct str s);
 
-/* Copies into a caller's array of size bytes (size > 0), NUL-terminated, cut where it is too small. Returns the view of it. */
+/* Copies into a caller's array of size bytes (size > 0), NUL-terminated, cut where it is too small. Returns the view of
+ * it. */
 struct str str_copy_into(char *to, size_t size, struct str s);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * addr.h - addresses, networks and endpoints. An IPv4 address mapped into IPv6 is an IPv4 address here, always: it is made one
- * where it enters, so no table, limit or log ever sees ::ffff:192.0.2.7.
+ * addr.h - addresses, networks and endpoints. An IPv4 address mapped into IPv6 is an IPv4 address here, always: it is
+ * made one where it enters, so no table, limit or log ever sees ::ffff:192.0.2.7.
  */
 #ifndef NET_ADDR_H
 #define NET_ADDR_H
@@ -47,8 +47,8 @@ bool ip_is_any(const struct ip *ip);
 
 /* The network of an address: its first `prefix` bits. */
 struct ip_net ip_net_of(const struct ip *ip, unsigned prefix);
-/* "192.0.2.0/24", or an address alone (its full length). False with a reason: "Q is not a network", or "192.0.2.7/24 has bits
- * beyond /24" (GRAMMAR.md 7). */
+/* "192.0.2.0/24", or an address alone (its full length). False with a reason: "Q is not a network", or "192.0.2.7/24
+ * has bits beyond /24" (GRAMMAR.md 7). */
 MUST_USE bool ip_net_parse(struct str s, struct ip_net *net, struct err *err);
 bool ip_net_contains(const struct ip_net *net, const struct ip *ip);
 /* Into `to` of IP_TEXT_MAX + 4 bytes: "192.0.2.0/24". */
@@ -60,7 +60,8 @@ MUST_USE bool endpoint_parse(struct str s, struct endpoint *e, struct err *err);
 struct str endpoint_format(const struct endpoint *e, char *to);
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 
-/* The socket address of an ENDPOINT_IP or ENDPOINT_UNIX. Returns its length; 0: a name, or a path too long for a socket. */
+/* The socket address of an ENDPOINT_IP or ENDPOINT_UNIX. Returns its length; 0: a name, or a path too long for a
+ * socket. */
 socklen_t endpoint_to_sockaddr(const struct endpoint *e, struct sockaddr_storage *to);
 /* From accept(2), getpeername(2), getsockname(2). A Unix socket gives family ADDR_NONE. */
 void ip_from_sockaddr(const struct sockaddr_storage *from, struct ip *ip, uint16_t *port);

@@ -4,19 +4,20 @@
  *      peer ──▶ [TLS] ──▶ input  ──▶ on_input          the owner consumes what it understands, the rest waits
  *      peer ◀── [TLS] ◀── output ◀── conn_send         written once at the end of the loop's turn
  *
- * A conn lies inside its owner (`struct conn` by value); conn_init_* makes it, conn_close ends it. Callbacks come from the loop or
- * from deferred tasks, never from inside a function that the owner calls. A callback may close the conn, or free its owner after
- * conn_close: the conn touches nothing of itself after a callback that closed it.
+ * A conn lies inside its owner (`struct conn` by value); conn_init_* makes it, conn_close ends it. Callbacks come from
+ * the loop or from deferred tasks, never from inside a function that the owner calls. A callback may close the conn, or
+ * free its owner after conn_close: the conn touches nothing of itself after a callback that closed it.
  *
- * Deadlines are absolute: conn_set_deadline names a moment, and nothing that the peer does moves it. The owner sets a new one when
- * it begins to await the next thing.
+ * Deadlines are absolute: conn_set_deadline names a moment, and nothing that the peer does moves it. The owner sets a
+ * new one when it begins to await the next thing.
  *
- * Memory: input and output buffers exist only while they hold bytes. An idle plain connection is its struct and a slot in libev.
- * Bounds: in_max_bytes of unread input (reading stops there by itself), out_max_bytes of unsent output (conn_send fails there).
+ * Memory: input and output buffers exist only while they hold bytes. An idle plain connection is its struct and a slot
+ * in libev. Bounds: in_max_bytes of unread input (reading stops there by itself), out_max_bytes of unsent output
+ * (conn_send fails there).
  *
- * Back-pressure: conn_pause_input stops reading (and so the peer); conn_resume_input goes on, and calls on_input at the end of the
- * turn if bytes wait. conn_unsent_bytes says how much the peer has not taken; on_drained is called when it falls to
- * out_low_bytes after having been above it.
+ * Back-pressure: conn_pause_input stops reading (and so the peer); conn_resume_input goes on, and calls on_input at the
+ * end of the turn if bytes wait. conn_unsent_bytes says how much the peer has not taken; on_drained is called when it
+ * falls to out_low_bytes after having been above it.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -47,8 +48,9 @@ struct conn_ops {
     void (*on_drained)(struct conn *c);
     /* The TCP connection (conn_init_connect) or the TLS handshake (conn_start_tls_*) is there. NULL: not interested. */
     void (*on_ready)(struct conn *c);
-    /* It is over, by none of the owner's doing; once, and input that came before is delivered first. The descriptor is still open:
-     * the owner calls conn_close. After CONN_PEER_CLOSED and CONN_DEADLINE it may still send and then conn_close_when_sent. */
+    /* It is over, by none of the owner's doing; once, and input that came before is delivered first. The descriptor is
+     * still open: the owner calls conn_close. After CONN_PEER_CLOSED and CONN_DEADLINE it may still send and then
+     * conn_close_when_sent. */
     void (*on_end)(struct conn *c, enum conn_end why);
 };
 
@@ -71,18 +73,19 @@ struct conn_limits {
 };
 
 /* Takes an accepted, non-blocking descriptor. Reading starts at once. */
-void conn_init_accepted(struct conn *c, struct loop *l, int fd, const struct conn_ops *ops, const struct conn_limits *limits);
+void conn_init_accepted(struct conn *c, struct loop *l, int fd, const struct conn_ops *ops,
+                        const struct conn_limits *limits);
 
-/* Begins to connect to an address that is resolved; on_ready or on_end follow, never from inside. False with a reason: not
- * even begun (the conn is then closed). */
+/* Begins to connect to an address that is resolved; on_ready or on_end follow, never from inside. False with a reason:
+ * not even begun (the conn is then closed). */
 MUST_USE bool conn_init_connect(struct conn *c, struct loop *l, const struct endpoint *to, const struct conn_ops *ops,
                                 const struct conn_limits *limits, int64_t deadline_ms, struct err *err);
 
 /* Without a socket: what is sent is kept, what is "received" is given by conn_memory.h. For tests and fuzzers. */
 void conn_init_memory(struct conn *c, struct loop *l, const struct conn_ops *ops, const struct conn_limits *limits);
 
-/* Turns to TLS, as server or client; on_ready or on_end follow. Bytes that were read in the clear before are discarded: the caller
- * must have refused them (RFC 3207 4.2). What was sent in the clear before is written out first. */
+/* Turns to TLS, as server or client; on_ready or on_end follow. Bytes that were read in the clear before are discarded:
+ * the caller must have refused them (RFC 3207 4.2). What was sent in the clear before is written out first. */
 MUST_USE bool conn_start_tls_server(struct conn *c, struct tls_context *ctx, struct err *err);
 /* server_name: for SNI and, if the context verifies, the name the certificate must bear. NULL: neither. */
 MUST_USE bool conn_start_tls_client(struct conn *c, struct tls_context *ctx, const char *server_name, struct err *err);
@@ -97,7 +100,8 @@ bool conn_is_tls(const struct conn *c);
 struct str conn_tls_version(const struct conn *c);
 struct str conn_tls_cipher(const struct conn *c);
 bool conn_tls_was_resumed(const struct conn *c);
-/* A sentence on why it ended ("connection refused", "certificate has expired"), in a static buffer until the next call. */
+/* A sentence on why it ended ("connection refused", "certificate has expired"), in a static buffer until the next call.
+ */
 const char *conn_error(const struct conn *c, enum conn_end why);
 
 /* ---- reading ---- */
@@ -117,8 +121,8 @@ MUST_USE bool conn_send(struct conn *c, struct str s);
 /* The output buffer itself, to compose into (buf_append and friends), then conn_flush_later: saves a copy. */
 struct buf *conn_output(struct conn *c);
 void conn_flush_later(struct conn *c);
-/* For bodies: writes at once what the socket takes without a copy (after what is queued), queues the rest. False: the bound or
- * memory is reached, or the connection is over: the stream is broken and the caller closes it. */
+/* For bodies: writes at once what the socket takes without a copy (after what is queued), queues the rest. False: the
+ * bound or memory is reached, or the connection is over: the stream is broken and the caller closes it. */
 MUST_USE bool conn_send_now(struct conn *c, struct str s);
 static inline size_t conn_unsent_bytes(const struct conn *c)
 {
@@ -129,11 +133,12 @@ static inline size_t conn_unsent_bytes(const struct conn *c)
 
 /* The moment (loop_now_ms) after which on_end(CONN_DEADLINE) comes; 0: none. */
 void conn_set_deadline(struct conn *c, int64_t at_ms);
-/* Closes now; unsent output is lost; no callback follows. TLS: close_notify is tried, never awaited. Harmless when closed. */
+/* Closes now; unsent output is lost; no callback follows. TLS: close_notify is tried, never awaited. Harmless when
+ * closed. */
 void conn_close(struct conn *c);
-/* Writes what is queued, then shuts down writing, reads and drops what the peer still sends for a moment (so that no RST destroys
- * our last reply on its way), closes, and calls on_closed(arg), never from inside. At most 5 seconds and 64 KiB of dropped input.
- * After this call the conn calls none of its ops. */
+/* Writes what is queued, then shuts down writing, reads and drops what the peer still sends for a moment (so that no
+ * RST destroys our last reply on its way), closes, and calls on_closed(arg), never from inside. At most 5 seconds and
+ * 64 KiB of dropped input. After this call the conn calls none of its ops. */
 void conn_close_when_sent(struct conn *c, void (*on_closed)(void *arg), void *arg);
 
 #endif

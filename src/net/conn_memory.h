@@ -4,7 +4,8 @@
 
 #include "net/conn.h"
 
-/* The peer sends: input arrives, on_input is called. At most the conn's input bound; returns how many bytes were taken. */
+/* The peer sends: input arrives, on_input is called. At most the conn's input bound; returns how many bytes were taken.
+ */
 size_t conn_memory_deliver(struct conn *c, struct str s);
 /* The peer closes. */
 void conn_memory_close(struct conn *c);

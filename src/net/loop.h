@@ -1,8 +1,9 @@
 /*
  * loop.h - one libev loop a process, and what hangs on it: timers, watched descriptors, work for the end of a turn.
  *
- * Time is read once a turn: everything that happens in one turn happens at one moment. A turn is: wait, call back for what is
- * ready, then run the deferred tasks (this is where connections write what was queued: one write a turn and connection).
+ * Time is read once a turn: everything that happens in one turn happens at one moment. A turn is: wait, call back for
+ * what is ready, then run the deferred tasks (this is where connections write what was queued: one write a turn and
+ * connection).
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
@@ -43,7 +44,8 @@ struct timer {
 };
 
 void timer_init(struct timer *t, struct loop *l, void (*on_due)(void *), void *arg);
-/* (Re)starts it for the moment at_ms. Moving it later costs nothing: libev hears of it only when the old moment comes. */
+/* (Re)starts it for the moment at_ms. Moving it later costs nothing: libev hears of it only when the old moment comes.
+ */
 void timer_start(struct timer *t, int64_t at_ms);
 void timer_cancel(struct timer *t);
 static inline bool timer_is_running(const struct timer *t)

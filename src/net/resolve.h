@@ -20,8 +20,8 @@ struct resolver *resolver_new(struct loop *l, struct err *err);
 /* Running questions are cancelled: no callback comes. */
 void resolver_free(struct resolver **r);
 
-/* Asks for the A and AAAA records of a host name. on_answer comes exactly once, never from inside, by deadline_ms (absolute); the
- * answer is borrowed for the call. NULL: no memory. */
+/* Asks for the A and AAAA records of a host name. on_answer comes exactly once, never from inside, by deadline_ms
+ * (absolute); the answer is borrowed for the call. NULL: no memory. */
 struct resolve_query *resolve_start(struct resolver *r, const char *host, int64_t deadline_ms,
                                     void (*on_answer)(void *arg, const struct resolved *answer), void *arg);
 /* After this the callback never comes. */

@@ -1,9 +1,9 @@
 /*
  * tls.h - what all TLS connections of a process share: certificates, versions, ticket keys.
  *
- * OpenSSL 3: TLS 1.2 and 1.3, no renegotiation, no compression, no session cache but tickets; buffers released while idle, so that
- * a connection costs about 14 KB. Ticket keys come from the shared memory of the service: a client that comes back to another
- * worker resumes.
+ * OpenSSL 3: TLS 1.2 and 1.3, no renegotiation, no compression, no session cache but tickets; buffers released while
+ * idle, so that a connection costs about 14 KB. Ticket keys come from the shared memory of the service: a client that
+ * comes back to another worker resumes.
  */
 #ifndef NET_TLS_H
 #define NET_TLS_H
@@ -15,8 +15,8 @@
 
 struct tls_context;
 
-/* Keys for tickets, made by the supervisor, the same in every worker, rotated by it: the first encrypts, both decrypt. Lies in
- * shared memory: readers take a copy, and take it again if `version` was odd or moved meanwhile. */
+/* Keys for tickets, made by the supervisor, the same in every worker, rotated by it: the first encrypts, both decrypt.
+ * Lies in shared memory: readers take a copy, and take it again if `version` was odd or moved meanwhile. */
 struct tls_ticket_keys {
     _Atomic uint32_t version; /* odd while being written */
     uint8_t name[2][16], cipher_key[2][32], mac_key[2][32];
@@ -37,8 +37,8 @@ struct tls_server_options {
     const struct tls_ticket_keys *ticket_keys; /* NULL: no tickets */
 };
 
-/* Reads the files (as whoever is running), checks that key and certificate belong together. NULL with a reason: which file, what is
- * wrong. */
+/* Reads the files (as whoever is running), checks that key and certificate belong together. NULL with a reason: which
+ * file, what is wrong. */
 struct tls_context *tls_server_new(const struct tls_server_options *options, struct err *err);
 
 struct tls_client_options {
@@ -51,7 +51,9 @@ void tls_free(struct tls_context **ctx);
 /* For conn.c. */
 SSL_CTX *tls_ssl_ctx(struct tls_context *ctx);
 
-/* A self-signed ECDSA P-256 certificate for host, valid 30 days, written as PEM to the two files (mode 0600); for --try and tests. */
-MUST_USE bool tls_make_self_signed(const char *host, const char *certificate_file, const char *key_file, struct err *err);
+/* A self-signed ECDSA P-256 certificate for host, valid 30 days, written as PEM to the two files (mode 0600); for --try
+ * and tests. */
+MUST_USE bool tls_make_self_signed(const char *host, const char *certificate_file, const char *key_file,
+                                   struct err *err);
 
 #endif

@@ -1,0 +1,56 @@
+/*
+ * event.h - what happened, as one JSON object a line (OPERATIONS.md "Events").
+ *
+ * A process composes a line in memory and writes it, without ever blocking, into the pipe of the event writer
+ * (process/), which puts it on disk, stderr or elsewhere: a slow or full disk stops no mail. What the pipe does not
+ * take waits in a bounded buffer; beyond that, lines are dropped, counted (mailweir_events_dropped_total) and said so
+ * once. Lines are written by hand and not by a JSON library because every mail writes one: composing it allocates
+ * nothing.
+ *
+ *      event_begin(log, "mail");  event_str(log, "user", …);  event_uint(log, "size", …);  event_end(log);
+ */
+#ifndef STATS_EVENT_H
+#define STATS_EVENT_H
+
+#include "base/buf.h"
+#include "stats/counters.h"
+
+enum { EVENT_LINE_MAX_BYTES = 65536, EVENT_BACKLOG_BYTES = 1 << 20 };
+
+struct event_log {
+    struct buf line;    /* the one being composed */
+    struct buf backlog; /* what the pipe did not take */
+    const char *node;
+    struct counters *counters; /* may be NULL */
+    int fd;                    /* non-blocking pipe or file; -1: nowhere (check, tests) */
+    bool broken;               /* the line at hand did not fit or memory is out: it will be dropped */
+    bool said_dropped;
+    bool torn; /* half a line went out */
+    bool comma;
+};
+
+/* node: the hostname, borrowed. fd: not closed by fini. */
+void event_log_init(struct event_log *log, int fd, const char *node, struct counters *counters);
+void event_log_fini(struct event_log *log);
+
+/* Starts a line with time, event and node. wall_us: microseconds since 1970. One line at a time. */
+void event_begin(struct event_log *log, const char *event, int64_t wall_us);
+/* Members. STR_NONE writes nothing: what is not known is left out. */
+void event_str(struct event_log *log, const char *name, struct str value);
+void event_z(struct event_log *log, const char *name, const char *value);
+void event_uint(struct event_log *log, const char *name, uint64_t value);
+void event_ms(struct event_log *log, const char *name,
+              int64_t us); /* microseconds, written as milliseconds with a decimal */
+void event_bool(struct event_log *log, const char *name, bool value);
+/* Nested: name NULL inside an array. */
+void event_open_object(struct event_log *log, const char *name);
+void event_close_object(struct event_log *log);
+void event_open_array(struct event_log *log, const char *name);
+void event_close_array(struct event_log *log);
+/* Closes and hands the line on. */
+void event_end(struct event_log *log);
+
+/* Tries again to hand on what waits; called at the end of a turn and every second. True: nothing waits. */
+bool event_log_flush(struct event_log *log);
+
+#endif
