@@ -1,0 +1,103 @@
+/*
+ * ask.h - the only door to rules, lookups and limits. Live mail, `test` blocks, explain and replay all come through it.
+ *
+ *   session ── policy_ask_start(phase) ──▶ rules of the phase ─▶ limits of the phase ──▶ answer
+ *
+ * For data the limits are one reservation for the whole mail, all or nothing. It stays in the mail until policy_settle (the real size is
+ * known, before the dot), and then policy_keep (the MTA took it, or nobody knows) or policy_give_back. At mail and rcpt limits that are
+ * known to be full refuse early, with the same words (LIMITS.md, RULES.md "Limits", GRAMMAR.md 4).
+ */
+#ifndef POLICY_ASK_H
+#define POLICY_ASK_H
+
+#include "base/arena.h"
+#include "limits/limiter.h"
+#include "rules/facts.h"
+#include "rules/phase.h"
+
+struct policy; /* rules and limits, compiled (policy/policy.h); immutable */
+
+/* One a worker. */
+struct policy_engine {
+    const struct policy *policy;
+    struct limiter *limiter;
+    uint32_t lease_owner; /* the worker, for open-connections leases: process/ releases what a dead one held */
+};
+
+enum policy_verdict { POLICY_GO_ON, POLICY_REJECT, POLICY_DEFER, POLICY_DISCONNECT, POLICY_DROP };
+
+/* What is to be written down, in order: by log, by an observed rule or limit, by a threshold newly passed. In the case's arena. */
+enum policy_effect_kind { POLICY_EFFECT_LOG, POLICY_EFFECT_WOULD, POLICY_EFFECT_THRESHOLD };
+struct policy_effect {
+    struct policy_effect *next;
+    enum policy_effect_kind kind;
+    struct str by;     /* rule or limit */
+    struct str action; /* of WOULD: "reject" … */
+    struct str text;
+};
+
+struct policy_answer {
+    enum policy_verdict verdict;
+    int code;          /* 0: POLICY_GO_ON and POLICY_DROP */
+    char enhanced[12]; /* "5.7.1" */
+    struct str text;   /* what the client reads, without codes; in the case's arena */
+    struct str by;     /* the rule or limit that decided; STR_NONE: none did */
+    bool by_limit;
+    int64_t retry_after_ms; /* of a limit that will let it through later; else 0 */
+    struct policy_effect *effects;
+};
+
+struct policy_tag {
+    struct policy_tag *next;
+    struct str name, value; /* value STR_NONE: set without one */
+};
+
+/* What lasts for the connection; lies in the session, zeroed at first. */
+struct policy_connection {
+    struct policy_tag *tags;      /* set from connect to login; in the connection's arena */
+    struct policy_leases *leases; /* open-connections held; heap; NULL: none */
+};
+
+/* One counter that a mail was charged on, for its event line. */
+struct policy_count {
+    struct policy_count *next;
+    struct str name, key; /* "user-recipients", "user:alice@example.org" */
+    uint64_t period_s, limit, used;
+};
+
+/* What lasts for the mail; zeroed at MAIL. All of it lies in the mail's arena. */
+struct policy_mail {
+    struct policy_tag *tags;
+    struct policy_reservation *reservation; /* NULL: nothing is charged */
+    struct policy_count *counts;
+};
+
+/* One question. arena: where the answer's texts (and new tags: of the connection up to login, else of the mail) are put. */
+struct policy_case {
+    struct facts facts;
+    struct arena *arena;
+    struct policy_connection *connection;
+    struct policy_mail *mail; /* NULL before mail */
+    size_t recipient_count;   /* at data: of the accepted ones, facts.rcpt runs over them */
+    uint64_t size_bytes;      /* at data: declared by SIZE=; 0: not declared, reserved as 1 KiB */
+    int64_t now_us;           /* wall clock */
+};
+
+/* DONE: *answer is there. STARTED: cb comes once, by deadline_ms, unless policy_ask_cancel; then answer and case must last.
+ * Lack of memory is an answer: POLICY_DEFER with 451 4.3.0. */
+enum started policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question, struct policy_answer *answer,
+                              int64_t deadline_ms, void (*cb)(void *arg), void *arg);
+void policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
+
+/* The message's real size is known and its dot not yet sent: bytes are charged by it. False: more than the limit has left; *answer is a
+ * refusal of the whole mail (451 to the dot) and everything is given back. */
+MUST_USE bool policy_settle(struct policy_engine *engine, struct policy_case *question, uint64_t size_bytes,
+                            struct policy_answer *answer);
+/* The MTA took it, or its fate is unknown: the charge stays. */
+void policy_keep(struct policy_engine *engine, struct policy_mail *mail, int64_t now_us);
+/* It was refused or given up: nothing was sent. Harmless if nothing is charged. */
+void policy_give_back(struct policy_engine *engine, struct policy_mail *mail, int64_t now_us);
+/* The connection ends: its leases end. */
+void policy_connection_end(struct policy_engine *engine, struct policy_connection *connection);
+
+#endif
