@@ -1,0 +1,134 @@
+/*
+ * store.h - the contract of what keeps counts: the embedded table (store_memory.c), and whatever gets a row in
+ * stores.c.
+ *
+ *   limiter  ── takes: (counter, cost, allowed)… ──▶  store   all of them, or none
+ *            ◀── TAKEN, or FULL, and the counts seen ──
+ *            ── give_back │ keep ──▶                          nobody waits for these
+ *
+ * A store knows no limits, rules or mails: it knows counters. A counter is named by entity, period and what shares it,
+ * and has three columns (limit.h) of 16 strict slots (window.h), or holds leases: open connections, which have no
+ * period and belong to an owner, the worker that would drop them; when that worker dies, the supervisor drops them in
+ * its place.
+ *
+ * What every store promises (tests/unit/limits/store_suite.c holds each to it):
+ * - All or nothing: if one counter would be above what it allows, none is charged by this take.
+ * - Never too many: two takes at once, from any workers or nodes, never both get what only one may have. A take that
+ * loses may for a moment be seen by others, at the price of their refusal, never of one admission too many.
+ * - Exact: give_back takes away what was charged, where it was charged, and nothing else; twice does no more than once.
+ * - A take may hold a charge already: then it is an exchange. What is held counts no longer, the new cost counts at
+ * now. Where the held charge still counts and the cost does not grow it always succeeds, so a mail's charge moves to
+ * the time at which the mail really passes. A refused exchange leaves the held charge as it was.
+ * - Time is an argument, and a counter's time never runs backwards: an earlier now is taken for the newest one the
+ * counter saw.
+ * - take_start never blocks for longer than deadline_ms and answers DONE, or STARTED and op->on_done exactly once,
+ * never from inside take_start; after take_cancel it never comes, and what the take got meanwhile is given back by the
+ * store itself.
+ */
+#ifndef LIMITS_STORE_H
+#define LIMITS_STORE_H
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "limits/limit.h"
+
+/* Who shares a counter: the limits of mail units of one entity and period; those of one other unit; or one limit alone.
+ */
+enum counter_kind { COUNTER_MAIL, COUNTER_UNIT, COUNTER_OWN, COUNTER_LEASES };
+
+struct counter {
+    struct hash128 id; /* by counter_set_id, of all that follows; lo is never 0 */
+    struct str entity; /* borrowed while a charge is held: a store that has names for its keys needs it */
+    struct str name;   /* COUNTER_UNIT, COUNTER_LEASES: the unit. COUNTER_OWN: the limit. COUNTER_MAIL: none */
+    uint32_t period_s; /* COUNTER_LEASES: 0 */
+    enum counter_kind kind;
+    enum limit_unit unit; /* part of a COUNTER_OWN's name */
+};
+
+#define ALLOWED_ANY UINT64_MAX
+
+struct take {
+    struct counter counter;
+    uint32_t cost[COLUMNS];    /* leases: [COLUMN_ONE], how many */
+    uint64_t allowed[COLUMNS]; /* the greatest count, this cost included; ALLOWED_ANY: nothing refuses */
+
+    /* What is held, written by the store: all zero before. */
+    struct {
+        uint32_t cost[COLUMNS];
+        uint32_t generation; /* of the counter's memory: what was evicted since cannot be given back */
+        uint64_t slot;
+        bool is_held;
+    } held;
+
+    /* The answer. */
+    uint64_t used[COLUMNS]; /* the count with this cost, also where it was refused */
+    int64_t wait_us; /* 0: it fits. Else the time until it would, if nobody else came; WAIT_UNKNOWN: leases, or never */
+};
+
+#define WAIT_UNKNOWN INT64_MAX
+
+enum store_result {
+    STORE_TAKEN,
+    STORE_FULL,  /* nothing changed; the takes with wait_us > 0 are those that do not fit */
+    STORE_FAILED /* the store is away or did not answer in time: nothing is charged, or will be given back by the store
+                  */
+};
+
+struct store_op {
+    struct take *takes; /* sorted by counter.id, none twice; the caller's until the answer */
+    size_t count;
+    int64_t now_us; /* wall clock, read for this call: a loop's remembered time may be older than a slot is long */
+    unsigned deadline_ms;
+    void (*on_done)(struct store_op *op);
+    enum store_result result;
+    void *state; /* the store's */
+};
+
+struct store;
+
+struct store_options {
+    void *memory;   /* shared by all workers, made by store_memory_init */
+    uint32_t owner; /* of the leases this opener takes: unique among all workers alive, not 0 */
+};
+
+struct store_ops {
+    const char *name;
+    /* Is a take a round trip? Then a denial is remembered and not asked for again at once. */
+    bool is_remote;
+    MUST_USE bool (*open)(struct store *store, const struct store_options *options, struct err *err);
+    void (*close)(struct store *store);
+
+    enum started (*take_start)(struct store *store, struct store_op *op);
+    /* Of a take that answered STARTED. NULL in a store that never does. */
+    void (*take_cancel)(struct store *store, struct store_op *op);
+    /* Gives back what each take holds, and forgets it. */
+    void (*give_back)(struct store *store, struct take *takes, size_t count);
+    /* The mail passed at now: what is held counts from then on, whatever is allowed, and is held no longer. Leases stay
+     * held. */
+    void (*keep)(struct store *store, struct take *takes, size_t count, int64_t now_us);
+    /* Without waiting: the last counts known for the counter, and what `take` would now be answered. False: nothing
+     * known. */
+    MUST_USE bool (*peek)(struct store *store, struct take *take, int64_t now_us);
+    /* Drops `count` leases of the store's owner. */
+    void (*drop_lease)(struct store *store, struct hash128 id, uint32_t count);
+    /* Drops all leases of an owner that has died. */
+    void (*release_owner)(struct store *store, uint32_t owner);
+};
+
+struct store {
+    const struct store_ops *ops;
+    struct hash_key key; /* the same for all who share the counts */
+    uint32_t owner;
+    void *state; /* the store's */
+};
+
+/* Names the counter: all fields but id are set. */
+void counter_set_id(struct counter *c, const struct hash_key *key);
+
+/* A row per store; NULL: no store of that name. */
+const struct store_ops *stores_find(struct str name);
+MUST_USE bool store_open(struct store *store, const struct store_ops *ops, const struct store_options *options,
+                         struct err *err);
+void store_close(struct store *store);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * store_memory.h - the embedded store's table, in one shared mapping that the supervisor makes and every worker
+ * inherits.
+ *
+ * The supervisor: store_memory_size, an anonymous shared mapping of that many bytes, store_memory_init; then each
+ * worker opens the store "memory" on it. The table outlives workers and reloads.
+ */
+#ifndef LIMITS_STORE_MEMORY_H
+#define LIMITS_STORE_MEMORY_H
+
+#include "limits/store.h"
+
+#define STORE_MEMORY_ENTRIES_DEFAULT 65536
+#define STORE_MEMORY_ENTRIES_MIN     1024
+#define STORE_MEMORY_ENTRIES_MAX     100000000
+
+extern const struct store_ops store_memory_ops;
+
+/* What a table of at least `entries` counters needs; about 264 bytes each. */
+size_t store_memory_size(size_t entries);
+/* Makes an empty table in store_memory_size(entries) bytes, aligned to 64. */
+MUST_USE bool store_memory_init(void *memory, size_t entries, struct err *err);
+/* Nobody may use it any more. */
+void store_memory_fini(void *memory);
+
+struct store_memory_stats {
+    uint64_t entries; /* there is room for */
+    uint64_t live;    /* hold a count that still matters */
+    uint64_t created; /* since the start */
+    uint64_t
+        evicted_live;   /* counts thrown away for lack of room: that many entities may have got too much. Should be 0 */
+    uint64_t recovered; /* locks taken over from a worker that died holding them */
+    uint64_t timeouts;  /* a lock was not had in time: the take failed, or a charge could not be given back */
+};
+/* Looks at every entry: for a metrics page, not for every mail. */
+void store_memory_stats_get(void *memory, int64_t now_us, struct store_memory_stats *stats);
+
+#endif
