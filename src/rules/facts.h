@@ -1,9 +1,9 @@
 /*
  * facts.h - how rules learn what is so: one getter, one small value.
  *
- * Who asks (session/facts.c for live mail, policy/ for trials) answers for an attribute of attributes.def. What is not known is NONE, and
- * a getter never fetches anything: it must be cheap and free of side effects, because it is called for the attributes that some rule
- * looks at and as often as it looks.
+ * Who asks (session/facts.c for live mail, policy/ for trials) answers for an attribute of attributes.def. What is not
+ * known is NONE, and a getter never fetches anything: it must be cheap and free of side effects, because it is called
+ * for the attributes that some rule looks at and as often as it looks.
  */
 #ifndef RULES_FACTS_H
 #define RULES_FACTS_H
