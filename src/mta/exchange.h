@@ -6,7 +6,8 @@
  *
  * Commands may be called at once, without awaiting replies: the exchange connects, greets, presents the client
  * (XFORWARD, XCLIENT), pipelines what the server lets it and keeps the order. Every command called gets its on_reply,
- * in order, unless on_failed comes: once, and then nothing more. Callbacks never come from inside a call.
+ * in order, unless on_failed comes: once, and then nothing more. Callbacks never come from inside a call; a callback
+ * may call anything here, mta_end and the next mta_begin too.
  *
  * Promises: the dot is sent only by mta_dot. Given up after DATA was accepted, the connection is dropped without it, so
  * the MTA forgets the mail; given up before, it is reset (RSET) and reused. A pooled connection that turns out dead
@@ -22,7 +23,9 @@
 #include "smtp/address.h"
 #include "smtp/params.h"
 
+struct mta_command;
 struct mta_link;
+struct mta_server;
 
 /* Who the mail comes from, as XFORWARD and XCLIENT tell it. Borrowed from mta_begin to the end of the exchange. */
 struct mta_client {
@@ -61,32 +64,38 @@ struct mta_ops {
     void (*on_reply)(void *arg, enum mta_step step, size_t index, const struct mta_reply *reply);
     /* What was to be sent of the body has fallen under the low mark. */
     void (*on_drained)(void *arg);
-    /* text: a short cause for people ("connection refused"). The caller still calls mta_end. */
+    /* text: a short cause for people ("connection refused"); of MTA_LACKS the extension's name ("SMTPUTF8"). The caller
+     * still calls mta_end. */
     void (*on_failed)(void *arg, enum mta_failure failure, const char *text);
 };
 
 struct mta_exchange {
     const struct mta_ops *ops;
     void *arg;
-    struct mta_pool *pool;
-    struct mta_link *link; /* NULL: waiting for one, or over */
+    struct mta_pool *pool; /* NULL: never begun, or ended */
     const struct mta_client *client;
-    struct arena *arena; /* the mail's: MAIL and RCPT lines are kept there until answered, to be replayed */
-    /* exchange.c's own from here on */
+    struct arena *arena; /* the mail's: what MAIL and RCPT say is kept there until the dot, to be replayed */
+    /* exchange.c's and pool.c's own from here on */
+    struct mta_link *link; /* NULL: waiting for one, or over */
+    const struct mta_server *server;
     struct list waiting; /* in the pool's queue */
-    struct timer deadline;
+    int64_t waits_until_ms;
     struct task notify;
-    struct mta_command *commands, **commands_end, *unanswered, *unsent;
-    uint32_t recipient_count, accepted_count, recipients_answered;
-    uint8_t state, failure, needs, flags;
+    struct mta_command *first, *last, *unsent, *unanswered;
+    const struct mta_reply *refusal; /* what the server says of this client: the answer to everything */
     const char *failure_text;
+    uint64_t tried; /* bits of the servers that failed this mail */
+    uint32_t recipient_count, accepted_count;
+    uint8_t state, failure, needs;
+    bool wants_fresh_link, was_replayed, is_utf8;
 };
 
 /* Begins an exchange; client, arena and ops' arg must last until mta_end. Nothing is sent before mta_mail. */
 void mta_begin(struct mta_exchange *x, struct mta_pool *pool, const struct mta_client *client, struct arena *arena,
                const struct mta_ops *ops, void *arg);
-/* path and params are copied. False: no memory in the arena. size in params is passed on; auth as <> or the login by
- * the caller. */
+/* path and params are copied. False: no memory in the arena. params->size_bytes is passed on where the server takes
+ * SIZE. params->auth is no longer what the client claimed: with has_auth it is the login as plain text (written as
+ * xtext here), or empty or "<>" for AUTH=<>; passed on where the server offers AUTH. */
 MUST_USE bool mta_mail(struct mta_exchange *x, const struct smtp_path *from, const struct smtp_mail_params *params);
 MUST_USE bool mta_rcpt(struct mta_exchange *x, const struct smtp_path *to, const struct smtp_rcpt_params *params);
 /* Once, after at least one RCPT was accepted. Bytes may follow only after its 354. */
@@ -99,7 +108,8 @@ enum { MTA_HIGH_BYTES = 256 * 1024, MTA_LOW_BYTES = 64 * 1024 };
 /* at_line_start: whether the body so far ends in CRLF (or is empty); else a CRLF is added before the dot. */
 void mta_dot(struct mta_exchange *x, bool at_line_start);
 
-/* The server's address, "127.0.0.1:10025", in a static text of the pool; STR_NONE while there is no connection. */
+/* The server's address, "127.0.0.1:10025": that of the connection, or the last one tried, also after the verdict; the
+ * text is the pool's and lasts as long. STR_NONE: none was chosen yet. */
 struct str mta_server(const struct mta_exchange *x);
 /* Does the connection at hand take 8-bit bodies? (Only asked after MAIL was answered.) */
 bool mta_takes_8bit(const struct mta_exchange *x);
