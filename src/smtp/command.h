@@ -68,7 +68,8 @@ struct smtp_command {
     bool has_control; /* anywhere in the line (str_has_control): refuse it, 500 5.5.2. No such byte goes any further */
 };
 
-/* Never fails: what is no command is UNKNOWN. The verb ends at the first space or tab; letter case does not count. */
+/* Never fails: what is no command is UNKNOWN. The verb ends at the first space (a tab is a control character); letter
+ * case does not count. */
 struct smtp_command smtp_command_split(struct str line);
 
 /* "MAIL"; "foreign", "unknown" for the last two. */

@@ -27,6 +27,7 @@ enum smtp_header_result {
 struct smtp_header {
     size_t max_bytes;
     size_t scanned;      /* whole lines looked at so far */
+    size_t searched;     /* no LF from `scanned` to here */
     size_t fields_end;   /* at END: where the fields end, that is before the empty line */
     size_t body_start;   /* at END: after the empty line; equal to fields_end where the body begins without one */
     unsigned line_count; /* of the fields */
