@@ -1,0 +1,213 @@
+#!/usr/bin/env bash
+# Builds mailweir and runs its tests; the last line counts them: "N passed, N failed, N skipped".
+#
+#   tests/run.sh              unit tests (debug build) and whole-program tests (release build)
+#   tests/run.sh --quick      the same without the whole-program tests that are marked heavy
+#   tests/run.sh --all        what CI runs: everything below, fuzzers for 5 seconds each
+#
+# Each of these runs its own part, and several may be named; `--units` and `--system` are the parts of a plain run:
+#   --units           unit tests, debug build                 --check           layers, scripts, tables, README
+#   --system          whole-program tests, release build      --asan            all of these under ASan and UBSan
+#   --tsan            the auth process's tests under TSan     --valgrind        unit tests under valgrind
+#   --fuzz SECONDS    every fuzzer for that long              --clang           unit tests, built by clang
+#   --tidy            clang-tidy over src/
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+root=$PWD
+
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$root/tests/run.sh"; }
+
+parts=() quick='' fuzz_seconds=5
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) quick=1 ;;
+    --all) parts+=(units check system asan tsan valgrind fuzz clang tidy) ;;
+    --units | --check | --system | --asan | --tsan | --valgrind | --clang | --tidy) parts+=("${1#--}") ;;
+    --fuzz)
+        case ${2-} in
+        '' | *[!0-9]*) echo "run.sh: --fuzz needs a number of seconds" >&2; exit 2 ;;
+        esac
+        fuzz_seconds=$2
+        parts+=(fuzz)
+        shift
+        ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "run.sh: unknown option \"$1\"" >&2; usage >&2; exit 2 ;;
+    esac
+    shift
+done
+[ ${#parts[@]} -gt 0 ] || parts=(units check system)
+
+python=/usr/bin/python3 # Debian's, which has the modules that dependencies.sh installs
+jobs=$(nproc)
+passed=0 failed=0 skipped=0
+results=$root/build/results
+exec </dev/null
+
+bash deploy/dependencies.sh --test || exit 1
+rm -rf "$results"
+mkdir -p "$results"
+
+say() { printf '\n== %s\n' "$*"; }
+
+# add NAME PASSED FAILED SKIPPED
+add() {
+    passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+    printf '   %s: %d passed, %d failed, %d skipped\n' "$1" "$2" "$3" "$4"
+}
+
+# build PRESET [TARGET…]: quiet unless it fails, which counts as one failure.
+build() {
+    local preset=$1 launcher=() log=$results/build-$1.log
+    shift
+    if command -v ccache >/dev/null; then
+        launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
+    fi
+    if cmake --preset "$preset" -G Ninja "${launcher[@]}" >"$log" 2>&1 && ninja -C "build/$preset" "$@" >>"$log" 2>&1; then
+        return 0
+    fi
+    grep -vE '^\[[0-9]+/[0-9]+\] (Building|Linking|Re-running)' "$log" | tail -n 60
+    add "build $preset" 0 1 0
+    return 1
+}
+
+# count KIND FILE: "PASSED FAILED SKIPPED" from what a test program left.
+count() { "$python" tests/summary.py "$@"; }
+
+# units NAME PRESET [CTEST OPTION…]
+units() {
+    local name=$1 preset=$2 log=$results/$1.log
+    shift 2
+    say "unit tests: $name"
+    ctest --test-dir "build/$preset" -L unit -j "$jobs" --timeout 300 -V --no-tests=error "$@" >"$log" 2>&1
+    # shellcheck disable=SC2046 # three numbers
+    add "$name" $(count ctest "$log")
+}
+
+# pytest_run NAME BINARY SLOWNESS ARGUMENT…
+pytest_run() {
+    local name=$1 binary=$2 slowness=$3 log=$results/$1.log xml=$results/$1.xml
+    shift 3
+    MAILWEIR=$binary MAILWEIR_SLOWNESS=$slowness "$python" -B -m pytest -c tests/pytest.ini --rootdir tests --junitxml "$xml" -q \
+        --color=no "$@" >"$log" 2>&1
+    local code=$?
+    # 5: nothing was selected. Anything else that left no report is a failure of its own.
+    if [ ! -f "$xml" ] || { [ $code -ne 0 ] && [ $code -ne 1 ]; }; then
+        tail -n 60 "$log"
+        add "$name" 0 1 0
+        return
+    fi
+    [ $code -eq 0 ] || sed -n '/= FAILURES =\|= ERRORS =/,$p' "$log" | tail -n 400
+    # shellcheck disable=SC2046 # three numbers
+    add "$name" $(count junit "$xml")
+}
+
+# system NAME BINARY SLOWNESS [ARGUMENT…]
+system() {
+    local name=$1 binary=$2 slowness=$3
+    shift 3
+    say "whole-program tests: $name"
+    local selected=()
+    [ -z "$quick" ] || selected=(-m 'not heavy')
+    pytest_run "$name" "$binary" "$slowness" -n "$jobs" --dist loadscope "${selected[@]}" "$@" tests/system
+}
+
+run_units() { build debug && units units debug; }
+run_check() {
+    build release || return
+    say "checks of the source"
+    pytest_run check "$root/build/release/mailweir" 1 tests/check
+}
+run_system() { build release && system system "$root/build/release/mailweir" 1; }
+
+run_asan() {
+    build asan || return
+    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+    units asan-units asan
+    system asan-system "$root/build/asan/mailweir" 3
+    unset ASAN_OPTIONS UBSAN_OPTIONS
+}
+
+run_tsan() {
+    build tsan || return
+    export TSAN_OPTIONS=halt_on_error=1:exitcode=66
+    units tsan-units tsan -R '^(auth|limits|stats)_'
+    say "whole-program tests: tsan-logins"
+    pytest_run tsan-logins "$root/build/tsan/mailweir" 4 tests/system/test_logins.py
+    unset TSAN_OPTIONS
+}
+
+run_valgrind() {
+    build debug || return
+    say "unit tests under valgrind"
+    local program name good=0 bad=0
+    # Each writes its own log; two at a time, each with a deadline.
+    find build/debug/tests -maxdepth 1 -type f -perm -u+x | sort | xargs -P "$jobs" -I{} sh -c '
+        name=$(basename {})
+        if timeout 300 valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible \
+            --trace-children=no {} >"$1/valgrind-$name.log" 2>&1; then echo "$name"; fi' sh "$results" >"$results/valgrind.good"
+    while read -r program; do
+        name=$(basename "$program")
+        if grep -qx "$name" "$results/valgrind.good"; then
+            good=$((good + 1))
+        else
+            bad=$((bad + 1))
+            printf -- '-- %s\n' "$name"
+            tail -n 40 "$results/valgrind-$name.log"
+        fi
+    done < <(find build/debug/tests -maxdepth 1 -type f -perm -u+x | sort)
+    add valgrind $good $bad 0
+}
+
+run_fuzz() {
+    build fuzz || return
+    say "fuzzers, $fuzz_seconds s each"
+    local source name good=0 bad=0 options
+    for source in tests/fuzz/fuzz_*.c; do
+        [ -e "$source" ] || break
+        name=$(basename "$source" .c)
+        options=(-max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$results/$name-")
+        for dictionary in "tests/fuzz/$name.dict" "tests/fuzz/${name#fuzz_}.dict"; do
+            [ ! -f "$dictionary" ] || options+=("-dict=$dictionary")
+        done
+        # What the fuzzer finds goes into the first folder; what is kept with the source is only read.
+        mkdir -p "build/corpus/$name"
+        options+=("build/corpus/$name")
+        for corpus in "tests/fuzz/corpus/$name" "tests/fuzz/corpus/${name#fuzz_}"; do
+            [ ! -d "$corpus" ] || options+=("$corpus")
+        done
+        if timeout $((fuzz_seconds + 60)) "$(find build/fuzz -type f -name "$name" -perm -u+x | head -n 1)" "${options[@]}" >"$results/$name.log" 2>&1; then
+            good=$((good + 1))
+        else
+            bad=$((bad + 1))
+            printf -- '-- %s\n' "$name"
+            tail -n 60 "$results/$name.log"
+        fi
+    done
+    add fuzz $good $bad 0
+}
+
+run_clang() { build clang && units clang clang; }
+
+run_tidy() {
+    build debug || return
+    say "clang-tidy"
+    local bad=0 files
+    files=$(find src -name '*.c' | wc -l)
+    if ! run-clang-tidy -p build/debug -quiet -j "$jobs" "^$root/src/" >"$results/tidy.log" 2>&1; then
+        grep -E '(warning|error):' "$results/tidy.log" | sort -u | head -n 60
+        bad=$(grep -oE "^$root/src/[^:]+:[0-9]+:[0-9]+: error:" "$results/tidy.log" | cut -d: -f1 | sort -u | wc -l)
+        [ "$bad" -gt 0 ] || bad=1
+    fi
+    add clang-tidy $((files - bad)) "$bad" 0
+}
+
+started=$SECONDS
+for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
+    began=$SECONDS
+    "run_$part"
+    printf '   (%d s)\n' $((SECONDS - began))
+done
+printf '\nAll in %d s; logs in build/results/\n' $((SECONDS - started))
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

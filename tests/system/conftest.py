@@ -1,0 +1,112 @@
+"""Fixtures: one Postfix a test process, one certificate, and a mailweir for who asks for one."""
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from harness.mailweir import BINARY, Mailweir
+from harness.mta import ScriptedMta
+from harness.ports import make_certificate
+from harness.postfix import Postfix
+
+
+@pytest.fixture(scope="session")
+def room():
+    """A directory that other users may enter, which pytest's own do not let them."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="mailweir-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def place(room):
+    """A fresh directory of one test."""
+    path = pathlib.Path(tempfile.mkdtemp(dir=room))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="session")
+def certificate(room):
+    return make_certificate(str(room))
+
+
+@pytest.fixture(scope="session")
+def postfix(room):
+    path = room / "postfix"
+    path.mkdir()
+    path.chmod(0o755)
+    server = Postfix(path)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def mailbox(postfix):
+    """Postfix with an empty mailbox."""
+    postfix.forget()
+    return postfix
+
+
+@pytest.fixture(scope="module")
+def module_mta():
+    server = ScriptedMta().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mta():
+    server = ScriptedMta().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def binary():
+    if not BINARY.exists():
+        pytest.exit("there is no %s; build it or name one by MAILWEIR=" % BINARY, 2)
+    return BINARY
+
+
+@pytest.fixture
+def start_mailweir(binary, place, certificate):
+    """Starts as many as are asked for; each must end in peace on TERM when the test is over."""
+    started = []
+
+    def start(mta, run=True, **options):
+        number = mta if isinstance(mta, int) or mta is None else mta.port
+        weir = Mailweir(place / ("weir%d" % len(started)), number, certificate=certificate, **options)
+        started.append(weir)
+        return weir.start() if run else weir
+
+    yield start
+    failures = []
+    for weir in started:
+        try:
+            if weir.process is not None and weir.process.poll() is None:
+                code = weir.stop()
+                if code != 0:
+                    failures.append("mailweir ended with %s\n%s" % (code, weir.stderr()))
+        except AssertionError as error:
+            failures.append(str(error))
+        finally:
+            weir.kill()
+    assert not failures, "\n".join(failures)
+
+
+@pytest.fixture(scope="module")
+def module_mailweir(binary, room, certificate, module_mta):
+    """One that all tests of a module share, in front of module_mta."""
+    place = pathlib.Path(tempfile.mkdtemp(dir=room))
+    place.chmod(0o755)
+    weir = Mailweir(place / "weir", module_mta.port, certificate=certificate, workers=2, server="max-errors 10000")
+    try:
+        yield weir.start()
+        assert weir.stop() == 0, weir.stderr()
+    finally:
+        weir.kill()
