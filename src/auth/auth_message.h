@@ -32,7 +32,7 @@ struct auth_message {
     struct str password;     /* REQUEST */
     enum auth_result result; /* ANSWER */
     uint64_t incarnation;    /* HELLO: drawn at random by every auth process, never 0; 0 from a worker */
-    uint64_t users_version;  /* HELLO, ANSWER: grows when the users change; 0: never read (HELLO), or from a worker */
+    uint64_t users_version;  /* HELLO, ANSWER: from 1, grows when the users change; 0 from a worker */
 };
 
 /* Into `to` of AUTH_MESSAGE_MAX_BYTES; returns the length. 0: user or password are too long for a message. */

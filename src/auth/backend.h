@@ -45,10 +45,11 @@ struct auth_backend_kind {
     /* Never fails for what the administrator may still mend: that is `away`. NULL with err: no memory. setting is
      * borrowed as long as the backend is open. */
     struct auth_backend *(*open)(const struct auth_backend_setting *setting, auth_backend_state_cb on_state, void *arg,
-                                 struct err *err);
+                                 int64_t now_ms, struct err *err);
     void (*close)(struct auth_backend *b);
-    /* Called often; looks itself after how often it acts. True: its users are others now. */
-    bool (*refresh)(struct auth_backend *b, int64_t now_ms);
+    /* Called every turn of the loop; does something from *next_ms on, and lowers the caller's *next_ms to when it wants
+     * to be called at the latest. True: its users are others now. */
+    bool (*refresh)(struct auth_backend *b, int64_t now_ms, int64_t *next_ms);
     /* password and password_len are set. today: days since 1970. */
     enum auth_prepared (*prepare)(struct auth_backend *b, struct str user, int64_t today, struct auth_task *task);
     /* For `mailweir check`: is what the setting names as it must be? */

@@ -9,19 +9,15 @@
 #define AUTH_MECHANISM_H
 
 #include "base/buf.h"
-
-enum auth_mechanism_id { AUTH_MECHANISM_PLAIN, AUTH_MECHANISM_LOGIN, AUTH_MECHANISM_COUNT };
+#include "smtp/sasl_line.h"
 
 struct auth_mechanism {
-    enum auth_mechanism_id id;
-    struct str name;
-    bool shows_password; /* needs a connection that nobody reads along */
+    enum smtp_sasl_mechanism sasl; /* how its lines are read */
+    bool shows_password;           /* needs a connection that nobody reads along */
 };
 
 /* By its name, ignoring case (RFC 4954 3). NULL: not known, 504 5.5.4. */
 const struct auth_mechanism *auth_mechanism_find(struct str name);
-/* By id. */
-const struct auth_mechanism *auth_mechanism_get(enum auth_mechanism_id id);
 /* False: 538 5.7.11, TLS first. secret: the connection is encrypted, or its listener says that it need not be. */
 bool auth_mechanism_may_be_used(const struct auth_mechanism *m, bool secret);
 /* Appends "PLAIN LOGIN", what AUTH in EHLO offers on such a connection; nothing: AUTH is not offered. False: buffer

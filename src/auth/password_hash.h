@@ -47,6 +47,10 @@ enum password_match password_hash_verify(struct str hash, struct str password);
  * password that no login could ever give (empty, too long, not UTF-8, with a control character), or no memory. */
 MUST_USE bool password_hash_make(struct str password, char *to, struct err *err);
 
+/* A hash that no password is known for, at the cost of a new one: something to spend time on where there are no users.
+ */
+struct str password_hash_filler(void);
+
 /* May a password be this? As password_hash_make says. */
 MUST_USE bool password_check(struct str password, struct err *err);
 

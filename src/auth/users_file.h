@@ -72,7 +72,8 @@ struct users_change {
 /* Sets user's password (a new hash, see password_hash_make), adding the user at the end or the file (mode 0600) where
  * missing. Everything else stays byte for byte, as do owner and mode; a locked hash (`!…`, `*`) is replaced, which
  * unlocks it. The new file takes the old one's place by rename(2) after fsync(2): a reader sees one or the other,
- * whole. A lock on the directory keeps two writers apart; it is waited for up to 10 s. False: nothing was changed. */
+ * whole. A lock on the directory keeps two writers apart; it is waited for up to 10 s. False: nothing was changed (or,
+ * said so in err, it was but the disk could not be told to keep it). */
 MUST_USE bool users_file_set_password(const char *path, struct str user, struct str password,
                                       struct users_change *change, struct err *err);
 
