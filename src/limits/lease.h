@@ -13,6 +13,7 @@
 struct lease {
     struct hash128 counter;
     uint32_t count;
+    uint32_t generation;
 };
 
 /* How many leases the reservation holds. */

@@ -29,15 +29,14 @@
 #include "limits/limit.h"
 #include "limits/store.h"
 
-struct denial; /* limiter_denials.c */
+struct denials;
 
 struct limiter {
     struct store *store;
-    struct denial *denials; /* what was refused lately, by this worker */
-    uint64_t stray_refunds;
+    struct denials *denials; /* what was refused lately, by this worker */
 };
 
-/* One limit, for one entity. */
+/* One limit, for one entity; a limit has at most one charge for an entity. */
 struct charge {
     const struct limit *limit;
     struct str entity; /* borrowed until the reservation is kept or given back */
@@ -53,11 +52,12 @@ struct reading {
     const struct limit *limit;
     struct str entity;
     struct rate rate;
-    uint64_t used;    /* with this cost, even if it was refused and so is not counted */
-    uint64_t allowed; /* by the threshold that refuses; ALLOWED_ANY: none does */
-    uint32_t cost;    /* in the limit's unit */
-    uint32_t take;    /* internal: the counter it was read from */
-    bool refuses;     /* an observed limit's: it would refuse */
+    uint64_t used;     /* with this cost, even if it was refused and so is not counted */
+    uint64_t allowed;  /* by the threshold that refuses; ALLOWED_ANY: none does */
+    uint32_t cost;     /* in the limit's unit */
+    bool refuses;      /* an observed limit's: it would refuse */
+    struct take *take; /* internal: the counter it was read from; limits may share one */
+    size_t charge;     /* internal: number of its charge */
 };
 
 /* A threshold that acts, in the order in which they act. */
@@ -91,9 +91,9 @@ struct reservation {
 
     /* Inner life. */
     struct limiter *limiter;
-    struct take *takes;
+    struct take *takes;   /* one a reading */
+    struct take **sorted; /* those in use, sorted by counter */
     size_t take_count;
-    struct sort_key *keys;
     size_t reading_max, passed_max;
     struct store_op op;
     bool is_settling;
@@ -120,7 +120,7 @@ enum started limiter_reserve_start(struct limiter *l, struct reservation *r, con
                                    int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg);
 /* Before the dot: the mail is complete and has this many bytes. Charges them instead of those that were declared, and
  * moves the charge to now. The verdict is in *r again; `passed` then lists only thresholds that the difference passed.
- * Refused, everything is given back. */
+ * Refused or failed, everything is given back. */
 enum started limiter_settle_start(struct limiter *l, struct reservation *r, uint64_t bytes, int64_t now_us,
                                   unsigned deadline_ms, limiter_cb *cb, void *arg);
 /* Of a start that answered STARTED: cb never comes, nothing is charged. */

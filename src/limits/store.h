@@ -61,21 +61,24 @@ struct take {
     } held;
 
     /* The answer. */
-    uint64_t used[COLUMNS]; /* the count with this cost, also where it was refused */
-    int64_t wait_us; /* 0: it fits. Else the time until it would, if nobody else came; WAIT_UNKNOWN: leases, or never */
+    uint64_t used[COLUMNS];   /* the count with this cost, also where it was refused */
+    uint32_t growth[COLUMNS]; /* the cost, less what is held and still counts */
+    bool is_over[COLUMNS];    /* it grew beyond what is allowed */
+    int64_t
+        wait_us; /* 0: nothing is over. Else the time until it fits if nobody else comes; WAIT_UNKNOWN: leases, never */
 };
 
 #define WAIT_UNKNOWN INT64_MAX
 
 enum store_result {
     STORE_TAKEN,
-    STORE_FULL,  /* nothing changed; the takes with wait_us > 0 are those that do not fit */
+    STORE_FULL,  /* nothing changed; some take is over in a column */
     STORE_FAILED /* the store is away or did not answer in time: nothing is charged, or will be given back by the store
                   */
 };
 
 struct store_op {
-    struct take *takes; /* sorted by counter.id, none twice; the caller's until the answer */
+    struct take **takes; /* sorted by counter.id.lo, no counter twice; the caller's until the answer */
     size_t count;
     int64_t now_us; /* wall clock, read for this call: a loop's remembered time may be older than a slot is long */
     unsigned deadline_ms;
@@ -102,15 +105,15 @@ struct store_ops {
     /* Of a take that answered STARTED. NULL in a store that never does. */
     void (*take_cancel)(struct store *store, struct store_op *op);
     /* Gives back what each take holds, and forgets it. */
-    void (*give_back)(struct store *store, struct take *takes, size_t count);
+    void (*give_back)(struct store *store, struct take **takes, size_t count);
     /* The mail passed at now: what is held counts from then on, whatever is allowed, and is held no longer. Leases stay
      * held. */
-    void (*keep)(struct store *store, struct take *takes, size_t count, int64_t now_us);
+    void (*keep)(struct store *store, struct take **takes, size_t count, int64_t now_us);
     /* Without waiting: the last counts known for the counter, and what `take` would now be answered. False: nothing
      * known. */
     MUST_USE bool (*peek)(struct store *store, struct take *take, int64_t now_us);
-    /* Drops `count` leases of the store's owner. */
-    void (*drop_lease)(struct store *store, struct hash128 id, uint32_t count);
+    /* Drops `count` leases of the store's owner; generation as it was held. */
+    void (*drop_lease)(struct store *store, struct hash128 id, uint32_t count, uint32_t generation);
     /* Drops all leases of an owner that has died. */
     void (*release_owner)(struct store *store, uint32_t owner);
 };
@@ -124,6 +127,8 @@ struct store {
 
 /* Names the counter: all fields but id are set. */
 void counter_set_id(struct counter *c, const struct hash_key *key);
+/* The answer where nothing is known of the counter: as if it were empty. */
+void take_answer_unknown(struct take *take);
 
 /* A row per store; NULL: no store of that name. */
 const struct store_ops *stores_find(struct str name);

@@ -1,0 +1,341 @@
+/*
+ * limiter.c - one question for all limits of a mail. See limiter.h.
+ *
+ * prepare: charges become readings (one a rate) and takes (one a counter: limits that share a counter are charged once,
+ * and the strictest of them says what is allowed) ─▶ the store ─▶ answer: thresholds.c judges the counts ─▶ the caller.
+ */
+#include "limits/limiter.h"
+
+#include <string.h>
+
+#include "base/panic.h"
+#include "limits/denials.h"
+#include "limits/thresholds.h"
+
+bool limiter_init(struct limiter *l, struct store *store)
+{
+    *l = (struct limiter){.store = store, .denials = denials_new()};
+    return l->denials != NULL;
+}
+
+void limiter_fini(struct limiter *l)
+{
+    denials_free(&l->denials);
+    l->store = NULL;
+}
+
+static size_t rate_count(const struct charge *charge)
+{
+    return charge->rates ? charge->rate_count : charge->limit->rate_count;
+}
+
+static const struct rate *rates(const struct charge *charge)
+{
+    return charge->rates ? charge->rates : charge->limit->rates;
+}
+
+bool reservation_init(struct reservation *r, struct arena *arena, const struct charge *charges, size_t count)
+{
+    *r = (struct reservation){.verdict = VERDICT_RESERVED};
+    for (size_t i = 0; i < count; i++) {
+        r->reading_max += rate_count(&charges[i]);
+        r->passed_max += charges[i].limit->threshold_count;
+    }
+    if (r->reading_max == 0)
+        return true;
+    r->readings = arena_alloc(arena, r->reading_max * sizeof *r->readings);
+    r->takes = arena_alloc(arena, r->reading_max * sizeof *r->takes);
+    r->sorted = arena_alloc(arena, r->reading_max * sizeof *r->sorted);
+    r->passed = arena_alloc(arena, MAX_OF(r->passed_max, 1) * sizeof *r->passed);
+    return r->readings && r->takes && r->sorted && r->passed;
+}
+
+/* ---- From charges to takes ---- */
+
+static void counter_of(struct counter *c, const struct charge *charge, const struct rate *rate)
+{
+    const struct limit *limit = charge->limit;
+    *c = (struct counter){.entity = charge->entity, .period_s = rate->period_s, .unit = limit->unit};
+    if (limit->counts_for_itself)
+        c->name = limit->name;
+    else if (!limit_unit_is_of_mail(limit->unit))
+        c->name = limit_unit_name(limit->unit);
+
+    if (limit->unit == UNIT_OPEN_CONNECTIONS)
+        c->kind = COUNTER_LEASES;
+    else if (limit->counts_for_itself)
+        c->kind = COUNTER_OWN;
+    else
+        c->kind = limit_unit_is_of_mail(limit->unit) ? COUNTER_MAIL : COUNTER_UNIT;
+}
+
+static void take_set(struct take *take, const struct reading *reading, const struct charge *charge)
+{
+    enum column column = limit_unit_column(reading->limit->unit);
+    if (take->counter.kind == COUNTER_MAIL)
+        memcpy(take->cost, charge->cost, sizeof take->cost);
+    else
+        take->cost[COLUMN_ONE] = charge->cost[column];
+    for (size_t c = 0; c < COLUMNS; c++)
+        take->allowed[c] = ALLOWED_ANY;
+    if (!reading->limit->observed)
+        take->allowed[thresholds_column(reading)] = reading->allowed;
+}
+
+static void reading_add(struct reservation *r, const struct hash_key *key, const struct charge *charge, size_t index,
+                        const struct rate *rate)
+{
+    size_t at = r->reading_count++;
+    const struct threshold *refusing = limit_refusing_threshold(charge->limit);
+    struct take *take = &r->takes[at];
+    struct reading *reading = &r->readings[at];
+    *reading = (struct reading){
+        .limit = charge->limit,
+        .entity = charge->entity,
+        .rate = *rate,
+        .cost = charge->cost[limit_unit_column(charge->limit->unit)],
+        .allowed = refusing ? limit_threshold_count(refusing, rate) : ALLOWED_ANY,
+        .take = take,
+        .charge = index,
+    };
+    memset(take, 0, sizeof *take);
+    counter_of(&take->counter, charge, rate);
+    counter_set_id(&take->counter, key);
+    take_set(take, reading, charge);
+    r->sorted[at] = take;
+}
+
+static bool id_is_before(const struct take *a, const struct take *b)
+{
+    return a->counter.id.lo != b->counter.id.lo ? a->counter.id.lo < b->counter.id.lo
+                                                : a->counter.id.hi < b->counter.id.hi;
+}
+
+/* Shellsort: six takes are in place at once, and a mail to a thousand recipients, each with limits, needs no memory for
+ * it. */
+static void takes_sort(struct take **takes, size_t count)
+{
+    static const size_t GAPS[] = {1750, 701, 301, 132, 57, 23, 10, 4, 1};
+    for (size_t g = 0; g < COUNT_OF(GAPS); g++)
+        for (size_t i = GAPS[g]; i < count; i++) {
+            struct take *take = takes[i];
+            size_t j = i;
+            for (; j >= GAPS[g] && id_is_before(take, takes[j - GAPS[g]]); j -= GAPS[g])
+                takes[j] = takes[j - GAPS[g]];
+            takes[j] = take;
+        }
+}
+
+/* Several limits read one counter: it is charged once, and the strictest says what is allowed. */
+static void take_merge(struct take *into, const struct take *other)
+{
+    for (size_t c = 0; c < COLUMNS; c++) {
+        into->cost[c] = MAX_OF(into->cost[c], other->cost[c]);
+        into->allowed[c] = MIN_OF(into->allowed[c], other->allowed[c]);
+    }
+}
+
+static void takes_unite(struct reservation *r)
+{
+    takes_sort(r->sorted, r->reading_count);
+    size_t kept = 0;
+    for (size_t i = 0; i < r->reading_count; i++) {
+        struct take *take = r->sorted[i];
+        struct take *last = kept ? r->sorted[kept - 1] : NULL;
+        if (last && last->counter.id.lo == take->counter.id.lo && last->counter.id.hi == take->counter.id.hi) {
+            take_merge(last, take);
+            r->readings[take - r->takes].take = last; /* the n-th take was made for the n-th reading */
+        } else {
+            r->sorted[kept++] = take;
+        }
+    }
+    r->take_count = kept;
+}
+
+static void prepare(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count)
+{
+    PANIC_IF(r->is_waiting, "a reservation is asked for while it waits for its answer");
+    for (size_t i = 0; i < r->take_count; i++)
+        PANIC_IF(r->sorted[i]->held.is_held, "a reservation is asked for while it still holds a charge");
+    r->limiter = l;
+    r->is_settling = false;
+    r->reading_count = r->passed_count = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < rate_count(&charges[i]); k++) {
+            PANIC_IF(r->reading_count == r->reading_max, "more charges than the reservation was made for");
+            reading_add(r, &l->store->key, &charges[i], i, &rates(&charges[i])[k]);
+        }
+    takes_unite(r);
+}
+
+/* ---- The answer ---- */
+
+/* True: worth saying, the first refusal of its kind. */
+static bool remember_refusal(struct limiter *l, const struct reservation *r, int64_t now_us)
+{
+    const struct reading *by = r->refused_by;
+    const struct take *take = by->take;
+    uint64_t used_before = by->used - take->growth[thresholds_column(by)];
+    int64_t fits_at_us = take->wait_us == WAIT_UNKNOWN ? INT64_MAX : now_us + take->wait_us;
+    return denials_remember(l->denials, take->counter.id, by->limit, used_before, fits_at_us, now_us);
+}
+
+static void answer(struct reservation *r)
+{
+    struct limiter *l = r->limiter;
+    bool refusal_is_new = false;
+    bool refuses = thresholds_judge(r);
+    PANIC_IF(refuses != (r->op.result == STORE_FULL), "the limits and store %s do not agree", l->store->ops->name);
+    r->verdict = refuses ? VERDICT_REFUSED : VERDICT_RESERVED;
+    if (refuses)
+        refusal_is_new = remember_refusal(l, r, r->op.now_us);
+    thresholds_list(r, refusal_is_new);
+}
+
+static void take_done(struct reservation *r)
+{
+    if (r->op.result == STORE_FAILED) {
+        r->verdict = VERDICT_FAILED;
+        r->refused_by = NULL;
+        r->passed_count = 0;
+    } else {
+        answer(r);
+    }
+    if (r->is_settling && r->verdict != VERDICT_RESERVED)
+        limiter_give_back(r->limiter, r);
+}
+
+static void on_taken(struct store_op *op)
+{
+    struct reservation *r = CONTAINER_OF(op, struct reservation, op);
+    r->is_waiting = false;
+    take_done(r);
+    r->cb(r, r->arg);
+}
+
+static enum started ask(struct reservation *r, int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg)
+{
+    struct store *store = r->limiter->store;
+    r->cb = cb;
+    r->arg = arg;
+    r->op = (struct store_op){
+        .takes = r->sorted,
+        .count = r->take_count,
+        .now_us = now_us,
+        .deadline_ms = deadline_ms,
+        .on_done = on_taken,
+    };
+    if (store->ops->take_start(store, &r->op) == STARTED) {
+        r->is_waiting = true;
+        return STARTED;
+    }
+    take_done(r);
+    return DONE;
+}
+
+/* What was refused a moment ago, answered as it was then. True: something is known to be full. */
+static bool recall(struct limiter *l, struct reservation *r, int64_t now_us)
+{
+    bool full = false;
+    for (size_t i = 0; i < r->reading_count; i++) {
+        struct reading *reading = &r->readings[i];
+        struct take *take = reading->take;
+        enum column column = thresholds_column(reading);
+        uint64_t used_before;
+        int64_t fits_at_us;
+        if (reading->limit->observed || !denials_know(l->denials, take->counter.id, reading->limit, reading->cost,
+                                                      reading->allowed, now_us, &used_before, &fits_at_us))
+            continue;
+        take->used[column] = used_before + reading->cost;
+        take->growth[column] = reading->cost;
+        take->is_over[column] = true;
+        take->wait_us = fits_at_us == INT64_MAX ? WAIT_UNKNOWN : MAX_OF(take->wait_us, fits_at_us - now_us);
+        full = true;
+    }
+    return full;
+}
+
+/* Answers without asking anybody: what the store last saw, and what was refused lately. */
+static bool is_known_full(struct limiter *l, struct reservation *r, int64_t now_us)
+{
+    bool full = false;
+    for (size_t i = 0; i < r->take_count; i++) {
+        struct take *take = r->sorted[i];
+        if (!l->store->ops->peek(l->store, take, now_us))
+            take_answer_unknown(take);
+        full |= take->wait_us != 0;
+    }
+    if (l->store->ops->is_remote)
+        full |= recall(l, r, now_us);
+    r->op = (struct store_op){.now_us = now_us, .result = full ? STORE_FULL : STORE_TAKEN};
+    return full;
+}
+
+enum started limiter_reserve_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
+                                   int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg)
+{
+    prepare(l, r, charges, count);
+    if (l->store->ops->is_remote) {
+        for (size_t i = 0; i < r->take_count; i++)
+            take_answer_unknown(r->sorted[i]);
+        r->op = (struct store_op){.now_us = now_us, .result = STORE_FULL};
+        if (recall(l, r, now_us)) {
+            answer(r);
+            return DONE;
+        }
+    }
+    return ask(r, now_us, deadline_ms, cb, arg);
+}
+
+void limiter_peek(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count, int64_t now_us)
+{
+    prepare(l, r, charges, count);
+    if (is_known_full(l, r, now_us)) {
+        answer(r);
+        return;
+    }
+    r->verdict = VERDICT_RESERVED;
+    thresholds_judge(r); /* for the readings */
+    r->passed_count = 0; /* nothing was counted: no threshold was passed */
+}
+
+enum started limiter_settle_start(struct limiter *l, struct reservation *r, uint64_t bytes, int64_t now_us,
+                                  unsigned deadline_ms, limiter_cb *cb, void *arg)
+{
+    PANIC_IF(r->is_waiting || r->verdict != VERDICT_RESERVED || r->limiter != l, "nothing is reserved to be settled");
+    uint32_t kib = limit_kib(bytes);
+    for (size_t i = 0; i < r->take_count; i++) {
+        struct take *take = r->sorted[i];
+        if (take->counter.kind == COUNTER_MAIL)
+            take->cost[COLUMN_KIB] = kib;
+        else if (take->counter.kind == COUNTER_OWN && take->counter.unit == UNIT_BYTES)
+            take->cost[COLUMN_ONE] = kib;
+    }
+    for (size_t i = 0; i < r->reading_count; i++)
+        if (r->readings[i].limit->unit == UNIT_BYTES)
+            r->readings[i].cost = kib;
+    r->is_settling = true;
+    return ask(r, now_us, deadline_ms, cb, arg);
+}
+
+void limiter_cancel(struct limiter *l, struct reservation *r)
+{
+    if (!r->is_waiting)
+        return;
+    r->is_waiting = false;
+    l->store->ops->take_cancel(l->store, &r->op);
+    r->verdict = VERDICT_FAILED;
+    limiter_give_back(l, r);
+}
+
+void limiter_keep(struct limiter *l, struct reservation *r, int64_t now_us)
+{
+    if (r->take_count)
+        l->store->ops->keep(l->store, r->sorted, r->take_count, now_us);
+}
+
+void limiter_give_back(struct limiter *l, struct reservation *r)
+{
+    if (r->take_count)
+        l->store->ops->give_back(l->store, r->sorted, r->take_count);
+}

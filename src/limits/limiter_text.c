@@ -1,0 +1,56 @@
+/* limiter_text.c - what a client, `explain` and events read about a limit. See limiter.h, RULES.md "Limits". */
+#include <stdio.h>
+
+#include "limits/limiter.h"
+
+/* What came on top, in words: "with this mail". */
+static const char *noun(const struct limit *limit)
+{
+    return limit_unit_is_of_mail(limit->unit) ? "mail" : "connection";
+}
+
+/* "200 per 1h", "20 at once": what the refusing threshold lets pass, or else the rate. */
+static struct str amount_text(const struct reading *reading, char *to, size_t size)
+{
+    char count[32], period[48];
+    uint64_t n = reading->allowed == ALLOWED_ANY ? reading->rate.count : reading->allowed;
+    limit_count_text(count, sizeof count, reading->limit->unit, n);
+    limit_duration_text(period, sizeof period, reading->rate.period_s);
+    bool at_once = reading->limit->unit == UNIT_OPEN_CONNECTIONS;
+    int len = at_once ? snprintf(to, size, "%s at once", count) : snprintf(to, size, "%s per %s", count, period);
+    return str_of(to, MIN_OF((size_t)MAX_OF(len, 0), size - 1));
+}
+
+struct str limiter_reading_text(const struct reading *reading, char *to, size_t size)
+{
+    char amount[96], used[32];
+    amount_text(reading, amount, sizeof amount);
+    limit_count_text(used, sizeof used, reading->limit->unit, reading->used);
+    int len = reading->refuses ? snprintf(to, size, "%s used up, %s with this %s", amount, used, noun(reading->limit))
+                               : snprintf(to, size, "%s of %s", used, amount);
+    return str_of(to, MIN_OF((size_t)MAX_OF(len, 0), size - 1));
+}
+
+struct str limiter_refusal_text(const struct reservation *r, char *to, size_t size)
+{
+    const struct reading *by = r->refused_by;
+    char what[160], extra[64];
+    int len;
+    if (!by) {
+        len = snprintf(to, size, "limits cannot be checked now; try again later");
+    } else if (r->permanent) {
+        char cost[32];
+        amount_text(by, what, sizeof what);
+        limit_count_text(cost, sizeof cost, by->limit->unit, by->cost);
+        limit_count_text(extra, sizeof extra, by->limit->unit, by->allowed);
+        len = snprintf(to, size, PRI_STR ": %s allowed, %s in this mail; send it in parts of at most %s",
+                       STR_ARG(by->limit->name), what, cost, extra);
+    } else {
+        limiter_reading_text(by, what, sizeof what);
+        if (r->retry_after_ms)
+            limit_wait_text(extra, sizeof extra, (uint64_t)(r->retry_after_ms + 999) / 1000);
+        len = snprintf(to, size, PRI_STR ": %s; try again %s%s", STR_ARG(by->limit->name), what,
+                       r->retry_after_ms ? "in " : "later", r->retry_after_ms ? extra : "");
+    }
+    return str_of(to, MIN_OF((size_t)MAX_OF(len, 0), size - 1));
+}

@@ -1,0 +1,200 @@
+/* memory_table.c - places for counters, and the locks over them. See memory_table.h. */
+#include "limits/memory_table.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/panic.h"
+
+#define TABLE_MAGIC 0x6d772d6c696d6931ULL
+
+_Static_assert(sizeof(struct table_set) == TABLE_WAYS * 256, "a place is 256 bytes");
+
+static size_t sets_for(size_t entries)
+{
+    size_t row = (size_t)TABLE_SHARDS * TABLE_WAYS;
+    size_t sets = (entries + row - 1) / row;
+    return MAX_OF(sets, 2);
+}
+
+size_t table_size(size_t entries)
+{
+    return sizeof(struct table) + TABLE_SHARDS * sets_for(entries) * sizeof(struct table_set);
+}
+
+int table_init(struct table *t, size_t entries)
+{
+    memset(t, 0, table_size(entries));
+    t->sets_per_shard = sets_for(entries);
+    t->key = hash_key_random();
+
+    pthread_mutexattr_t attr;
+    int rc = pthread_mutexattr_init(&attr);
+    if (rc)
+        return rc;
+    rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    if (!rc)
+        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    for (size_t i = 0; i < TABLE_SHARDS && !rc; i++)
+        rc = pthread_mutex_init(&t->shards[i].lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+    if (!rc)
+        t->magic = TABLE_MAGIC;
+    return rc;
+}
+
+bool table_is_valid(const struct table *t)
+{
+    return t->magic == TABLE_MAGIC;
+}
+
+static int64_t monotonic_us(struct timespec *ts)
+{
+    clock_gettime(CLOCK_MONOTONIC, ts);
+    return (int64_t)ts->tv_sec * 1000000 + ts->tv_nsec / 1000;
+}
+
+static int lock_within(pthread_mutex_t *lock, int64_t *wait_us)
+{
+    int rc = pthread_mutex_trylock(lock);
+    if (rc != EBUSY)
+        return rc;
+    struct timespec ts;
+    int64_t began_us = monotonic_us(&ts);
+    int64_t until_us = began_us + MAX_OF(*wait_us, 0);
+    ts = (struct timespec){.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+    rc = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &ts);
+    *wait_us -= monotonic_us(&ts) - began_us;
+    return rc;
+}
+
+bool table_lock(struct table *t, unsigned shard, int64_t *wait_us)
+{
+    struct table_shard *s = &t->shards[shard];
+    int rc = lock_within(&s->lock, wait_us);
+    if (rc == EOWNERDEAD) {
+        /* Its owner was killed. What it left is valid, whichever write was its last. */
+        pthread_mutex_consistent(&s->lock);
+        s->recovered++;
+        rc = 0;
+    }
+    if (rc == ETIMEDOUT)
+        __atomic_add_fetch(&s->timeouts, 1, __ATOMIC_RELAXED);
+    else
+        PANIC_IF(rc, "lock of the limits table: %s", strerror(rc));
+    return rc == 0;
+}
+
+void table_unlock(struct table *t, unsigned shard)
+{
+    int rc = pthread_mutex_unlock(&t->shards[shard].lock);
+    PANIC_IF(rc, "unlock of the limits table: %s", strerror(rc));
+}
+
+struct table_set *table_shard_sets(struct table *t, unsigned shard)
+{
+    return &t->sets[shard * t->sets_per_shard];
+}
+
+/* The two sets an id may lie in; different ones. */
+static void sets_of(struct table *t, struct hash128 id, struct table_set *sets[2])
+{
+    struct table_set *base = table_shard_sets(t, table_shard_of(id));
+    uint64_t a = (id.hi & UINT32_MAX) * t->sets_per_shard >> 32;
+    uint64_t b = (id.hi >> 32) * t->sets_per_shard >> 32;
+    if (a == b)
+        b = a + 1 == t->sets_per_shard ? 0 : a + 1;
+    sets[0] = &base[a];
+    sets[1] = &base[b];
+}
+
+struct table_entry *table_find(struct table *t, struct hash128 id)
+{
+    struct table_set *sets[2];
+    sets_of(t, id, sets);
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < TABLE_WAYS; i++)
+            if (sets[k]->id_lo[i] == id.lo && sets[k]->entries[i].id_hi == id.hi)
+                return &sets[k]->entries[i];
+    return NULL;
+}
+
+static bool is_live(const struct table_set *set, size_t i, int64_t now_us)
+{
+    return set->id_lo[i] && set->entries[i].expires_us > now_us;
+}
+
+/* Would rather go than the other, both of one set? */
+static bool goes_before(const struct table_set *set, size_t i, size_t other, int64_t now_us)
+{
+    const struct table_entry *a = &set->entries[i], *b = &set->entries[other];
+    if (!set->id_lo[i] || !set->id_lo[other])
+        return set->id_lo[other] != 0;
+    bool a_lives = is_live(set, i, now_us), b_lives = is_live(set, other, now_us);
+    if (a_lives != b_lives)
+        return b_lives;
+    if (!a_lives)
+        return a->expires_us < b->expires_us;
+    bool a_leases = a->period_s == 0, b_leases = b->period_s == 0;
+    if (a_leases != b_leases)
+        return b_leases;
+    return a->last_use_us < b->last_use_us;
+}
+
+struct victim {
+    struct table_set *set;
+    size_t place;
+    size_t free_count;
+};
+
+static struct victim victim_of(struct table_set *set, int64_t now_us)
+{
+    struct victim v = {set, 0, 0};
+    for (size_t i = 0; i < TABLE_WAYS; i++) {
+        v.free_count += !is_live(set, i, now_us);
+        if (i > 0 && goes_before(set, i, v.place, now_us))
+            v.place = i;
+    }
+    return v;
+}
+
+static const struct table_entry *entry_of(const struct victim *v)
+{
+    return &v->set->entries[v->place];
+}
+
+static struct victim choose(struct table *t, struct hash128 id, int64_t now_us)
+{
+    struct table_set *sets[2];
+    sets_of(t, id, sets);
+    struct victim a = victim_of(sets[0], now_us), b = victim_of(sets[1], now_us);
+    if (a.free_count || b.free_count)
+        return b.free_count > a.free_count ? b : a;
+    bool a_leases = entry_of(&a)->period_s == 0, b_leases = entry_of(&b)->period_s == 0;
+    if (a_leases != b_leases)
+        return a_leases ? b : a;
+    return entry_of(&b)->last_use_us < entry_of(&a)->last_use_us ? b : a;
+}
+
+struct table_entry *table_make(struct table *t, struct hash128 id, uint32_t period_s, int64_t now_us)
+{
+    struct table_shard *shard = &t->shards[table_shard_of(id)];
+    struct victim v = choose(t, id, now_us);
+    struct table_entry *e = &v.set->entries[v.place];
+    shard->created++;
+    shard->evicted_live += v.free_count == 0;
+
+    v.set->id_lo[v.place] = 0;
+    TABLE_ORDER();
+    *e = (struct table_entry){.id_hi = id.hi, .last_use_us = now_us, .period_s = period_s};
+    table_renew_generation(t, id, e);
+    TABLE_ORDER();
+    v.set->id_lo[v.place] = id.lo;
+    return e;
+}
+
+void table_renew_generation(struct table *t, struct hash128 id, struct table_entry *e)
+{
+    e->generation = ++t->shards[table_shard_of(id)].generation;
+}
