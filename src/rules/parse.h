@@ -40,7 +40,8 @@ MUST_USE bool rules_parse_text(struct source_set *sources, const char *name, str
 /* Holds a value that stands for `$name` at `at` (or a literal) against what its place wants: shape and range, with the
  * parser's own words. `value` may be re-read as the wanted shape: *value is then that. A quoted text is read as a
  * domain, network, address, endpoint or name where one of these is wanted. */
-MUST_USE bool want_check(struct diagnostics *d, const struct want *want, struct value *value, struct place at);
+MUST_USE bool want_check(struct diagnostics *d, const struct want *want, struct value *value, struct arena *arena,
+                         struct place at);
 /* A code's class against its action: `reject takes a code from 500 to 599, not 450`, `4.7.1 does not fit 550; …`. */
 MUST_USE bool code_check(struct diagnostics *d, enum action_kind action, const struct value *code);
 

@@ -30,12 +30,12 @@ struct diagnostic {
 struct diagnostics {
     const struct source_set *sources; /* borrowed */
     struct arena arena;
-    struct diagnostic *items; /* sorted after diag_sort */
+    struct diagnostic *items; /* in order of place after diag_sort */
     size_t count;
     size_t cap;
     size_t error_count; /* all, kept or not */
     size_t warning_count;
-    bool is_sorted;
+    size_t last; /* what diag_hint speaks of; DIAG_MAX_KEPT: it was not kept */
 };
 
 void diag_init(struct diagnostics *d, const struct source_set *sources);

@@ -82,9 +82,14 @@ MUST_USE bool source_glob(const struct source_set *set, uint32_t from, struct st
                           struct str **names, size_t *count, struct err *err);
 bool source_is_glob(struct str name);
 
+/* Valid until the next file is read. */
 const struct source_file *source_file_get(const struct source_set *set, uint32_t index);
 /* The text of the line in which the place stands, without its end. */
 struct str source_line(const struct source_set *set, struct place at);
+
+/* The bytes of the character at s.ptr[at]; 1 and not valid where there is no well-formed one: such a byte counts as a
+ * column of its own. */
+size_t source_char_len(struct str s, size_t at, bool *is_valid);
 
 /* By file (in the order they were read), line, column: <0, 0, >0. */
 int place_compare(struct place a, struct place b);

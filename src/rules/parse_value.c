@@ -1,0 +1,360 @@
+/* parse_value.c - names, texts and literals. See parse_internal.h. */
+#include <string.h>
+
+#include "rules/parse_internal.h"
+
+bool parse_name(struct parser *p, const char *what, struct name *name)
+{
+    const struct token *t = parse_peek(p);
+    struct value quoted;
+    if (parse_is_string(p)) {
+        /* quoted is the same */
+        if (!shape_is_name(str_sub(parse_text(p, t), 1, parse_text(p, t).len - 2)))
+            return parse_expected(p, "%s", what);
+        if (!parse_string(p, false, &quoted))
+            return false;
+        *name = (struct name){.text = quoted.text, .at = quoted.at};
+    } else {
+        if (t->kind != TOKEN_WORD || !shape_is_name(parse_text(p, t)))
+            return parse_expected(p, "%s", what);
+        *name = (struct name){.text = parse_text(p, t), .at = parse_place(p, t)};
+    }
+    if (word_is_kept(name->text))
+        return diag_error(p->d, name->at, "\"" PRI_STR "\" cannot be a name", STR_ARG(name->text));
+    if (name->text.ptr == parse_text(p, t).ptr)
+        parse_take(p);
+    return true;
+}
+
+/* ---- texts ---- */
+
+/* Without its escapes; an unknown one was said by lex and stays as it is. */
+static bool unescape(struct parser *p, struct str raw, struct str *text)
+{
+    *text = raw;
+    if (str_find(raw, '\\') == raw.len)
+        return true;
+    char *to = parse_alloc(p, raw.len + 1);
+    if (!to)
+        return false;
+    size_t len = 0;
+    for (size_t i = 0; i < raw.len; i++) {
+        char c = raw.ptr[i];
+        if (c == '\\' && i + 1 < raw.len) {
+            c = raw.ptr[++i];
+            c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
+        }
+        to[len++] = c;
+    }
+    *text = str_of(to, len);
+    return true;
+}
+
+/* The place of raw[from, to), which lies in the token's text. */
+static struct place place_within(const struct parser *p, const struct token *t, size_t from, size_t to)
+{
+    struct str text = parse_text(p, t);
+    struct place at = parse_place(p, t);
+    bool valid;
+    uint32_t before = 0, inside = 0;
+    for (size_t i = 0; i < to && i < text.len; i += source_char_len(text, i, &valid))
+        *(i < from ? &before : &inside) += 1;
+    at.col += before;
+    at.offset += (uint32_t)from;
+    at.len = inside;
+    return at;
+}
+
+static bool add_piece(struct parser *p, struct value *v, struct str raw, struct place at, bool is_name)
+{
+    if (!raw.len && !is_name)
+        return true;
+    void *pieces = v->parts.pieces;
+    struct text_piece *piece = parse_array_add(p, &pieces, &v->parts.count, sizeof *piece);
+    v->parts.pieces = pieces;
+    if (!piece)
+        return false;
+    *piece = (struct text_piece){.text = raw, .at = at, .is_name = is_name};
+    return is_name || unescape(p, raw, &piece->text);
+}
+
+/* `${name}` in a text: begin is at its `$`, in the token with its quotes. *behind: just after its `}`. */
+static bool add_reference(struct parser *p, const struct token *t, size_t begin, size_t *behind, struct value *v)
+{
+    struct str text = parse_text(p, t);
+    size_t from = begin + 2, to = from;
+    while (to < text.len - 1 && (lex_is_word_char(text.ptr[to])))
+        to++;
+    struct str name = str_sub(text, from, to - from);
+    if (to == text.len - 1)
+        return diag_error(p->d, place_within(p, t, begin, begin + 2), "this ${ is never closed");
+    if (text.ptr[to] != '}' || !shape_is_dotted_name(name)) {
+        size_t shown = str_find(str_from(text, from), '}');
+        struct str found = str_sub(text, from, MIN_OF(shown, text.len - 1 - from));
+        return diag_error(p->d, place_within(p, t, from, from + found.len),
+                          "expected an attribute, found \"" PRI_STR "\"", STR_ARG(found));
+    }
+    *behind = to + 1;
+    return add_piece(p, v, name, place_within(p, t, from, to), true);
+}
+
+static bool split_pieces(struct parser *p, const struct token *t, struct value *v)
+{
+    struct str text = parse_text(p, t);
+    size_t plain = 1, i = 1;
+    bool any = false;
+    while (i < text.len - 1) {
+        if (text.ptr[i] == '\\') {
+            i += 2;
+        } else if (text.ptr[i] == '$' && text.ptr[i + 1] == '{') {
+            if (!add_piece(p, v, str_sub(text, plain, i - plain), place_within(p, t, plain, i), false) ||
+                !add_reference(p, t, i, &i, v))
+                return false;
+            plain = i;
+            any = true;
+        } else {
+            i++;
+        }
+    }
+    return !any ||
+           add_piece(p, v, str_sub(text, plain, text.len - 1 - plain), place_within(p, t, plain, text.len - 1), false);
+}
+
+bool parse_string(struct parser *p, bool interpolates, struct value *v)
+{
+    const struct token *t = parse_peek(p);
+    if (!parse_is_string(p))
+        return parse_expected(p, "a text");
+    struct str text = parse_text(p, t);
+    *v =
+        (struct value){.shape = SHAPE_TEXT, .is_quoted = true, .is_raw = t->kind == TOKEN_RAW, .at = parse_place(p, t)};
+    v->text = str_sub(text, 1, text.len - 2);
+    if (!v->is_raw && !unescape(p, v->text, &v->text))
+        return false;
+    if (interpolates && !v->is_raw && !split_pieces(p, t, v))
+        return false;
+    parse_take(p);
+    return true;
+}
+
+static void take_param(struct parser *p, struct value *v)
+{
+    const struct token *t = parse_take(p);
+    *v = (struct value){.shape = SHAPE_PARAM, .at = parse_place(p, t), .text = str_from(parse_text(p, t), 1)};
+}
+
+bool parse_text_value(struct parser *p, const char *what, struct value *v)
+{
+    const struct token *t = parse_peek(p);
+    if (t->kind == TOKEN_PARAM) {
+        take_param(p, v);
+        return true;
+    }
+    if (parse_is_string(p))
+        return parse_string(p, false, v);
+    parse_expected(p, "%s", what);
+    if (t->kind == TOKEN_WORD && !word_is_kept(parse_text(p, t)))
+        diag_hint(p->d, "a text needs quotes");
+    return false;
+}
+
+/* ---- literals ---- */
+
+static bool shape_failed(struct parser *p, enum shape_result result, struct place at, const struct err *err)
+{
+    if (result == SHAPE_NO_MEMORY)
+        return parse_no_memory(p);
+    return diag_error(p->d, at, "%s", err->text);
+}
+
+/* Both halves of a rate stand in one word: their places are counted in it. */
+static void place_rate(const struct parser *p, const struct token *t, struct value *v)
+{
+    struct str text = parse_text(p, t);
+    size_t slash = str_find(text, '/');
+    v->rate.count.at = place_within(p, t, 0, slash);
+    v->rate.period.at = place_within(p, t, slash + 1, text.len);
+}
+
+bool parse_any_value(struct parser *p, bool is_item, struct value *v)
+{
+    const struct token *t = parse_peek(p);
+    struct err err;
+    if (parse_is_string(p))
+        return parse_string(p, false, v);
+    if (t->kind == TOKEN_PARAM) {
+        take_param(p, v);
+        return true;
+    }
+    if (t->kind != TOKEN_WORD)
+        return parse_expected(p, "a value");
+    *v = (struct value){.at = parse_place(p, t), .text = parse_text(p, t)};
+    enum shape_result result = shape_guess(v->text, &p->tree->arena, v, &err);
+    if (result == SHAPE_WRONG && is_item)
+        v->shape = SHAPE_WORD; /* in a table of strings it may be right: check knows */
+    else if (result != SHAPE_FITS)
+        return shape_failed(p, result, v->at, &err);
+    if (v->shape == SHAPE_RATE)
+        place_rate(p, t, v);
+    parse_take(p);
+    return true;
+}
+
+/* Shapes that a text in quotes may be: where names, hosts, networks, addresses and endpoints stand, quoted is the same.
+ */
+static bool may_be_quoted(enum shape shape)
+{
+    switch (shape) {
+    case SHAPE_NETWORK:
+    case SHAPE_IP:
+    case SHAPE_ADDRESS:
+    case SHAPE_DOMAIN:
+    case SHAPE_ENDPOINT:
+    case SHAPE_HOST:
+    case SHAPE_LOGIN:
+    case SHAPE_SENDER:
+    case SHAPE_WORD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Reads the letters of *value as what is wanted; says what is wrong at `at`. */
+static bool read_as(struct diagnostics *d, struct arena *arena, const struct want *want, struct value *value,
+                    struct place at)
+{
+    struct err err = {{0}, {0}};
+    enum shape_result result = shape_read(want->shape, value->text, arena, value, &err);
+    if (result == SHAPE_FITS)
+        return !want->has_range || want_range_check(d, want, value, at);
+    if (result == SHAPE_WRONG)
+        return diag_error(d, at, "%s", err.text);
+    if (result == SHAPE_NO_MEMORY)
+        return diag_error(d, PLACE_NONE, "no memory for what the configuration holds");
+    diag_error(d, at, "expected %s, found \"" PRI_STR "\"", shape_rows[want->shape].expected, STR_ARG(value->text));
+    struct value number;
+    if (want->shape == SHAPE_DURATION && shape_read(SHAPE_NUMBER, value->text, arena, &number, &err) == SHAPE_FITS)
+        diag_hint(d, "a duration has a unit: " PRI_STR "s", STR_ARG(value->text));
+    return false;
+}
+
+static bool parse_sender(struct parser *p, struct value *v)
+{
+    const struct token *t = parse_take(p);
+    *v = (struct value){.shape = SHAPE_SENDER, .at = parse_place(p, t), .text = parse_text(p, t)};
+    return true;
+}
+
+/* GRAMMAR.md 1: `\d\d\d`, then perhaps `[245].\d+.\d+` as a word of its own. */
+static bool parse_enhanced(struct parser *p, struct value *v)
+{
+    const struct token *t = parse_peek(p);
+    if (t->kind != TOKEN_WORD || !ascii_is_digit(parse_text(p, t).ptr[0]) ||
+        str_find(parse_text(p, t), '.') == parse_text(p, t).len)
+        return true;
+    struct str rest = parse_text(p, t), subject, klass = str_split(rest, '.', &rest);
+    uint64_t number;
+    subject = str_split(rest, '.', &rest);
+    if (klass.len != 1 || !str_to_u64(subject, 999, &number) || !str_to_u64(rest, 999, &number))
+        return parse_expected(p, "an enhanced code");
+    v->code.enhanced = parse_text(p, t);
+    v->code.enhanced_at = parse_place(p, t);
+    parse_take(p);
+    return true;
+}
+
+bool parse_wanted_value(struct parser *p, const struct want *want, bool interpolates, struct value *v)
+{
+    const struct token *t = parse_peek(p);
+    enum shape shape = want->shape;
+    const char *expected = shape_rows[shape].expected;
+    bool fine;
+    if (shape == SHAPE_NAME) {
+        struct name name = {STR_NONE, PLACE_NONE};
+        fine = parse_name(p, expected, &name);
+        *v = (struct value){.shape = SHAPE_NAME, .at = name.at, .text = name.text};
+    } else if (shape == SHAPE_COND) {
+        struct condition *cond = NULL;
+        struct place at = parse_place(p, t);
+        fine = parse_condition(p, &cond);
+        *v = (struct value){.shape = SHAPE_COND, .at = at, .cond = cond};
+    } else if (t->kind == TOKEN_PARAM && shape != SHAPE_PHASE && shape != SHAPE_CODE) {
+        take_param(p, v);
+        fine = true;
+    } else if (shape == SHAPE_TAGVALUE && t->kind == TOKEN_WORD) {
+        struct want number = {.shape = SHAPE_NUMBER, .name = want->name};
+        *v = (struct value){.at = parse_place(p, t), .text = parse_text(p, t)};
+        fine = read_as(p->d, &p->tree->arena, &number, v, v->at);
+        parse_take(p);
+    } else if (shape == SHAPE_TEXT || shape == SHAPE_FILE || shape == SHAPE_TAGVALUE) {
+        fine = parse_is_string(p) ? parse_string(p, interpolates, v) : parse_text_value(p, expected, v);
+    } else if (shape == SHAPE_SENDER && parse_is_sign(p, SIGN_NULL_SENDER)) {
+        fine = parse_sender(p, v);
+    } else if (parse_is_string(p) && may_be_quoted(shape)) {
+        fine = parse_string(p, false, v) && read_as(p->d, &p->tree->arena, want, v, v->at);
+    } else if (t->kind == TOKEN_WORD) {
+        *v = (struct value){.at = parse_place(p, t), .text = parse_text(p, t)};
+        fine = read_as(p->d, &p->tree->arena, want, v, v->at);
+        if (fine)
+            parse_take(p);
+        if (fine && shape == SHAPE_CODE)
+            fine = parse_enhanced(p, v);
+    } else {
+        fine = parse_expected(p, "%s", expected);
+    }
+    v->want = want;
+    return fine;
+}
+
+bool want_check(struct diagnostics *d, const struct want *want, struct value *value, struct arena *arena,
+                struct place at)
+{
+    enum shape shape = value->shape;
+    bool is_text = want->shape == SHAPE_TEXT || want->shape == SHAPE_FILE || want->shape == SHAPE_TAGVALUE;
+    if (is_text && value->is_quoted)
+        return true;
+    if (want->shape == SHAPE_TAGVALUE && (shape == SHAPE_NUMBER || shape == SHAPE_SIZE))
+        return true;
+    if (is_text || (value->is_quoted && !may_be_quoted(want->shape)))
+        return diag_error(d, at, "expected %s, found \"" PRI_STR "\"", shape_rows[want->shape].expected,
+                          STR_ARG(value->text));
+    return read_as(d, arena, want, value, at);
+}
+
+bool parse_list(struct parser *p, struct values *values)
+{
+    const struct token *open = parse_peek(p);
+    bool outer = p->in_list;
+    unsigned parens = p->parens;
+    *values = (struct values){NULL, 0};
+    if (!parse_expect_sign(p, SIGN_OPEN_BRACE))
+        return false;
+    if (open->is_unclosed) {
+        /* said by lex; go on where the brace stands */
+        p->at = (size_t)(open - p->tokens.items);
+        return false;
+    }
+    p->in_list = true;
+    p->parens = 0;
+    bool fine = true, more = true;
+    while (parse_peek(p)->kind == TOKEN_NEWLINE)
+        parse_take(p);
+    while (fine && more) {
+        void *items = values->items;
+        struct value *v = parse_array_add(p, &items, &values->count, sizeof *v);
+        values->items = items;
+        fine = v && parse_any_value(p, true, v);
+        more = fine && parse_accept_sign(p, SIGN_COMMA);
+        while (fine && parse_peek(p)->kind == TOKEN_NEWLINE) {
+            parse_take(p);
+            more = true;
+        }
+        if (more && parse_is_sign(p, SIGN_CLOSE_BRACE))
+            more = false; /* one comma, and newlines, may stand before it */
+    }
+    fine = fine && (parse_accept_sign(p, SIGN_CLOSE_BRACE) || parse_expected(p, "\",\" or \"}\""));
+    p->in_list = outer;
+    p->parens = parens;
+    return fine;
+}
