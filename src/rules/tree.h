@@ -56,10 +56,10 @@ enum attribute {
 
 enum unit_kind { UNIT_KIND_ADMISSION, UNIT_KIND_AUTH, UNIT_KIND_EVENT };
 enum unit {
-#define UNIT(id, word, phase, kind, later) UNIT_##id,
+#define UNIT(id, word, phase, kind, later) RULE_UNIT_##id,
 #include "rules/units.def"
 #undef UNIT
-    UNIT_COUNT
+    RULE_UNIT_COUNT
 };
 
 enum key {
@@ -205,7 +205,7 @@ struct shape_row {
 extern const struct phase_row phase_rows[PHASE_COUNT];
 extern const struct type_row type_rows[TYPE_COUNT];
 extern const struct attribute_row attribute_rows[ATTRIBUTE_COUNT];
-extern const struct unit_row unit_rows[UNIT_COUNT];
+extern const struct unit_row unit_rows[RULE_UNIT_COUNT];
 extern const struct key_row key_rows[KEY_COUNT];
 extern const struct table_type_row table_type_rows[TABLE_TYPE_COUNT];
 extern const struct action_row action_rows[ACTION_COUNT];
@@ -417,7 +417,7 @@ struct rule {
     struct place end;                        /* just after its last word */
 };
 
-struct threshold {
+struct threshold_clause {
     struct place at; /* `at` */
     struct value percent;
     struct actions actions;
@@ -426,7 +426,7 @@ struct limit_key {
     enum key key;
     struct place at;
 };
-struct limit {
+struct limit_clause {
     struct name name;
     struct limit_key *keys;
     size_t key_count;
@@ -434,7 +434,7 @@ struct limit {
     struct place unit_at;
     struct value *rates; /* RATE or PARAM; of open-connections one NUMBER or PARAM */
     size_t rate_count;
-    struct threshold *thresholds; /* in the order they stand */
+    struct threshold_clause *thresholds; /* in the order they stand */
     size_t threshold_count;
     struct name overrides; /* text empty: none */
     struct condition *if_cond, *unless_cond;
@@ -521,7 +521,7 @@ struct statement {
         } names; /* DISABLE, OBSERVE */
         struct table table;
         struct dnsbl dnsbl;
-        struct limit limit;
+        struct limit_clause limit;
         struct {
             enum phase phase;
             struct place phase_at;
