@@ -229,11 +229,20 @@ struct name {
     struct place at;
 };
 
+/* What check found behind a dotted name. */
+struct resolved_attribute {
+    enum attribute attribute; /* unless is_tag */
+    bool is_tag;
+    struct str tag; /* `tag.NAME`: NAME */
+    enum type type; /* of the attribute; a tag is a TEXT */
+};
+
 /* A piece of a text: letters as they are, or `${name}`. */
 struct text_piece {
     struct str text; /* the letters, or the name between the braces */
     struct place at; /* of a name: its first letter */
-    bool is_name;    /* a dotted attribute or tag.NAME; check resolves it */
+    bool is_name;    /* a dotted attribute or tag.NAME */
+    struct resolved_attribute resolved;
 };
 
 /* What the place of a value asks for: a range of GRAMMAR.md 6 comes with it. */
@@ -273,7 +282,9 @@ struct value {
     uint8_t arg;    /* which of its pattern's arguments it is, from 0 (args.h) */
     uint8_t choice; /* of a choice of words: which, from 0 */
     struct place at;
-    struct str text;         /* the word; a string's content, escapes resolved; a parameter's name without $ */
+    struct str text; /* the word; a string's content, escapes resolved; a parameter's name without $ */
+    uint32_t
+        written_in; /* check: the file whose folder relative file names belong to; a parameter's: where it is set */
     const struct want *want; /* NULL: anything may stand here */
     union {
         int64_t number;  /* NUMBER: millionths (2.5 is 2500000) */
@@ -350,6 +361,11 @@ struct operand {
     struct name name; /* ATTRIBUTE: at, too · LOOKUP: the table · USED, LEFT: the limit */
     struct value value;
     struct operand *inner; /* LOOKUP */
+    /* check: */
+    struct resolved_attribute resolved; /* ATTRIBUTE */
+    const struct table *table;          /* LOOKUP */
+    const struct limit_clause *limit;   /* USED, LEFT */
+    enum type type;                     /* what it is worth, whatever its kind */
 };
 
 enum in_kind {
@@ -364,6 +380,9 @@ struct in_place {
     struct name name;
     struct operand *inner;
     struct values values;
+    const struct table *table; /* check: NAME of a table, LOOKUP */
+    enum type type; /* check: LIST: what its items are read as: IP (networks), ADDRESS, DOMAIN, TIME, WEEKDAY, NUMBER,
+                       TEXT … */
 };
 
 enum condition_kind {
@@ -415,6 +434,7 @@ struct rule {
     struct actions actions;
     struct condition *if_cond, *unless_cond; /* NULL: none */
     struct place end;                        /* just after its last word */
+    bool is_observed, is_disabled;           /* check: by whatever of the four places */
 };
 
 struct threshold_clause {
@@ -439,6 +459,8 @@ struct limit_clause {
     struct name overrides; /* text empty: none */
     struct condition *if_cond, *unless_cond;
     struct place observe_at;
+    const struct table *overrides_table; /* check */
+    bool is_observed, is_disabled;       /* check */
 };
 
 enum table_source { TABLE_INLINE, TABLE_FILE, TABLE_REDIS, TABLE_SOCKETMAP };
