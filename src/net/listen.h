@@ -16,6 +16,10 @@ struct acceptor {
     struct watch watch;
     struct timer pause; /* out of descriptors: accepting rests for 100 ms */
     int fd;
+    unsigned
+        batch;     /* how many the next turn tries: grows with the rush, so that a quiet port costs no vain accept(2) */
+    bool is_short; /* it was said that descriptors are short */
+    bool *was_stopped; /* on_accept may stop it, and free it then */
     void (*on_accept)(void *arg, int fd, const struct ip *peer, uint16_t port);
     void *arg;
 };

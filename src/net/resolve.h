@@ -20,6 +20,9 @@ struct resolver *resolver_new(struct loop *l, struct err *err);
 /* Running questions are cancelled: no callback comes. */
 void resolver_free(struct resolver **r);
 
+/* Asks these DNS servers instead of the system's: "127.0.0.1:5353,[::1]:53". For tests, and for who names his own. */
+MUST_USE bool resolver_use_servers(struct resolver *r, const char *servers, struct err *err);
+
 /* Asks for the A and AAAA records of a host name. on_answer comes exactly once, never from inside, by deadline_ms
  * (absolute); the answer is borrowed for the call. NULL: no memory. */
 struct resolve_query *resolve_start(struct resolver *r, const char *host, int64_t deadline_ms,
