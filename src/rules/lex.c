@@ -17,6 +17,7 @@ struct lexer {
     struct token last;            /* the last that was no comment and no newline: newlines stand behind it */
     size_t open[MAX_OPEN_BRACES]; /* tokens { that wait for their } */
     size_t open_count;
+    size_t swallowed; /* } that went into texts which are never closed */
 };
 
 bool lex_is_word_char(char c)
@@ -160,6 +161,8 @@ static void lex_string(struct lexer *l, char quote)
         /* the backslash before the line's end, or nothing */
         while (!at_end(l) && look(l, 0) != '\n' && !(look(l, 0) == '\r' && look(l, 1) == '\n'))
             skip_char(l);
+        for (size_t i = t.offset; i < l->at; i++)
+            l->swallowed += l->text.ptr[i] == '}';
         struct place at = place_of(l, &t);
         at.len = 1;
         diag_error(l->d, at, "this text is never closed");
@@ -326,7 +329,8 @@ bool lex(const struct source_set *sources, uint32_t file, struct diagnostics *d,
         return diag_error(d, PLACE_NONE, "no memory for the words of " PRI_STR,
                           STR_ARG(source_file_get(sources, file)->name));
     }
-    for (size_t i = 0; i < l.open_count; i++) {
+    /* a text without its end swallowed the } of the innermost: of those it was spoken */
+    for (size_t i = 0; i + l.swallowed < l.open_count; i++) {
         struct token *t = &tokens->items[l.open[i]];
         t->is_unclosed = true;
         diag_error(d, token_place(tokens, t), "this { is never closed");

@@ -316,6 +316,23 @@ void parse_recover(struct parser *p)
     }
 }
 
+void parse_skip_list(struct parser *p, const struct token *open)
+{
+    size_t i = (size_t)(open - p->tokens.items);
+    unsigned braces = 0;
+    for (; token_at(p, i)->kind != TOKEN_END; i++) {
+        const struct token *t = token_at(p, i);
+        if (t->kind != TOKEN_SIGN)
+            continue;
+        braces += t->sign == SIGN_OPEN_BRACE;
+        if (t->sign == SIGN_CLOSE_BRACE && --braces == 0) {
+            i++;
+            break;
+        }
+    }
+    p->at = i;
+}
+
 bool parse_next_in_block(struct parser *p, const struct token *open)
 {
     const struct token *t = parse_peek(p);

@@ -63,6 +63,8 @@ void parse_recover(struct parser *p);
 /* Passes over what parts statements: newlines and ;. True: there is one more in this block (or file), false: } or the
  * end. */
 bool parse_next_in_block(struct parser *p, const struct token *open);
+/* Behind the } of a list that went wrong. */
+void parse_skip_list(struct parser *p, const struct token *open);
 /* A { } block: one() reads one of what stands in it. Several may share a line, unless one() ends it
  * (parse_end_statement). */
 MUST_USE bool parse_block(struct parser *p, bool (*one)(struct parser *p, void *arg), void *arg);
@@ -98,6 +100,7 @@ bool want_range_check(struct diagnostics *d, const struct want *want, const stru
 
 /* ---- one function per construct ---- */
 
+MUST_USE bool parse_phase(struct parser *p, enum phase *phase);
 MUST_USE bool parse_condition(struct parser *p, struct condition **cond);
 MUST_USE bool parse_actions(struct parser *p, struct actions *actions, bool in_threshold);
 MUST_USE bool parse_options(struct parser *p, const char *statement, enum option_block block, struct options *options);

@@ -130,7 +130,7 @@ static bool parse_rule(struct parser *p, void *arg)
     return true;
 }
 
-static bool parse_phase(struct parser *p, enum phase *phase)
+bool parse_phase(struct parser *p, enum phase *phase)
 {
     struct suggestion nearest;
     suggest_init(&nearest, parse_text(p, parse_peek(p)));

@@ -64,6 +64,8 @@ static bool parse_items(struct parser *p, struct table *table)
     }
     fine = fine && (parse_accept_sign(p, SIGN_CLOSE_BRACE) || parse_expected(p, "\",\" or \"}\""));
     p->in_list = false;
+    if (!fine)
+        parse_skip_list(p, open);
     return fine;
 }
 

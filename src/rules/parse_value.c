@@ -220,6 +220,27 @@ static bool may_be_quoted(enum shape shape)
     }
 }
 
+/* An endpoint but for its port. The place is the number's, where the word stands as it was written. */
+static bool said_port(struct diagnostics *d, struct str word, struct place at)
+{
+    uint64_t port;
+    size_t colon = str_find_last(word, ':');
+    struct str digits = str_from(word, colon + 1), host = str_sub(word, 0, colon);
+    bool bracketed = str_starts(host, STR("[")) && str_ends_nocase(host, STR("]"));
+    for (size_t i = 0; i < digits.len; i++)
+        if (!ascii_is_digit(digits.ptr[i]))
+            return false;
+    if (!digits.len || (!bracketed && !shape_is_domain(host)) || (str_to_u64(digits, 65535, &port) && port > 0))
+        return false;
+    if (at.len == word.len) {
+        at.col += (uint32_t)colon + 1;
+        at.offset += (uint32_t)colon + 1;
+        at.len = (uint32_t)digits.len;
+    }
+    diag_error(d, at, "port must be from 1 to 65535, not " PRI_STR, STR_ARG(digits));
+    return true;
+}
+
 /* Reads the letters of *value as what is wanted; says what is wrong at `at`. */
 static bool read_as(struct diagnostics *d, struct arena *arena, const struct want *want, struct value *value,
                     struct place at)
@@ -232,6 +253,8 @@ static bool read_as(struct diagnostics *d, struct arena *arena, const struct wan
         return diag_error(d, at, "%s", err.text);
     if (result == SHAPE_NO_MEMORY)
         return diag_error(d, PLACE_NONE, "no memory for what the configuration holds");
+    if (want->shape == SHAPE_ENDPOINT && said_port(d, value->text, at))
+        return false;
     diag_error(d, at, "expected %s, found \"" PRI_STR "\"", shape_rows[want->shape].expected, STR_ARG(value->text));
     struct value number;
     if (want->shape == SHAPE_DURATION && shape_read(SHAPE_NUMBER, value->text, arena, &number, &err) == SHAPE_FITS)
@@ -279,7 +302,10 @@ bool parse_wanted_value(struct parser *p, const struct want *want, bool interpol
         struct place at = parse_place(p, t);
         fine = parse_condition(p, &cond);
         *v = (struct value){.shape = SHAPE_COND, .at = at, .cond = cond};
-    } else if (t->kind == TOKEN_PARAM && shape != SHAPE_PHASE && shape != SHAPE_CODE) {
+    } else if (shape == SHAPE_PHASE) {
+        *v = (struct value){.shape = SHAPE_PHASE, .at = parse_place(p, t), .text = parse_text(p, t)};
+        fine = parse_phase(p, &v->phase);
+    } else if (t->kind == TOKEN_PARAM && shape != SHAPE_CODE) {
         take_param(p, v);
         fine = true;
     } else if (shape == SHAPE_TAGVALUE && t->kind == TOKEN_WORD) {
@@ -356,5 +382,7 @@ bool parse_list(struct parser *p, struct values *values)
     fine = fine && (parse_accept_sign(p, SIGN_CLOSE_BRACE) || parse_expected(p, "\",\" or \"}\""));
     p->in_list = outer;
     p->parens = parens;
+    if (!fine)
+        parse_skip_list(p, open);
     return fine;
 }
