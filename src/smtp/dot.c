@@ -18,39 +18,34 @@ void smtp_dot_init(struct smtp_dot *dot, size_t max_line_bytes)
  */
 struct census {
     size_t cr_count;
-    bool has_nul;
-    bool has_8bit;
+    uint8_t nuls; /* not 0: there is one */
+    uint8_t ored; /* all bytes */
 };
 
-static struct census take_census(const char *bytes, size_t len)
+/* n is at most 255, so that a vector of bytes can hold the counts, and best a constant. */
+static inline void count_block(struct census *census, const unsigned char *p, size_t n)
 {
-    enum { BLOCK = 128 }; /* a count of it fits a byte, so a vector holds many counts */
-    const unsigned char *p = (const unsigned char *)bytes;
-    struct census sum = {0};
-    uint8_t nuls = 0, ored = 0;
-    while (len) {
-        size_t n = MIN_OF(len, (size_t)BLOCK);
-        uint8_t crs = 0;
-        if (n == BLOCK) {
-            for (size_t i = 0; i < BLOCK; i++) {
-                crs = (uint8_t)(crs + (p[i] == '\r'));
-                nuls |= (uint8_t)(p[i] == '\0');
-                ored |= p[i];
-            }
-        } else {
-            for (size_t i = 0; i < n; i++) {
-                crs = (uint8_t)(crs + (p[i] == '\r'));
-                nuls |= (uint8_t)(p[i] == '\0');
-                ored |= p[i];
-            }
-        }
-        sum.cr_count += crs;
-        p += n;
-        len -= n;
+    uint8_t crs = 0, nuls = 0, ored = 0;
+    for (size_t i = 0; i < n; i++) {
+        crs = (uint8_t)(crs + (p[i] == '\r'));
+        nuls |= (uint8_t)(p[i] == '\0');
+        ored |= p[i];
     }
-    sum.has_nul = nuls;
-    sum.has_8bit = ored & 0x80;
-    return sum;
+    census->cr_count += crs;
+    census->nuls |= nuls;
+    census->ored |= ored;
+}
+
+static struct census take_census(struct str s)
+{
+    enum { BLOCK = 128 };
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    struct census census = {0};
+    size_t at = 0;
+    for (; s.len - at >= BLOCK; at += BLOCK)
+        count_block(&census, p + at, BLOCK);
+    count_block(&census, p + at, s.len - at);
+    return census;
 }
 
 /* The slow pass, a byte at a time: the first fault, or END, or MORE. */
@@ -181,7 +176,7 @@ enum smtp_dot_result smtp_dot_feed(struct smtp_dot *dot, struct str chunk, struc
     *out = (struct smtp_dot_out){0};
     if (chunk.len == 0)
         return SMTP_DOT_MORE;
-    struct census census = take_census(chunk.ptr, chunk.len);
+    struct census census = take_census(chunk);
 
     walk_held(dot, &w, &out->held);
     while (w.at < chunk.len && !w.is_end && !w.is_faulty) {
@@ -191,14 +186,14 @@ enum smtp_dot_result smtp_dot_feed(struct smtp_dot *dot, struct str chunk, struc
             walk_line(dot, &w);
     }
     if (w.at < chunk.len) /* what follows the end belongs to the next command */
-        census = take_census(chunk.ptr, w.at);
-    if (w.is_faulty || census.has_nul || census.cr_count != w.cr_count) {
+        census = take_census(str_sub(chunk, 0, w.at));
+    if (w.is_faulty || census.nuls || census.cr_count != w.cr_count) {
         enum smtp_dot_result fault = find_fault(before, chunk);
         PANIC_IF(fault == SMTP_DOT_MORE || fault == SMTP_DOT_END, "the dot decoder's two passes disagree");
         *out = (struct smtp_dot_out){0};
         return fault;
     }
-    dot->has_8bit |= census.has_8bit;
+    dot->has_8bit |= census.ored > 127;
     dot->size_bytes += w.pass_end - w.dot_count;
     out->passed = str_sub(chunk, 0, w.pass_end);
     out->consumed = w.at;

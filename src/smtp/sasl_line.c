@@ -43,7 +43,7 @@ void smtp_sasl_init(struct smtp_sasl *sasl, enum smtp_sasl_mechanism mechanism)
 {
     *sasl = (struct smtp_sasl){.mechanism = mechanism};
     /* LOGIN may take two lines; each of them is bounded by the session, and once more here */
-    buf_init(&sasl->secret, (size_t)2 * BASE64_DECODED_MAX(SMTP_AUTH_LINE_MAX));
+    buf_init(&sasl->secret, 2 * BASE64_DECODED_MAX((size_t)SMTP_AUTH_LINE_MAX));
 }
 
 void smtp_sasl_fini(struct smtp_sasl *sasl)
