@@ -90,11 +90,13 @@ bool escape_json(struct buf *to, struct str s)
 
 bool escape_key(struct buf *to, struct str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        char c = ascii_lower(s.ptr[i]);
-        bool plain = ascii_is_alnum(c) || (unsigned char)c >= 0x80 || (c && strchr("!$&'*+,-./:;=?@_~", c));
-        if (plain ? !buf_append_char(to, c) : !append_hex(to, "%", (unsigned char)c))
+    while (s.len) {
+        char c = ascii_lower(s.ptr[0]);
+        bool is_plain = ascii_is_alnum(c) || (c && strchr("!$&'*+,-./:;=?@_~", c));
+        size_t n = (unsigned char)c >= 0x80 ? clean_length(s) : 0;
+        if (n ? !buf_append(to, s.ptr, n) : is_plain ? !buf_append_char(to, c) : !append_hex(to, "%", (unsigned char)c))
             return false;
+        s = str_from(s, n ? n : 1);
     }
     return true;
 }

@@ -13,7 +13,7 @@ MUST_USE bool escape_text(struct buf *to, struct str s);
 /* Between the quotes of a JSON string (RFC 8259 7); an invalid byte becomes the four characters \xHH (as text, so
  * \\xHH). */
 MUST_USE bool escape_json(struct buf *to, struct str s);
-/* For keys (LIMITS.md "Keys"): lower-case ASCII letters, digits and !$&'*+,-./:;=?@_~ and bytes above 127 as they are,
+/* For keys (LIMITS.md "Keys"): lower-case ASCII letters, digits and !$&'*+,-./:;=?@_~ and UTF-8 as they are,
  * upper case lowered, all else %HH. */
 MUST_USE bool escape_key(struct buf *to, struct str s);
 

@@ -1,8 +1,8 @@
 /*
  * config.h - one immutable configuration: what the files say, with defaults filled in, in the form the modules want.
  *
- * The only place that knows both the language and the modules' options. A worker gets one at its birth and keeps it until it ends;
- * reload makes another. Everything lies in the configuration's arena and is freed with it.
+ * The only place that knows both the language and the modules' options. A worker gets one at its birth and keeps it
+ * until it ends; reload makes another. Everything lies in the configuration's arena and is freed with it.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -71,14 +71,12 @@ struct config {
     enum log_level log_level;
     const char *user; /* NULL: stay who we are (--try, or not root) */
     const char *state_dir;
-    const char *pidfile; /* NULL: none */
+    const char *pidfile;               /* NULL: none */
     unsigned ipv4_prefix, ipv6_prefix; /* network prefix */
     enum trace_header trace_header;
     struct policy *policy;
     bool is_starter_policy; /* no rule and no limit was given: the built-in one */
 };
-
-struct diagnostics;
 
 enum config_purpose {
     CONFIG_CHECK, /* missing certificates, keys and users files are warnings */
@@ -92,8 +90,10 @@ struct config_options {
 };
 
 /* Reads path and all it includes, checks everything, builds the configuration. NULL: diagnostics hold at least one error; otherwise
- * they may hold warnings. The caller frees both. A file without server statements (rules alone) is fine for CONFIG_CHECK. */
-struct config *config_load(const char *path, const struct config_options *options, struct diagnostics *diagnostics);
+ * they may hold warnings. sources (with starter_builtins of config/starter.h) and diagnostics are the caller's: places and printed lines
+ * lie in them. A file without server statements (rules alone) is fine for CONFIG_CHECK. */
+struct config *config_load(const char *path, const struct config_options *options, struct source_set *sources,
+                           struct diagnostics *diagnostics);
 void config_free(struct config **config);
 
 #endif

@@ -3,9 +3,10 @@
  *
  *   session ── policy_ask_start(phase) ──▶ rules of the phase ─▶ limits of the phase ──▶ answer
  *
- * For data the limits are one reservation for the whole mail, all or nothing. It stays in the mail until policy_settle (the real size is
- * known, before the dot), and then policy_keep (the MTA took it, or nobody knows) or policy_give_back. At mail and rcpt limits that are
- * known to be full refuse early, with the same words (LIMITS.md, RULES.md "Limits", GRAMMAR.md 4).
+ * For data the limits are one reservation for the whole mail, all or nothing. It stays in the mail until policy_settle
+ * (the real size is known, before the dot), and then policy_keep (the MTA took it, or nobody knows) or
+ * policy_give_back. At mail and rcpt limits that are known to be full refuse early, with the same words (LIMITS.md,
+ * RULES.md "Limits", GRAMMAR.md 4).
  */
 #ifndef POLICY_ASK_H
 #define POLICY_ASK_H
@@ -13,7 +14,7 @@
 #include "base/arena.h"
 #include "limits/limiter.h"
 #include "rules/facts.h"
-#include "rules/phase.h"
+#include "rules/tree.h"
 
 struct policy; /* rules and limits, compiled (policy/policy.h); immutable */
 
@@ -26,7 +27,8 @@ struct policy_engine {
 
 enum policy_verdict { POLICY_GO_ON, POLICY_REJECT, POLICY_DEFER, POLICY_DISCONNECT, POLICY_DROP };
 
-/* What is to be written down, in order: by log, by an observed rule or limit, by a threshold newly passed. In the case's arena. */
+/* What is to be written down, in order: by log, by an observed rule or limit, by a threshold newly passed. In the
+ * case's arena. */
 enum policy_effect_kind { POLICY_EFFECT_LOG, POLICY_EFFECT_WOULD, POLICY_EFFECT_THRESHOLD };
 struct policy_effect {
     struct policy_effect *next;
@@ -72,7 +74,8 @@ struct policy_mail {
     struct policy_count *counts;
 };
 
-/* One question. arena: where the answer's texts (and new tags: of the connection up to login, else of the mail) are put. */
+/* One question. arena: where the answer's texts (and new tags: of the connection up to login, else of the mail) are
+ * put. */
 struct policy_case {
     struct facts facts;
     struct arena *arena;
@@ -83,14 +86,14 @@ struct policy_case {
     int64_t now_us;           /* wall clock */
 };
 
-/* DONE: *answer is there. STARTED: cb comes once, by deadline_ms, unless policy_ask_cancel; then answer and case must last.
- * Lack of memory is an answer: POLICY_DEFER with 451 4.3.0. */
-enum started policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question, struct policy_answer *answer,
-                              int64_t deadline_ms, void (*cb)(void *arg), void *arg);
+/* DONE: *answer is there. STARTED: cb comes once, by deadline_ms, unless policy_ask_cancel; then answer and case must
+ * last. Lack of memory is an answer: POLICY_DEFER with 451 4.3.0. */
+enum started policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
+                              struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg), void *arg);
 void policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
 
-/* The message's real size is known and its dot not yet sent: bytes are charged by it. False: more than the limit has left; *answer is a
- * refusal of the whole mail (451 to the dot) and everything is given back. */
+/* The message's real size is known and its dot not yet sent: bytes are charged by it. False: more than the limit has
+ * left; *answer is a refusal of the whole mail (451 to the dot) and everything is given back. */
 MUST_USE bool policy_settle(struct policy_engine *engine, struct policy_case *question, uint64_t size_bytes,
                             struct policy_answer *answer);
 /* The MTA took it, or its fate is unknown: the charge stays. */

@@ -25,7 +25,7 @@ static bool find_key(struct parser *p, enum key *key)
     return parse_unknown(p, "limit key", "a limit key", &nearest);
 }
 
-static bool parse_key(struct parser *p, struct limit *l)
+static bool parse_key(struct parser *p, struct limit_clause *l)
 {
     struct limit_key key = {.at = parse_place(p, parse_peek(p))};
     if (!find_key(p, &key.key))
@@ -42,12 +42,12 @@ static bool parse_key(struct parser *p, struct limit *l)
     return kept != NULL;
 }
 
-static bool parse_unit(struct parser *p, struct limit *l)
+static bool parse_unit(struct parser *p, struct limit_clause *l)
 {
     struct suggestion nearest;
     l->unit_at = parse_place(p, parse_peek(p));
     suggest_init(&nearest, parse_text(p, parse_peek(p)));
-    for (unsigned i = 0; i < UNIT_COUNT; i++) {
+    for (unsigned i = 0; i < RULE_UNIT_COUNT; i++) {
         if (parse_accept_word(p, unit_rows[i].word)) {
             l->unit = (enum unit)i;
             return true;
@@ -57,7 +57,7 @@ static bool parse_unit(struct parser *p, struct limit *l)
     return parse_unknown(p, "unit", "a unit", &nearest);
 }
 
-static bool parse_head(struct parser *p, struct limit *l)
+static bool parse_head(struct parser *p, struct limit_clause *l)
 {
     if (!parse_expect_word(p, "per"))
         return false;
@@ -78,20 +78,20 @@ static bool looks_like_rate(struct parser *p)
     return t->kind == TOKEN_PARAM || ascii_is_digit(c) || c == '$' || c == '-';
 }
 
-static bool needs_rate(struct parser *p, const struct limit *l)
+static bool needs_rate(struct parser *p, const struct limit_clause *l)
 {
     if (parse_peek(p)->kind == TOKEN_BAD || p->no_memory)
         return false;
     return diag_error(p->d, parse_place(p, parse_peek(p)), "limit \"" PRI_STR "\" needs a rate", STR_ARG(l->name.text));
 }
 
-static bool parse_rate(struct parser *p, struct limit *l)
+static bool parse_rate(struct parser *p, struct limit_clause *l)
 {
     struct value v;
     if (!looks_like_rate(p))
         return needs_rate(p, l);
     const struct token *t = parse_peek(p);
-    bool is_open = l->unit == UNIT_OPEN_CONNECTIONS;
+    bool is_open = l->unit == RULE_UNIT_OPEN_CONNECTIONS;
     struct value guess = {.shape = SHAPE_NONE};
     struct err err;
     if (t->kind == TOKEN_WORD && shape_guess(parse_text(p, t), &p->tree->arena, &guess, &err) == SHAPE_FITS) {
@@ -122,7 +122,7 @@ static bool skip_newlines(struct parser *p)
 }
 
 /* rate { ("," | newline) rate }; one comma may stand before the }. */
-static bool parse_rates(struct parser *p, struct limit *l)
+static bool parse_rates(struct parser *p, struct limit_clause *l)
 {
     bool more = true;
     while (more) {
@@ -131,7 +131,7 @@ static bool parse_rates(struct parser *p, struct limit *l)
         more = parse_accept_sign(p, SIGN_COMMA);
         if (skip_newlines(p) && looks_like_rate(p))
             more = true;
-        if (parse_is_sign(p, SIGN_CLOSE_BRACE) || l->unit == UNIT_OPEN_CONNECTIONS)
+        if (parse_is_sign(p, SIGN_CLOSE_BRACE) || l->unit == RULE_UNIT_OPEN_CONNECTIONS)
             return true;
     }
     return true;
@@ -139,7 +139,7 @@ static bool parse_rates(struct parser *p, struct limit *l)
 
 /* ---- its parts ---- */
 
-static bool parse_percent(struct parser *p, struct limit *l, struct value *percent)
+static bool parse_percent(struct parser *p, struct limit_clause *l, struct value *percent)
 {
     struct want *want = parse_alloc(p, sizeof *want);
     if (!want)
@@ -158,13 +158,13 @@ static bool parse_percent(struct parser *p, struct limit *l, struct value *perce
     return true;
 }
 
-static bool parse_threshold(struct parser *p, struct limit *l)
+static bool parse_threshold(struct parser *p, struct limit_clause *l)
 {
-    struct threshold read = {.at = parse_last_place(p)};
+    struct threshold_clause read = {.at = parse_last_place(p)};
     if (!parse_percent(p, l, &read.percent) || !parse_actions(p, &read.actions, true))
         return false;
     void *thresholds = l->thresholds;
-    struct threshold *kept = parse_array_add(p, &thresholds, &l->threshold_count, sizeof *kept);
+    struct threshold_clause *kept = parse_array_add(p, &thresholds, &l->threshold_count, sizeof *kept);
     l->thresholds = thresholds;
     if (kept)
         *kept = read;
@@ -180,7 +180,7 @@ static bool parse_once(struct parser *p, const char *word, bool is_there)
     return true;
 }
 
-static bool parse_part(struct parser *p, struct limit *l)
+static bool parse_part(struct parser *p, struct limit_clause *l)
 {
     if (parse_accept_word(p, "at"))
         return parse_threshold(p, l);
@@ -206,7 +206,7 @@ static bool parse_part(struct parser *p, struct limit *l)
 }
 
 struct body {
-    struct limit *limit;
+    struct limit_clause *limit;
     bool is_begun;
 };
 
@@ -222,7 +222,7 @@ static bool parse_body(struct parser *p, void *arg)
 
 bool parse_limit(struct parser *p, struct statement *s)
 {
-    struct limit *l = &s->limit;
+    struct limit_clause *l = &s->limit;
     struct body body = {.limit = l};
     if (!parse_limit_name(p, &l->name) || !parse_head(p, l) || !parse_block(p, parse_body, &body))
         return false;

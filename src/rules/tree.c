@@ -23,7 +23,7 @@ const struct attribute_row attribute_rows[ATTRIBUTE_COUNT] = {
 #undef ATTRIBUTE
 };
 
-const struct unit_row unit_rows[UNIT_COUNT] = {
+const struct unit_row unit_rows[RULE_UNIT_COUNT] = {
 #define UNIT(id, word, phase, kind, later) {word, PHASE_##phase, UNIT_KIND_##kind, later},
 #include "rules/units.def"
 #undef UNIT

@@ -56,10 +56,10 @@ enum attribute {
 
 enum unit_kind { UNIT_KIND_ADMISSION, UNIT_KIND_AUTH, UNIT_KIND_EVENT };
 enum unit {
-#define UNIT(id, word, phase, kind, later) UNIT_##id,
+#define UNIT(id, word, phase, kind, later) RULE_UNIT_##id,
 #include "rules/units.def"
 #undef UNIT
-    UNIT_COUNT
+    RULE_UNIT_COUNT
 };
 
 enum key {
@@ -205,7 +205,7 @@ struct shape_row {
 extern const struct phase_row phase_rows[PHASE_COUNT];
 extern const struct type_row type_rows[TYPE_COUNT];
 extern const struct attribute_row attribute_rows[ATTRIBUTE_COUNT];
-extern const struct unit_row unit_rows[UNIT_COUNT];
+extern const struct unit_row unit_rows[RULE_UNIT_COUNT];
 extern const struct key_row key_rows[KEY_COUNT];
 extern const struct table_type_row table_type_rows[TABLE_TYPE_COUNT];
 extern const struct action_row action_rows[ACTION_COUNT];
@@ -229,11 +229,20 @@ struct name {
     struct place at;
 };
 
+/* What check found behind a dotted name. */
+struct resolved_attribute {
+    enum attribute attribute; /* unless is_tag */
+    bool is_tag;
+    struct str tag; /* `tag.NAME`: NAME */
+    enum type type; /* of the attribute; a tag is a TEXT */
+};
+
 /* A piece of a text: letters as they are, or `${name}`. */
 struct text_piece {
     struct str text; /* the letters, or the name between the braces */
     struct place at; /* of a name: its first letter */
-    bool is_name;    /* a dotted attribute or tag.NAME; check resolves it */
+    bool is_name;    /* a dotted attribute or tag.NAME */
+    struct resolved_attribute resolved;
 };
 
 /* What the place of a value asks for: a range of GRAMMAR.md 6 comes with it. */
@@ -273,7 +282,9 @@ struct value {
     uint8_t arg;    /* which of its pattern's arguments it is, from 0 (args.h) */
     uint8_t choice; /* of a choice of words: which, from 0 */
     struct place at;
-    struct str text;         /* the word; a string's content, escapes resolved; a parameter's name without $ */
+    struct str text; /* the word; a string's content, escapes resolved; a parameter's name without $ */
+    uint32_t
+        written_in; /* check: the file whose folder relative file names belong to; a parameter's: where it is set */
     const struct want *want; /* NULL: anything may stand here */
     union {
         int64_t number;  /* NUMBER: millionths (2.5 is 2500000) */
@@ -350,6 +361,11 @@ struct operand {
     struct name name; /* ATTRIBUTE: at, too · LOOKUP: the table · USED, LEFT: the limit */
     struct value value;
     struct operand *inner; /* LOOKUP */
+    /* check: */
+    struct resolved_attribute resolved; /* ATTRIBUTE */
+    const struct table *table;          /* LOOKUP */
+    const struct limit_clause *limit;   /* USED, LEFT */
+    enum type type;                     /* what it is worth, whatever its kind */
 };
 
 enum in_kind {
@@ -364,6 +380,9 @@ struct in_place {
     struct name name;
     struct operand *inner;
     struct values values;
+    const struct table *table; /* check: NAME of a table, LOOKUP */
+    enum type type; /* check: LIST: what its items are read as: IP (networks), ADDRESS, DOMAIN, TIME, WEEKDAY, NUMBER,
+                       TEXT … */
 };
 
 enum condition_kind {
@@ -415,9 +434,10 @@ struct rule {
     struct actions actions;
     struct condition *if_cond, *unless_cond; /* NULL: none */
     struct place end;                        /* just after its last word */
+    bool is_observed, is_disabled;           /* check: by whatever of the four places */
 };
 
-struct threshold {
+struct threshold_clause {
     struct place at; /* `at` */
     struct value percent;
     struct actions actions;
@@ -426,7 +446,7 @@ struct limit_key {
     enum key key;
     struct place at;
 };
-struct limit {
+struct limit_clause {
     struct name name;
     struct limit_key *keys;
     size_t key_count;
@@ -434,11 +454,13 @@ struct limit {
     struct place unit_at;
     struct value *rates; /* RATE or PARAM; of open-connections one NUMBER or PARAM */
     size_t rate_count;
-    struct threshold *thresholds; /* in the order they stand */
+    struct threshold_clause *thresholds; /* in the order they stand */
     size_t threshold_count;
     struct name overrides; /* text empty: none */
     struct condition *if_cond, *unless_cond;
     struct place observe_at;
+    const struct table *overrides_table; /* check */
+    bool is_observed, is_disabled;       /* check */
 };
 
 enum table_source { TABLE_INLINE, TABLE_FILE, TABLE_REDIS, TABLE_SOCKETMAP };
@@ -521,7 +543,7 @@ struct statement {
         } names; /* DISABLE, OBSERVE */
         struct table table;
         struct dnsbl dnsbl;
-        struct limit limit;
+        struct limit_clause limit;
         struct {
             enum phase phase;
             struct place phase_at;

@@ -12,7 +12,7 @@ size_t counters_size(void)
     return sizeof(struct counters) * COUNTER_SLOTS;
 }
 
-uint64_t counters_sum(const struct counters *rows, enum counter c)
+uint64_t counters_sum(const struct counters *rows, enum counter_id c)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < COUNTER_SLOTS; i++)
@@ -27,7 +27,7 @@ void counters_slot_died(struct counters *row)
             atomic_store_explicit(&row->values[c], 0, memory_order_relaxed);
 }
 
-const struct counter_info *counter_info(enum counter c)
+const struct counter_info *counter_info(enum counter_id c)
 {
     return &INFOS[c];
 }

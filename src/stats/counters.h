@@ -11,7 +11,7 @@
 
 #include "base/defs.h"
 
-enum counter {
+enum counter_id {
 #define COUNTER(name, metric, type, label, help) COUNTER_##name,
 #include "stats/counters.def"
 #undef COUNTER
@@ -29,19 +29,19 @@ struct counters {
 /* The rows of all slots: `counters` is row 0 of COUNTER_SLOTS. */
 size_t counters_size(void);
 
-static inline void counter_add(struct counters *row, enum counter c, uint64_t n)
+static inline void counter_add(struct counters *row, enum counter_id c, uint64_t n)
 {
     if (row) /* one writer a row: no locked instruction is needed */
         atomic_store_explicit(&row->values[c], atomic_load_explicit(&row->values[c], memory_order_relaxed) + n,
                               memory_order_relaxed);
 }
-static inline void counter_sub(struct counters *row, enum counter c, uint64_t n)
+static inline void counter_sub(struct counters *row, enum counter_id c, uint64_t n)
 {
     counter_add(row, c, (uint64_t)0 - n);
 }
 
 /* Over all rows. */
-uint64_t counters_sum(const struct counters *rows, enum counter c);
+uint64_t counters_sum(const struct counters *rows, enum counter_id c);
 /* Its gauges are zero: what they counted died with the process. */
 void counters_slot_died(struct counters *row);
 
@@ -49,6 +49,6 @@ struct counter_info {
     const char *metric, *label, *help;
     enum counter_type type;
 };
-const struct counter_info *counter_info(enum counter c);
+const struct counter_info *counter_info(enum counter_id c);
 
 #endif

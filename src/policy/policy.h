@@ -1,0 +1,29 @@
+/*
+ * policy.h - rules and limits of a configuration, compiled: what policy/ask.h asks.
+ *
+ *   checked tree ─▶ policy_compile ─▶ struct policy (immutable, shared by all questions) ─▶ policy_ask_start
+ */
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+
+#include "rules/print.h"
+#include "rules/tree.h"
+
+struct policy;
+
+struct policy_options {
+    unsigned ipv4_prefix,
+        ipv6_prefix; /* `network prefix`: what `network` means as a key and client.network as a value */
+};
+
+/* Compiles a tree that check found right. Tables of files are read (what is wrong in one is said with its own place).
+ * Nothing of the tree is needed afterwards. NULL: diagnostics say why. */
+struct policy *policy_compile(const struct tree *tree, const struct policy_options *options, struct diagnostics *d);
+void policy_free(struct policy **policy);
+
+/* Does some rule or limit look at this attribute? What nobody looks at need not be found out. */
+bool policy_uses(const struct policy *policy, enum attribute attribute);
+size_t policy_rule_count(const struct policy *policy);
+size_t policy_limit_count(const struct policy *policy);
+
+#endif

@@ -1,0 +1,326 @@
+/*
+ * session.h - one client, from accept to close: the tour of mailweir.
+ *
+ * A mail's way, and where to read about each step:
+ *
+ *   accepted       accept.c:session_accept      bans, connection limits, rules of `connect`; then 465: TLS
+ *   greeting       accept.c:greet               220; from here the client has `timeout greeting`
+ *   a line         commands.c:on_line           which command, may it stand here, its reply in its turn
+ *   EHLO           hello.c:ehlo_proceed         what is offered depends on TLS, login and the MTA
+ *   STARTTLS       tls.c:starttls_proceed       all that was said before is forgotten
+ *   AUTH           login.c:auth_proceed         the exchange, rules, the auth process, rules again
+ *   MAIL, RCPT     envelope.c:mail_proceed      rules, then on to the MTA at once; its verdict is the reply
+ *   DATA           envelope.c:data_proceed      rules and limits (one reservation), then the MTA's 354 is ours
+ *   the message    body.c:on_body               strict lines, header block, Received:, streamed
+ *   the dot        settle.c:message_complete    real size settled, dot sent, the MTA's verdict is ours; event line
+ *   the end        close.c:session_close        whatever is open is given up; event line
+ *
+ *   client ══ conn ══ session ─┬─ policy/   (ask: rules, limits)
+ *                              ├─ auth/     (is the password right?)
+ *                              └─ mta/      (exchange: the mail at the MTA)
+ *
+ * A session has one state and awaits at most one thing. While it awaits, no further command is read; only MAIL and
+ * RCPT, whose verdicts come from the MTA, leave their reply open and let the next line be read (RFC 2920). Replies go
+ * out in the order of their commands.
+ *
+ * Never: the dot before every check has spoken; 250 before the MTA's 250; a byte from the client that waits while TLS
+ * or AUTH changes what it would mean.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "auth/auth_client.h"
+#include "config/config.h"
+#include "mta/exchange.h"
+#include "net/conn.h"
+#include "policy/ask.h"
+#include "smtp/command.h"
+#include "smtp/dot.h"
+#include "smtp/header.h"
+#include "smtp/replies.h"
+#include "smtp/sasl_line.h"
+#include "stats/event.h"
+
+struct tls_context;
+
+/* What all sessions of a worker share. process/worker.c fills it and calls session_accept; nothing of it changes. */
+struct session_worker {
+    struct loop *loop;
+    const struct config *config;
+    struct tls_context *tls;  /* NULL: no certificate: STARTTLS is not offered */
+    struct auth_client *auth; /* NULL: no AUTH is offered */
+    struct mta_pool **pools;  /* as config->pools */
+    struct policy_engine policy;
+    struct event_log *events;
+    struct counters *counters;
+    unsigned number;             /* of the worker: part of every id */
+    unsigned max_sessions;       /* its share of max-connections */
+    void (*on_empty)(void *arg); /* draining, and the last session is closed */
+    void *arg;
+
+    /* session/'s own; session_worker_init */
+    struct list sessions;
+    unsigned session_count;
+    bool is_draining;
+    uint32_t sequence;
+};
+
+void session_worker_init(struct session_worker *w);
+/* Takes an accepted connection of a listener. The descriptor is the session's, or closed. */
+void session_accept(struct session_worker *w, const struct listener_config *listener, int fd, const struct ip *peer,
+                    uint16_t port);
+/* No session begins a new mail: idle ones are told 421 4.3.2 now, the others after their mail. on_empty follows. */
+void session_drain(struct session_worker *w);
+/* Closes every session now (a second TERM, the drain's end). */
+void session_close_all(struct session_worker *w);
+
+/* ---- inside session/ ---- */
+
+enum session_state {
+    SESSION_GREETING, /* accepted; TLS of 465, rules of connect */
+    SESSION_COMMAND,  /* a line is awaited */
+    SESSION_AUTH,     /* a line of the AUTH exchange is awaited */
+    SESSION_BODY,     /* octets of DATA are awaited */
+    SESSION_SKIP,     /* octets of a refused BDAT are dropped */
+    SESSION_DOT,      /* the MTA's last word is awaited; nothing is read */
+    SESSION_CLOSING,
+};
+
+/* What is awaited before the next command may be read. */
+enum {
+    HELO_MAX_BYTES = 255,  /* of the name that is kept (RFC 5321 4.5.3.1.2) */
+    ASK_DEADLINE_MS = 2000 /* for an answer of policy/; stores have shorter ones of their own */
+};
+
+enum session_wait {
+    WAIT_NOTHING,
+    WAIT_POLICY,
+    WAIT_AUTH,
+    WAIT_VERDICTS, /* of MAIL and RCPT, because a command came that needs them */
+    WAIT_DATA,     /* the MTA's 354 */
+    WAIT_RELAY,    /* the MTA takes the body more slowly than it comes */
+    WAIT_DOT,      /* the MTA's last word */
+    WAIT_TLS,      /* the handshake */
+    WAIT_DELAY,    /* before a 421 to who made too many errors */
+    WAIT_OUTPUT,   /* the client reads its replies too slowly */
+};
+
+enum session_flag {
+    SESSION_SAID_HELLO = 1 << 0,
+    SESSION_IS_ESMTP = 1 << 1,
+    SESSION_IS_EARLY = 1 << 2,
+    SESSION_SKIPS_LINE = 1 << 3, /* the rest of a line that was too long or broken is thrown away */
+    SESSION_IN_INPUT = 1 << 4,   /* on_input is on the stack: whoever resumes need not call it */
+    SESSION_CLOSE_WHEN_SENT = 1 << 5,
+};
+
+/* How a mail came out, for its event and metrics. */
+enum mail_verdict {
+    MAIL_OPEN,
+    MAIL_ACCEPTED,
+    MAIL_REJECTED,
+    MAIL_DEFERRED,
+    MAIL_DISCONNECTED,
+    MAIL_DROPPED,
+    MAIL_ABORTED,
+    MAIL_UNKNOWN
+};
+
+/* A reply that waits for its turn or its verdict. */
+struct slot {
+    struct slot *next;
+    int code; /* 0: still open */
+    char enhanced[12];
+    struct str text;
+};
+
+struct recipient {
+    struct smtp_path path;
+    struct smtp_rcpt_params params;
+    struct slot *slot;
+    int code; /* the verdict, 0: open */
+};
+
+/* One mail, from MAIL to its end. Everything of it lies in its arena, itself too. */
+struct transaction {
+    struct arena arena;
+    struct session *session;
+    struct mta_exchange exchange;
+    struct mta_client client;
+    struct policy_mail policy;
+    struct smtp_path sender;
+    struct smtp_mail_params params;
+    struct slot *slots, **slots_end; /* unanswered: MAIL's and RCPTs', the head is the next to go out */
+    struct recipient **recipients;   /* those sent to the MTA, in that order: its verdicts come by index */
+    size_t recipient_count, recipient_cap;
+    struct recipient **asked; /* what rcpt… of the facts runs over: the one at hand; at DATA those accepted */
+    size_t asked_count;
+    size_t accepted_count, refused_count, refused_by_mta_count;
+    struct recipient *at_hand; /* of the RCPT that rules are asked about */
+    struct slot *last_refusal; /* of a recipient */
+    struct str last_refused_by;
+    bool dot_was_sent, is_settled; /* is_settled: the charge is kept or given back */
+    bool has_failed;               /* the exchange is over before its time */
+
+    /* the message (body.c) */
+    struct smtp_dot dot;
+    struct smtp_header header;
+    struct buf block; /* the header block, while it is not whole */
+    bool block_is_done, ends_in_crlf;
+    uint64_t dropped_bytes;    /* read after the mail was refused */
+    uint64_t renewed_at_bytes; /* of the body, when the deadline was last renewed */
+    struct str message_id, from;
+
+    /* the outcome: the first refusal decides; said to the client by the dot's reply if it came while the body was being
+     * read */
+    enum mail_verdict verdict;
+    int code;
+    char enhanced[12];
+    struct str text, by;
+    const char *at;
+    struct policy_effect *effects;
+    struct str relay_text;
+    int relay_code;
+    unsigned number;
+    int64_t begun_us, dot_us, answered_us;
+    struct task bury;
+};
+
+struct session {
+    struct conn conn;
+    struct session_worker *worker;
+    struct list node;
+    const struct listener_config *listener;
+    struct transaction *tx; /* NULL: no mail */
+    struct login *login;    /* an AUTH exchange; NULL: none */
+    char *helo;             /* heap, NUL-terminated; NULL: nothing was said */
+    char *user;             /* the login; NULL: none */
+    const char *mechanism;
+    struct arena arena; /* tags and texts of the connection */
+    struct policy_connection policy;
+    struct ask *ask;    /* while policy is asked */
+    struct task bury;   /* frees it at the end of the turn in which it was closed */
+    const char *reason; /* of the end, for its event */
+    int64_t opened_us, ends_at_ms;
+    int64_t began_us; /* of the handshake */
+    uint32_t tls_us, auth_us;
+    uint64_t number, bytes;
+    uint64_t skip_bytes; /* of a BDAT */
+    struct ip client;
+    uint16_t port;
+    uint8_t state, wait;
+    uint16_t flags;
+    uint16_t errors, junk;
+    uint32_t commands, mails, messages; /* mails begun, mails that the MTA took */
+};
+
+/* The words of an id: 13 letters for the connection; a mail's has "-N" behind. Into `to` of SESSION_ID_MAX. */
+enum { SESSION_ID_MAX = 32 };
+struct str session_id(const struct session *s, char *to);
+struct str session_mail_id(const struct session *s, unsigned mail, char *to);
+
+/* commands.c */
+void session_on_input(struct conn *c);
+void session_on_drained(struct conn *c);
+/* Goes on reading where the last wait stopped it. */
+void session_resume(struct session *s);
+/* Stops reading until session_resume: for `wait`. */
+void session_await(struct session *s, enum session_wait wait);
+void session_enter(struct session *s, enum session_state state);
+/* The deadline for what is awaited now: ms from this moment, but never beyond the session's own end; 0: none of ours.
+ */
+void session_deadline(struct session *s, int64_t ms);
+/* Sends a reply that has nobody before it. What cannot be sent closes the session. */
+void session_reply(struct session *s, const struct smtp_reply_call *call);
+#define session_say(s, ...) session_reply((s), &(struct smtp_reply_call){__VA_ARGS__})
+void session_reply_text(struct session *s, int code, const char *enhanced, struct str text);
+/* The same for an error of the client: counted; at max-errors the session ends. */
+void session_refuse_call(struct session *s, const struct smtp_reply_call *call);
+#define session_refuse(s, ...) session_refuse_call((s), &(struct smtp_reply_call){__VA_ARGS__})
+/* Replies and closes: 421, 554 … */
+void session_end_call(struct session *s, const char *reason, const struct smtp_reply_call *call);
+#define session_end(s, reason, ...) session_end_call((s), (reason), &(struct smtp_reply_call){__VA_ARGS__})
+/* Replies, as the last thing, and closes when it is sent. */
+void session_close_when_sent(struct session *s, const char *reason);
+/* A command that brings no mail nearer: after many of them each counts as an error. */
+void session_count_junk(struct session *s);
+/* Does a byte wait that should not (after EHLO, AUTH, DATA)? Then says so, closes, true. */
+bool session_is_early(struct session *s);
+
+/* ask.c: rules and limits of a phase. go_on is called at once, or after a wait, if they let it pass; a refusal is
+ * handed to refused. */
+typedef void session_step(struct session *s);
+typedef void session_refusal(struct session *s, const struct policy_answer *answer);
+void session_ask(struct session *s, enum phase phase, session_step *go_on, session_refusal *refused);
+/* Writes what an answer says is to be written. */
+void session_write_effects(struct session *s, const char *at, const struct policy_effect *effects);
+/* Answers a refusal. True: it ended the session. */
+bool session_refuse_by_policy(struct session *s, const struct policy_answer *answer);
+/* Forgets the question that waits, if one does. */
+void session_ask_cancel(struct session *s);
+
+/* accept.c tls.c hello.c login.c envelope.c: steps of commands */
+void session_greet(struct session *s);
+bool session_offers_tls(const struct session *s);
+/* The largest message that we and the MTA take. */
+uint64_t session_max_message(const struct session *s);
+void session_start_tls(struct session *s);
+void session_on_ready(struct conn *c);
+void ehlo_proceed(struct session *s, const struct smtp_command *command);
+void starttls_proceed(struct session *s, const struct smtp_command *command);
+void auth_proceed(struct session *s, const struct smtp_command *command);
+void auth_on_line(struct session *s, struct str line);
+void login_free(struct session *s);
+/* The name that an AUTH in progress gave; STR_NONE: none yet. */
+struct str login_name(const struct session *s);
+bool session_offers_auth(const struct session *s);
+bool session_may_login_here(const struct session *s);
+bool session_needs_login(const struct session *s);
+void mail_proceed(struct session *s, const struct smtp_command *command);
+void rcpt_proceed(struct session *s, const struct smtp_command *command);
+void data_proceed(struct session *s, const struct smtp_command *command);
+unsigned session_extensions(const struct session *s);
+
+/* envelope.c: the mail at hand */
+void slots_flush(struct session *s);
+struct slot *slot_add(struct transaction *tx);
+struct mta_pool *session_pool(const struct session *s);
+/* The first refusal of the whole mail is its outcome. text is copied. */
+void tx_decide(struct transaction *tx, enum mail_verdict verdict, const char *at, int code, const char *enhanced,
+               struct str text, struct str by);
+void tx_decide_call(struct transaction *tx, const char *at, const struct smtp_reply_call *call);
+#define tx_decide_reply(tx, at, ...) tx_decide_call((tx), (at), &(struct smtp_reply_call){__VA_ARGS__})
+void tx_decide_policy(struct transaction *tx, const char *at, const struct policy_answer *answer);
+enum mail_verdict verdict_of_code(int code);
+/* Why the exchange failed, as a reply. */
+enum smtp_reply reply_of_failure(enum mta_failure failure);
+/* Ends the mail: the exchange, its charges, its event line; frees it. */
+void tx_end(struct session *s);
+extern const struct mta_ops session_mta_ops;
+
+/* body.c settle.c */
+void body_begin(struct session *s);
+bool body_on_input(struct session *s);
+void body_on_drained(struct session *s);
+/* The mail is refused while its body is read: the MTA forgets it, the rest is read and dropped, the dot is answered so.
+ */
+void body_refuse(struct session *s);
+void message_complete(struct session *s);
+void settle_on_verdict(struct session *s, const struct mta_reply *reply);
+void settle_on_failure(struct session *s, enum mta_failure failure);
+
+/* close.c */
+void session_prepare_end(struct session *s);
+/* Ends it now, without a word. reason: for the event. */
+void session_close(struct session *s, const char *reason);
+void session_on_end(struct conn *c, enum conn_end why);
+
+/* facts.c, event.c */
+void session_facts(const struct session *s, struct facts *facts);
+void session_event_begin(struct session *s, const char *event);
+void session_event_mail(struct session *s);
+void session_event_auth(struct session *s, const char *result, struct str user);
+void session_event_close(struct session *s, const char *reason);
+void session_event_connect(struct session *s, const struct policy_answer *answer);
+
+#endif
