@@ -15,7 +15,7 @@ def swaks(port, *arguments, user="alice@example.org", password="secret", mechani
     command += [tls] if tls else []
     command += ["--auth", mechanism, "--auth-user", user, "--auth-password", password] if user else []
     command += ["--data", "@" + str(data)] if data else []
-    return subprocess.run(command + list(arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout + 30)
+    return subprocess.run(command + list(arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout + 30)
 
 
 def smtp_source(port, *arguments, sender="alice@example.org", recipient="bob@example.net", timeout=60):
