@@ -159,7 +159,7 @@ static bool holds_leases(const struct table_set *set, size_t i)
 
 void memory_leases_release(struct table *t, uint32_t owner, int64_t lock_wait_us)
 {
-    for (unsigned shard = 0; shard < TABLE_SHARDS; shard++) {
+    for (unsigned shard = 0; shard < t->shard_count; shard++) {
         int64_t wait_us = lock_wait_us;
         if (!table_lock(t, shard, &wait_us)) {
             log_error("limits: the table is locked for too long; open connections of a dead worker stay counted");

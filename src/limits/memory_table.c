@@ -7,26 +7,35 @@
 
 #include "base/panic.h"
 
-#define TABLE_MAGIC 0x6d772d6c696d6931ULL
+#define TABLE_MAGIC   0x6d772d6c696d6931ULL
+#define LOCK_SLICE_US 5000
 
 _Static_assert(sizeof(struct table_set) == TABLE_WAYS * 256, "a place is 256 bytes");
 
+#define ENTRIES_PER_SHARD 1024
+
+static size_t shards_for(size_t entries)
+{
+    return MIN_OF(MAX_OF(entries / ENTRIES_PER_SHARD, 1), TABLE_SHARDS_MAX);
+}
+
+/* Of each shard. */
 static size_t sets_for(size_t entries)
 {
-    size_t row = (size_t)TABLE_SHARDS * TABLE_WAYS;
-    size_t sets = (entries + row - 1) / row;
-    return MAX_OF(sets, 2);
+    size_t row = shards_for(entries) * TABLE_WAYS;
+    return MAX_OF((entries + row - 1) / row, 2);
 }
 
 size_t table_size(size_t entries)
 {
-    return sizeof(struct table) + TABLE_SHARDS * sets_for(entries) * sizeof(struct table_set);
+    return sizeof(struct table) + shards_for(entries) * sets_for(entries) * sizeof(struct table_set);
 }
 
 int table_init(struct table *t, size_t entries)
 {
     memset(t, 0, table_size(entries));
-    t->sets_per_shard = sets_for(entries);
+    t->shard_count = (uint32_t)shards_for(entries);
+    t->sets_per_shard = (uint32_t)sets_for(entries);
     t->key = hash_key_random();
 
     pthread_mutexattr_t attr;
@@ -36,7 +45,7 @@ int table_init(struct table *t, size_t entries)
     rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
     if (!rc)
         rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    for (size_t i = 0; i < TABLE_SHARDS && !rc; i++)
+    for (size_t i = 0; i < t->shard_count && !rc; i++)
         rc = pthread_mutex_init(&t->shards[i].lock, &attr);
     pthread_mutexattr_destroy(&attr);
     if (!rc)
@@ -55,17 +64,22 @@ static int64_t monotonic_us(struct timespec *ts)
     return (int64_t)ts->tv_sec * 1000000 + ts->tv_nsec / 1000;
 }
 
+/* Waits in slices: where a lock's owner and the one that was woken to take it over are killed together, nobody wakes
+ * the next in line, but whoever looks again finds the lock free. */
 static int lock_within(pthread_mutex_t *lock, int64_t *wait_us)
 {
     int rc = pthread_mutex_trylock(lock);
     if (rc != EBUSY)
         return rc;
     struct timespec ts;
-    int64_t began_us = monotonic_us(&ts);
-    int64_t until_us = began_us + MAX_OF(*wait_us, 0);
-    ts = (struct timespec){.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-    rc = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &ts);
-    *wait_us -= monotonic_us(&ts) - began_us;
+    int64_t began_us = monotonic_us(&ts), now_us = began_us, until_us = began_us + MAX_OF(*wait_us, 0);
+    do {
+        int64_t slice_us = MIN_OF(until_us, now_us + LOCK_SLICE_US);
+        ts = (struct timespec){.tv_sec = slice_us / 1000000, .tv_nsec = slice_us % 1000000 * 1000};
+        rc = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &ts);
+        now_us = monotonic_us(&ts);
+    } while (rc == ETIMEDOUT && now_us < until_us);
+    *wait_us -= now_us - began_us;
     return rc;
 }
 
@@ -94,13 +108,13 @@ void table_unlock(struct table *t, unsigned shard)
 
 struct table_set *table_shard_sets(struct table *t, unsigned shard)
 {
-    return &t->sets[shard * t->sets_per_shard];
+    return &t->sets[(size_t)shard * t->sets_per_shard];
 }
 
 /* The two sets an id may lie in; different ones. */
 static void sets_of(struct table *t, struct hash128 id, struct table_set *sets[2])
 {
-    struct table_set *base = table_shard_sets(t, table_shard_of(id));
+    struct table_set *base = table_shard_sets(t, table_shard_of(t, id));
     uint64_t a = (id.hi & UINT32_MAX) * t->sets_per_shard >> 32;
     uint64_t b = (id.hi >> 32) * t->sets_per_shard >> 32;
     if (a == b)
@@ -179,7 +193,7 @@ static struct victim choose(struct table *t, struct hash128 id, int64_t now_us)
 
 struct table_entry *table_make(struct table *t, struct hash128 id, uint32_t period_s, int64_t now_us)
 {
-    struct table_shard *shard = &t->shards[table_shard_of(id)];
+    struct table_shard *shard = &t->shards[table_shard_of(t, id)];
     struct victim v = choose(t, id, now_us);
     struct table_entry *e = &v.set->entries[v.place];
     shard->created++;
@@ -196,5 +210,5 @@ struct table_entry *table_make(struct table *t, struct hash128 id, uint32_t peri
 
 void table_renew_generation(struct table *t, struct hash128 id, struct table_entry *e)
 {
-    e->generation = ++t->shards[table_shard_of(id)].generation;
+    e->generation = ++t->shards[table_shard_of(t, id)].generation;
 }

@@ -12,8 +12,9 @@
 #include "limits/memory_leases.h"
 #include "limits/memory_table.h"
 
-/* A lock is held for a microsecond, unless its holder was stopped or lost its processor. */
-#define LOCK_WAIT_US 50000
+/* A lock is held for a microsecond, unless its holder lost its processor or was stopped. So long waits what nobody may
+ * lose: a charge to be given back or kept. */
+#define LOCK_WAIT_US 500000
 
 /* An entry further in the future than this (and than its period) was written while the clock was wrong: no worker's
  * idea of now is ever that old. */
@@ -36,7 +37,7 @@ bool store_memory_init(void *memory, size_t entries, struct err *err)
 void store_memory_fini(void *memory)
 {
     struct table *t = memory;
-    for (size_t i = 0; i < TABLE_SHARDS; i++)
+    for (size_t i = 0; i < t->shard_count; i++)
         pthread_mutex_destroy(&t->shards[i].lock);
     t->magic = 0;
 }
@@ -44,8 +45,8 @@ void store_memory_fini(void *memory)
 void store_memory_stats_get(void *memory, int64_t now_us, struct store_memory_stats *stats)
 {
     struct table *t = memory;
-    *stats = (struct store_memory_stats){.entries = t->sets_per_shard * TABLE_SHARDS * TABLE_WAYS};
-    for (unsigned s = 0; s < TABLE_SHARDS; s++) {
+    *stats = (struct store_memory_stats){.entries = (uint64_t)t->sets_per_shard * t->shard_count * TABLE_WAYS};
+    for (unsigned s = 0; s < t->shard_count; s++) {
         struct table_shard *shard = &t->shards[s];
         int64_t wait_us = LOCK_WAIT_US;
         bool locked = table_lock(t, s, &wait_us);
@@ -181,11 +182,11 @@ static void charge(struct table *t, struct take *take, const uint32_t cost[COLUM
     take->held.is_held = true;
 }
 
-static uint64_t shards_of(const struct store_op *op)
+static uint64_t shards_of(const struct table *t, const struct store_op *op)
 {
     uint64_t shards = 0;
     for (size_t i = 0; i < op->count; i++)
-        shards |= UINT64_C(1) << table_shard_of(op->takes[i]->counter.id);
+        shards |= UINT64_C(1) << table_shard_of(t, op->takes[i]->counter.id);
     return shards;
 }
 
@@ -219,9 +220,9 @@ static bool lock_one(struct table *t, unsigned shard)
 static enum started memory_take_start(struct store *store, struct store_op *op)
 {
     struct table *t = store->state;
-    uint64_t shards = shards_of(op);
+    uint64_t shards = shards_of(t, op);
     op->result = STORE_FAILED;
-    if (!lock_all(t, shards, MIN_OF((int64_t)op->deadline_ms * 1000, LOCK_WAIT_US)))
+    if (!lock_all(t, shards, (int64_t)op->deadline_ms * 1000))
         return DONE;
     bool fits = true;
     for (size_t i = 0; i < op->count; i++)
@@ -256,7 +257,7 @@ static void memory_give_back(struct store *store, struct take **takes, size_t co
 {
     struct table *t = store->state;
     for (size_t i = 0; i < count; i++) {
-        unsigned shard = table_shard_of(takes[i]->counter.id);
+        unsigned shard = table_shard_of(t, takes[i]->counter.id);
         if (takes[i]->held.is_held && lock_one(t, shard)) {
             give_back_one(store, takes[i]);
             table_unlock(t, shard);
@@ -272,7 +273,7 @@ static void memory_keep(struct store *store, struct take **takes, size_t count, 
         struct take *take = takes[i];
         if (!take->held.is_held || take->counter.kind == COUNTER_LEASES)
             continue;
-        unsigned shard = table_shard_of(take->counter.id);
+        unsigned shard = table_shard_of(t, take->counter.id);
         /* Most mails pass in the slot they were charged in: nothing to do then. */
         if (window_slot(now_us, take->counter.period_s) > take->held.slot && lock_one(t, shard)) {
             uint32_t cost[COLUMNS];
@@ -287,7 +288,7 @@ static void memory_keep(struct store *store, struct take **takes, size_t count, 
 static bool memory_peek(struct store *store, struct take *take, int64_t now_us)
 {
     struct table *t = store->state;
-    unsigned shard = table_shard_of(take->counter.id);
+    unsigned shard = table_shard_of(t, take->counter.id);
     if (!lock_one(t, shard))
         return false;
     (void)look(t, take, now_us);
@@ -298,7 +299,7 @@ static bool memory_peek(struct store *store, struct take *take, int64_t now_us)
 static void memory_drop_lease(struct store *store, struct hash128 id, uint32_t count, uint32_t generation)
 {
     struct table *t = store->state;
-    unsigned shard = table_shard_of(id);
+    unsigned shard = table_shard_of(t, id);
     if (!lock_one(t, shard))
         return;
     memory_leases_drop(t, id, store->owner, count, generation);

@@ -1,0 +1,60 @@
+/*
+ * store_suite.h - what every store must pass (store.h, "What every store promises"; LIMITS.md, "Defects seen in other
+ * limiters").
+ *
+ * A store's test describes how to set up an empty one and how a process opens it, and runs the suite; every case runs
+ * on a store of its own. Processes are real (fork), the clock is an argument.
+ */
+#ifndef TESTS_LIMITS_STORE_SUITE_H
+#define TESTS_LIMITS_STORE_SUITE_H
+
+#include "limits/store.h"
+
+struct store_suite {
+    const char *name;
+    /* An empty store that children may open too. Never NULL: fails the test itself. */
+    void *(*setup)(void);
+    void (*teardown)(void *context);
+    void (*open)(void *context, struct store *store, uint32_t owner);
+    /* Until the operation that answered STARTED is done. NULL: the store never does. */
+    void (*wait)(void *context, struct store *store, const bool *done);
+};
+
+/* As cmocka_run_group_tests: how many failed. */
+int store_suite_run(const struct store_suite *suite);
+
+/* For a store's own tests. */
+#define SUITE_NOW (INT64_C(1767614400) * 1000000) /* 2026-01-05T12:00:00Z */
+
+/* A take of one column of a counter of messages. */
+void suite_take_set(struct take *take, const struct store *store, const char *entity, uint32_t period_s, uint32_t cost,
+                    uint64_t allowed);
+/* Takes one. */
+enum store_result suite_take(struct store *store, struct take *take, int64_t now_us);
+/* The count now, charging nothing. */
+uint64_t suite_used(struct store *store, const char *entity, uint32_t period_s, int64_t now_us);
+
+/* Takes both or none, whatever their order. */
+enum store_result suite_take_both(struct store *store, struct take *a, struct take *b, int64_t now_us);
+/* Takes, and forgets what it holds. */
+bool suite_admits(struct store *store, const char *entity, uint32_t period_s, uint32_t cost, uint64_t allowed,
+                  int64_t now_us);
+void suite_give_back(struct store *store, struct take *take);
+void suite_keep(struct store *store, struct take *take, int64_t now_us);
+/* A take of one lease. */
+void suite_lease_set(struct take *take, const struct store *store, const char *entity, uint64_t allowed);
+
+/* What a case gets as its state. */
+struct suite_fixture {
+    void *context;
+    struct store store;
+};
+/* The one that runs. */
+extern const struct store_suite *suite;
+
+/* Of store_suite_processes.c. */
+void test_greedy_processes_get_exactly_the_limit(void **state);
+void test_what_was_kept_is_what_is_counted(void **state);
+void test_killed_at_any_instant(void **state);
+
+#endif

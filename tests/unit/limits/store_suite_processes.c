@@ -1,0 +1,194 @@
+/* store_suite_processes.c - the suite's cases with several processes, and with some that are killed. See store_suite.h.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "store_suite.h"
+
+#define S    INT64_C(1000000)
+#define HOUR 3600
+#define NOW  SUITE_NOW
+
+#define WORKERS 8
+
+/* What children tell, shared with them. */
+struct shared {
+    uint64_t admitted[WORKERS];
+    uint64_t other[WORKERS];
+};
+
+static struct shared *shared_new(void)
+{
+    struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(s != MAP_FAILED);
+    return s;
+}
+
+/* Runs `work` in WORKERS processes; fills pids. */
+static void fork_workers(struct suite_fixture *f, pid_t pids[WORKERS],
+                         void (*work)(struct store *store, uint32_t worker, struct shared *shared),
+                         struct shared *shared)
+{
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        pids[i] = fork();
+        assert_true(pids[i] >= 0);
+        if (pids[i] == 0) {
+            struct store store;
+            alarm(30); /* no child outlives its test */
+            suite->open(f->context, &store, 10 + i);
+            work(&store, i, shared);
+            _exit(0);
+        }
+    }
+}
+
+static void wait_for_workers(const pid_t pids[WORKERS])
+{
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        int status;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+}
+
+static void be_greedy(struct store *store, uint32_t worker, struct shared *shared)
+{
+    for (int refused = 0; refused < 200;) {
+        if (suite_admits(store, "u:a", HOUR, 1, 2000, NOW))
+            shared->admitted[worker]++;
+        else
+            refused++;
+    }
+}
+
+/* Defect: GET, compare, INCR: 127 admitted for a limit of 100 with 50 clients. And no place is lost either. */
+void test_greedy_processes_get_exactly_the_limit(void **state)
+{
+    struct suite_fixture *f = *state;
+    struct shared *shared = shared_new();
+    pid_t pids[WORKERS];
+    int64_t began_us = clock_monotonic_us();
+    fork_workers(f, pids, be_greedy, shared);
+    wait_for_workers(pids);
+    uint64_t sum = 0;
+    for (int i = 0; i < WORKERS; i++)
+        sum += shared->admitted[i];
+    assert_int_equal(sum, 2000);
+    assert_int_equal(suite_used(&f->store, "u:a", HOUR, NOW), 2000);
+    assert_true(clock_monotonic_us() - began_us < 5 * S);
+    munmap(shared, sizeof *shared);
+}
+
+/* Each worker has its own limit and one that all share; some mails are refused by the MTA, some grow, some are kept. */
+static void send_mails(struct store *store, uint32_t worker, struct shared *shared)
+{
+    uint32_t rnd = worker + 1;
+    char own[16];
+    snprintf(own, sizeof own, "u:%u", worker);
+    for (int i = 0; i < 3000; i++) {
+        rnd = rnd * 1664525u + 1013904223u;
+        struct take mine, all;
+        suite_take_set(&mine, store, own, HOUR, 1 + (rnd >> 20) % 3, 700);
+        suite_take_set(&all, store, "g", HOUR, mine.cost[0], 4000);
+        if (suite_take_both(store, &mine, &all, NOW) != STORE_TAKEN)
+            continue;
+        mine.cost[0] = all.cost[0] = 1 + (rnd >> 24) % 4;
+        if (rnd >> 28 & 1 || suite_take_both(store, &mine, &all, NOW) != STORE_TAKEN) {
+            suite_give_back(store, &mine);
+            suite_give_back(store, &all);
+            continue;
+        }
+        shared->admitted[worker] += mine.cost[0];
+        suite_keep(store, &mine, NOW);
+        suite_keep(store, &all, NOW);
+    }
+}
+
+void test_what_was_kept_is_what_is_counted(void **state)
+{
+    struct suite_fixture *f = *state;
+    struct shared *shared = shared_new();
+    pid_t pids[WORKERS];
+    fork_workers(f, pids, send_mails, shared);
+    wait_for_workers(pids);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        char own[16];
+        snprintf(own, sizeof own, "u:%u", i);
+        assert_int_equal(suite_used(&f->store, own, HOUR, NOW), shared->admitted[i]);
+        sum += shared->admitted[i];
+    }
+    assert_int_equal(suite_used(&f->store, "g", HOUR, NOW), sum);
+    assert_true(sum > 3900 && sum <= 4000);
+    munmap(shared, sizeof *shared);
+}
+
+/* For ever: whoever runs this is killed. */
+static void work_till_killed(struct store *store, uint32_t worker, struct shared *shared)
+{
+    for (uint32_t i = 0;; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "u:%u", i % 50);
+        struct take mine, all, lease;
+        suite_take_set(&mine, store, name, HOUR, 1, ALLOWED_ANY);
+        suite_take_set(&all, store, "g", 60, 1, ALLOWED_ANY);
+        suite_lease_set(&lease, store, "i:a", ALLOWED_ANY);
+        __atomic_store_n(&shared->other[worker], i + 1, __ATOMIC_SEQ_CST); /* at most that many were charged */
+        if (suite_take_both(store, &mine, &all, NOW + i % 7) != STORE_TAKEN ||
+            suite_take(store, &lease, NOW) != STORE_TAKEN)
+            _exit(1);
+        __atomic_store_n(&shared->admitted[worker], i + 1, __ATOMIC_SEQ_CST); /* at least that many */
+        if (i % 3 == 0)
+            suite_give_back(store, &lease);
+    }
+}
+
+/* A worker is killed at any instant, be it with locks held: the others go on, no charge that was answered is lost, at
+ * most the mail it was at counts too much, and its open connections go. */
+void test_killed_at_any_instant(void **state)
+{
+    struct suite_fixture *f = *state;
+    struct shared *shared = shared_new();
+    uint64_t at_least = 0, at_most = 0;
+    for (int round = 0; round < 12; round++) {
+        pid_t pids[WORKERS];
+        memset(shared, 0, sizeof *shared);
+        fork_workers(f, pids, work_till_killed, shared);
+        for (uint32_t i = 0; i < WORKERS; i++) {
+            while (__atomic_load_n(&shared->admitted[i], __ATOMIC_SEQ_CST) < 50 + (uint64_t)round * 13)
+                assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0);
+            kill(pids[i], SIGKILL);
+        }
+        for (uint32_t i = 0; i < WORKERS; i++) {
+            int status;
+            assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+            assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+            at_least += shared->admitted[i];
+            at_most += shared->other[i];
+            f->store.ops->release_owner(&f->store, 10 + i);
+        }
+        uint64_t used = suite_used(&f->store, "g", 60, NOW + 7), sum = 0;
+        assert_true(used >= at_least && used <= at_most);
+        for (int i = 0; i < 50; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "u:%d", i);
+            sum += suite_used(&f->store, name, HOUR, NOW + 7);
+        }
+        assert_true(sum >= at_least && sum <= at_most);
+        struct take lease;
+        suite_lease_set(&lease, &f->store, "i:a", 1);
+        assert_int_equal(suite_take(&f->store, &lease, NOW), STORE_TAKEN);
+        suite_give_back(&f->store, &lease);
+    }
+    munmap(shared, sizeof *shared);
+}
