@@ -180,14 +180,15 @@ static bool remember_refusal(struct limiter *l, const struct reservation *r, int
     return denials_remember(l->denials, take->counter.id, by->limit, used_before, fits_at_us, now_us);
 }
 
-static void answer(struct reservation *r)
+/* is_recalled: it was refused from memory, which must not make the memory last longer. */
+static void answer(struct reservation *r, bool is_recalled)
 {
     struct limiter *l = r->limiter;
     bool refusal_is_new = false;
     bool refuses = thresholds_judge(r);
     PANIC_IF(refuses != (r->op.result == STORE_FULL), "the limits and store %s do not agree", l->store->ops->name);
     r->verdict = refuses ? VERDICT_REFUSED : VERDICT_RESERVED;
-    if (refuses)
+    if (refuses && !is_recalled)
         refusal_is_new = remember_refusal(l, r, r->op.now_us);
     thresholds_list(r, refusal_is_new);
 }
@@ -199,7 +200,7 @@ static void take_done(struct reservation *r)
         r->refused_by = NULL;
         r->passed_count = 0;
     } else {
-        answer(r);
+        answer(r, false);
     }
     if (r->is_settling && r->verdict != VERDICT_RESERVED)
         limiter_give_back(r->limiter, r);
@@ -255,22 +256,6 @@ static bool recall(struct limiter *l, struct reservation *r, int64_t now_us)
     return full;
 }
 
-/* Answers without asking anybody: what the store last saw, and what was refused lately. */
-static bool is_known_full(struct limiter *l, struct reservation *r, int64_t now_us)
-{
-    bool full = false;
-    for (size_t i = 0; i < r->take_count; i++) {
-        struct take *take = r->sorted[i];
-        if (!l->store->ops->peek(l->store, take, now_us))
-            take_answer_unknown(take);
-        full |= take->wait_us != 0;
-    }
-    if (l->store->ops->is_remote)
-        full |= recall(l, r, now_us);
-    r->op = (struct store_op){.now_us = now_us, .result = full ? STORE_FULL : STORE_TAKEN};
-    return full;
-}
-
 enum started limiter_reserve_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
                                    int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg)
 {
@@ -280,7 +265,7 @@ enum started limiter_reserve_start(struct limiter *l, struct reservation *r, con
             take_answer_unknown(r->sorted[i]);
         r->op = (struct store_op){.now_us = now_us, .result = STORE_FULL};
         if (recall(l, r, now_us)) {
-            answer(r);
+            answer(r, true);
             return DONE;
         }
     }
@@ -290,13 +275,18 @@ enum started limiter_reserve_start(struct limiter *l, struct reservation *r, con
 void limiter_peek(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count, int64_t now_us)
 {
     prepare(l, r, charges, count);
-    if (is_known_full(l, r, now_us)) {
-        answer(r);
-        return;
+    bool is_full = false;
+    for (size_t i = 0; i < r->take_count; i++) {
+        struct take *take = r->sorted[i];
+        if (!l->store->ops->peek(l->store, take, now_us))
+            take_answer_unknown(take);
+        is_full |= take->wait_us != 0;
     }
-    r->verdict = VERDICT_RESERVED;
-    thresholds_judge(r); /* for the readings */
-    r->passed_count = 0; /* nothing was counted: no threshold was passed */
+    bool is_recalled = l->store->ops->is_remote && recall(l, r, now_us);
+    r->op = (struct store_op){.now_us = now_us, .result = is_full || is_recalled ? STORE_FULL : STORE_TAKEN};
+    answer(r, is_recalled);
+    if (r->verdict == VERDICT_RESERVED)
+        r->passed_count = 0; /* nothing was counted: no threshold was passed */
 }
 
 enum started limiter_settle_start(struct limiter *l, struct reservation *r, uint64_t bytes, int64_t now_us,

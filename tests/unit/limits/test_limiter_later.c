@@ -1,0 +1,363 @@
+/*
+ * test_limiter_later.c - the limiter over a store that answers later, as one behind a network does: DONE or STARTED,
+ * the callback exactly once, cancelled mails, failures, and floods that a remembered denial keeps away from it.
+ *
+ * The store is the embedded one, behind a door that this test opens. It passes the suite of every store as well.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "limiter_fixture.h"
+#include "limits/store_memory.h"
+#include "store_suite.h"
+
+/* ---- A store that answers when it is told to ---- */
+
+struct later {
+    struct store inner;
+    struct store_op *waiting;
+    unsigned asked;
+};
+
+static bool later_open(struct store *store, const struct store_options *options, struct err *err)
+{
+    struct later *l = calloc(1, sizeof *l);
+    store->state = l;
+    if (!l || !store_open(&l->inner, &store_memory_ops, options, err))
+        return false;
+    store->key = l->inner.key;
+    return true;
+}
+
+static void later_close(struct store *store)
+{
+    struct later *l = store->state;
+    store_close(&l->inner);
+    free(l);
+}
+
+static enum started later_take_start(struct store *store, struct store_op *op)
+{
+    struct later *l = store->state;
+    l->waiting = op;
+    l->asked++;
+    return STARTED;
+}
+
+static void later_take_cancel(struct store *store, struct store_op *op)
+{
+    struct later *l = store->state;
+    if (l->waiting != op)
+        abort();
+    l->waiting = NULL;
+}
+
+/* The answer arrives. */
+static void later_answer(struct store *store, bool fails)
+{
+    struct later *l = store->state;
+    struct store_op *op = l->waiting;
+    if (!op)
+        abort();
+    l->waiting = NULL;
+    if (fails)
+        op->result = STORE_FAILED;
+    else if (l->inner.ops->take_start(&l->inner, op) != DONE)
+        abort();
+    op->on_done(op);
+}
+
+static void later_give_back(struct store *store, struct take **takes, size_t count)
+{
+    struct store *inner = &((struct later *)store->state)->inner;
+    inner->ops->give_back(inner, takes, count);
+}
+
+static void later_keep(struct store *store, struct take **takes, size_t count, int64_t now_us)
+{
+    struct store *inner = &((struct later *)store->state)->inner;
+    inner->ops->keep(inner, takes, count, now_us);
+}
+
+static bool later_peek(struct store *store, struct take *take, int64_t now_us)
+{
+    (void)store;
+    (void)take;
+    (void)now_us;
+    return false; /* it remembers no reading */
+}
+
+static void later_drop_lease(struct store *store, struct hash128 id, uint32_t count, uint32_t generation)
+{
+    struct store *inner = &((struct later *)store->state)->inner;
+    inner->ops->drop_lease(inner, id, count, generation);
+}
+
+static void later_release_owner(struct store *store, uint32_t owner)
+{
+    struct store *inner = &((struct later *)store->state)->inner;
+    inner->ops->release_owner(inner, owner);
+}
+
+static const struct store_ops LATER_OPS = {
+    .name = "later",
+    .is_remote = true,
+    .open = later_open,
+    .close = later_close,
+    .take_start = later_take_start,
+    .take_cancel = later_take_cancel,
+    .give_back = later_give_back,
+    .keep = later_keep,
+    .peek = later_peek,
+    .drop_lease = later_drop_lease,
+    .release_owner = later_release_owner,
+};
+
+/* ---- The limiter over it ---- */
+
+static const struct limit TEN = {
+    .name = STR("ten"), .unit = UNIT_RECIPIENTS, RATES({10, HOUR}), THRESHOLDS({100, REFUSAL_DEFER, .logs = true})};
+
+struct fixture {
+    struct limiter_fixture *base; /* its own store is a way to look behind the door */
+    struct store store;
+    struct limiter limiter;
+    unsigned called;
+    struct reservation *called_with;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    void *base;
+    struct err err;
+    assert_non_null(f);
+    assert_int_equal(limiter_setup(&base), 0);
+    f->base = base;
+    const struct store_options options = {.memory = f->base->memory, .owner = 2};
+    assert_true(store_open(&f->store, &LATER_OPS, &options, &err));
+    assert_true(limiter_init(&f->limiter, &f->store));
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    limiter_fini(&f->limiter);
+    store_close(&f->store);
+    void *base = f->base;
+    limiter_teardown(&base);
+    free(f);
+    return 0;
+}
+
+static void on_answer(struct reservation *r, void *arg)
+{
+    struct fixture *f = arg;
+    f->called++;
+    f->called_with = r;
+}
+
+static struct reservation *prepare(struct fixture *f, const struct charge *c)
+{
+    struct reservation *r = arena_alloc(&f->base->arena, sizeof *r);
+    assert_non_null(r);
+    assert_true(reservation_init(r, &f->base->arena, c, 1));
+    return r;
+}
+
+static struct reservation *start(struct fixture *f, const struct charge *c, int64_t now_us)
+{
+    struct reservation *r = prepare(f, c);
+    assert_int_equal(limiter_reserve_start(&f->limiter, r, c, 1, now_us, 50, on_answer, f), STARTED);
+    return r;
+}
+
+static unsigned asked(const struct fixture *f)
+{
+    return ((struct later *)f->store.state)->asked;
+}
+
+/* Behind the door: what is really counted. */
+static uint64_t counted(struct fixture *f, int64_t now_us)
+{
+    const struct charge nothing = {.limit = &TEN, .entity = STR("u:a")};
+    return reserve(f->base, &nothing, 1, now_us)->readings[0].used;
+}
+
+static void test_the_answer_comes_once(void **state)
+{
+    struct fixture *f = *state;
+    const struct charge c = mail_charge(&TEN, "u:a", 10, 1);
+    struct reservation *r = start(f, &c, NOW);
+    assert_int_equal(f->called, 0);
+    later_answer(&f->store, false);
+    assert_int_equal(f->called, 1);
+    assert_ptr_equal(f->called_with, r);
+    assert_int_equal(r->verdict, VERDICT_RESERVED);
+    assert_int_equal(r->readings[0].used, 10);
+    assert_int_equal(limiter_settle_start(&f->limiter, r, 500, NOW, 50, on_answer, f), STARTED);
+    later_answer(&f->store, false);
+    assert_int_equal(f->called, 2);
+    assert_int_equal(r->verdict, VERDICT_RESERVED);
+    limiter_keep(&f->limiter, r, NOW);
+    r = start(f, &c, NOW);
+    later_answer(&f->store, false);
+    assert_refusal(r, "ten: 10 per 1h used up, 20 with this mail; try again in 1h4m");
+    assert_true(r->passed[0].newly);
+    assert_int_equal(counted(f, NOW), 10);
+}
+
+static void test_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    const struct charge c = mail_charge(&TEN, "u:a", 4, 1);
+    struct reservation *r = start(f, &c, NOW);
+    limiter_cancel(&f->limiter, r);
+    limiter_cancel(&f->limiter, r); /* harmless */
+    assert_null(((struct later *)f->store.state)->waiting);
+    assert_int_equal(counted(f, NOW), 0);
+    /* While it settles: what was reserved is given back. */
+    r = start(f, &c, NOW);
+    later_answer(&f->store, false);
+    assert_int_equal(counted(f, NOW), 4);
+    assert_int_equal(limiter_settle_start(&f->limiter, r, 500, NOW, 50, on_answer, f), STARTED);
+    limiter_cancel(&f->limiter, r);
+    assert_int_equal(counted(f, NOW), 0);
+    assert_int_equal(f->called, 1);
+}
+
+static void test_a_store_that_is_away(void **state)
+{
+    struct fixture *f = *state;
+    char text[128];
+    const struct charge c = mail_charge(&TEN, "u:a", 4, 1);
+    struct reservation *r = start(f, &c, NOW);
+    later_answer(&f->store, true);
+    assert_int_equal(r->verdict, VERDICT_FAILED);
+    limiter_refusal_text(r, text, sizeof text);
+    assert_string_equal(text, "limits cannot be checked now; try again later");
+    /* While it settles: nothing stays charged. */
+    r = start(f, &c, NOW);
+    later_answer(&f->store, false);
+    assert_int_equal(limiter_settle_start(&f->limiter, r, 500, NOW, 50, on_answer, f), STARTED);
+    later_answer(&f->store, true);
+    assert_int_equal(r->verdict, VERDICT_FAILED);
+    assert_int_equal(counted(f, NOW), 0);
+}
+
+/* Floods cost the store nothing: for five seconds a denial is answered from memory, in the same words, at MAIL and at
+ * DATA. */
+static void test_a_denial_is_remembered(void **state)
+{
+    struct fixture *f = *state;
+    const struct charge full = mail_charge(&TEN, "u:a", 8, 1), c = mail_charge(&TEN, "u:a", 5, 1);
+    const struct charge small = mail_charge(&TEN, "u:a", 2, 1), other = mail_charge(&TEN, "u:b", 5, 1);
+    struct reservation *r = start(f, &full, NOW);
+    later_answer(&f->store, false);
+    limiter_keep(&f->limiter, r, NOW);
+    r = prepare(f, &c);
+    limiter_peek(&f->limiter, r, &c, 1, NOW);
+    assert_int_equal(r->verdict, VERDICT_RESERVED); /* nothing is known yet */
+    r = start(f, &c, NOW);
+    later_answer(&f->store, false);
+    assert_refusal(r, "ten: 10 per 1h used up, 13 with this mail; try again in 1h4m");
+    unsigned before = asked(f), called = f->called;
+    for (int64_t now = NOW; now < NOW + 5 * S; now += S / 10) {
+        r = prepare(f, &c);
+        assert_int_equal(limiter_reserve_start(&f->limiter, r, &c, 1, now, 50, on_answer, f), DONE);
+        assert_refusal(r, "ten: 10 per 1h used up, 13 with this mail; try again in 1h4m");
+        assert_int_equal(r->retry_after_ms, (NOW + 3825 * S - now) / 1000);
+        assert_false(r->passed[0].newly);
+        limiter_peek(&f->limiter, r, &c, 1, now);
+        assert_int_equal(r->verdict, VERDICT_REFUSED);
+    }
+    assert_int_equal(asked(f), before);
+    assert_int_equal(f->called, called);
+    /* What may fit is asked for: a smaller mail, another sender, and the same one after five seconds. */
+    r = start(f, &small, NOW + S);
+    later_answer(&f->store, false);
+    assert_int_equal(r->verdict, VERDICT_RESERVED);
+    r = start(f, &other, NOW + S);
+    later_answer(&f->store, false);
+    assert_int_equal(r->verdict, VERDICT_RESERVED);
+    (void)start(f, &c, NOW + 5 * S);
+    later_answer(&f->store, false);
+}
+
+/* A window shorter than five seconds: the denial ends when the mail would fit. */
+static void test_a_denial_ends_when_the_mail_fits(void **state)
+{
+    struct fixture *f = *state;
+    const struct limit second = {.name = STR("second"), .unit = UNIT_MESSAGES, RATES({1, 1}), AT_100_DEFER};
+    const struct charge c = mail_charge(&second, "u:a", 1, 1);
+    struct reservation *r = start(f, &c, NOW);
+    later_answer(&f->store, false);
+    limiter_keep(&f->limiter, r, NOW);
+    r = start(f, &c, NOW);
+    later_answer(&f->store, false);
+    assert_int_equal(r->verdict, VERDICT_REFUSED);
+    int64_t fits_at = NOW + r->retry_after_ms * 1000;
+    r = start(f, &c, fits_at);
+    later_answer(&f->store, false);
+    assert_int_equal(r->verdict, VERDICT_RESERVED);
+}
+
+/* ---- It passes what every store must pass ---- */
+
+static void *suite_setup(void)
+{
+    struct err err;
+    void *memory = mmap(NULL, store_memory_size(8192), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    assert_true(store_memory_init(memory, 8192, &err));
+    return memory;
+}
+
+static void suite_teardown(void *memory)
+{
+    store_memory_fini(memory);
+    munmap(memory, store_memory_size(8192));
+}
+
+static void suite_open(void *memory, struct store *store, uint32_t owner)
+{
+    struct err err;
+    const struct store_options options = {.memory = memory, .owner = owner};
+    if (!store_open(store, &LATER_OPS, &options, &err))
+        abort();
+}
+
+static void suite_wait(void *context, struct store *store, const bool *done)
+{
+    (void)context;
+    later_answer(store, false);
+    if (!*done)
+        abort();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_the_answer_comes_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_store_that_is_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_denial_is_remembered, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_denial_ends_when_the_mail_fits, setup, teardown),
+    };
+    static const struct store_suite SUITE = {
+        .name = "suite: a store that answers later",
+        .setup = suite_setup,
+        .teardown = suite_teardown,
+        .open = suite_open,
+        .wait = suite_wait,
+    };
+    int failed = store_suite_run(&SUITE);
+    return failed + cmocka_run_group_tests_name("the limiter over it", tests, NULL, NULL);
+}
