@@ -1,8 +1,6 @@
 /* auth_client.c - a worker's way to the auth process. See auth_client.h. */
 #include "auth/auth_client.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,16 +172,12 @@ struct auth_client *auth_client_new(struct loop *l, const struct auth_client_opt
         timer_init(&check->deadline, l, on_deadline, check);
         list_add_last(&c->free, &check->node);
     }
-    int flags = fcntl(c->fd, F_GETFL);
-    bool ok = flags >= 0 && fcntl(c->fd, F_SETFL, flags | O_NONBLOCK) == 0;
-    if (!ok)
-        err_set(err, "the channel to the auth process: %s", strerror(errno));
-    else if (o->cache_ttl_ms > 0)
-        ok = (c->cache =
-                  auth_cache_new(o->cache_entries ? o->cache_entries : DEFAULT_CACHE_ENTRIES, o->cache_ttl_ms, err));
-    if (!ok) {
-        free(c);
-        return NULL;
+    if (o->cache_ttl_ms > 0) {
+        c->cache = auth_cache_new(o->cache_entries ? o->cache_entries : DEFAULT_CACHE_ENTRIES, o->cache_ttl_ms, err);
+        if (!c->cache) {
+            free(c);
+            return NULL;
+        }
     }
     watch_init(&c->watch, l, c->fd, on_readable, c);
     watch_set(&c->watch, true, false);

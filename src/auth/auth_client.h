@@ -37,7 +37,7 @@ struct auth_answer {
 typedef void (*auth_cb)(void *arg, const struct auth_answer *answer);
 
 struct auth_client_options {
-    int channel;          /* this worker slot's end of the pair; set non-blocking, not closed */
+    int channel;          /* this worker slot's end (auth_channel_open); not closed */
     int64_t cache_ttl_ms; /* `cache`; 0: none */
     size_t cache_entries; /* 0: 4096 */
 };

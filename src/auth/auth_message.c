@@ -153,6 +153,23 @@ bool auth_message_read(struct str datagram, struct auth_message *m)
 
 /* ---- sockets ---- */
 
+/* The largest buffer that needs no privilege; the kernel doubles it. It charges 768 bytes for a usual message, 2304 for
+ * the longest. */
+enum { CHANNEL_BUFFER_BYTES = 212992 };
+
+bool auth_channel_open(int ends[2], struct err *err)
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return err_set(err, "a channel to the auth process cannot be opened: %s", strerror(errno));
+    for (int i = 0; i < 2; i++) {
+        int bytes = CHANNEL_BUFFER_BYTES;
+        /* where the administrator allows less, it is less: logins are refused earlier, nothing else */
+        int ignored = setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+        (void)ignored;
+    }
+    return true;
+}
+
 enum io_result auth_message_send(int fd, const struct auth_message *m)
 {
     char space[AUTH_MESSAGE_MAX_BYTES];

@@ -35,6 +35,12 @@ struct auth_message {
     uint64_t users_version;  /* HELLO, ANSWER: from 1, grows when the users change; 0 from a worker */
 };
 
+/* A channel: [0] for the worker, [1] for the auth process; both closed at exec(2). What is sent and not yet read is
+ * bounded by its buffer, some 500 usual messages: more than a worker has logins running (AUTH_CLIENT_CHECKS_MAX), so a
+ * full channel means that the other side does not run, and no answer is lost to one that does. False: no descriptors.
+ */
+MUST_USE bool auth_channel_open(int ends[2], struct err *err);
+
 /* Into `to` of AUTH_MESSAGE_MAX_BYTES; returns the length. 0: user or password are too long for a message. */
 size_t auth_message_write(const struct auth_message *m, void *to);
 /* Strict: every length, kind and result must be one that auth_message_write could have written. Strings borrow from

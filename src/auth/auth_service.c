@@ -2,7 +2,6 @@
 #include "auth/auth_service.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,12 +237,8 @@ static bool open_channels(struct service *s, struct err *err)
     s->polled = calloc(2 + count, sizeof *s->polled);
     if (!s->channels || !s->polled)
         return err_no_memory(err);
-    for (size_t i = 0; i < count; i++) {
-        int fd = s->options->channels[i], flags = fcntl(fd, F_GETFL);
-        if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-            return err_set(err, "the channel of worker slot %zu: %s", i, strerror(errno));
-        s->channels[i] = (struct channel){.fd = fd, .is_open = true, .owes_hello = true};
-    }
+    for (size_t i = 0; i < count; i++)
+        s->channels[i] = (struct channel){.fd = s->options->channels[i], .is_open = true, .owes_hello = true};
     return true;
 }
 

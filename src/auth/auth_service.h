@@ -18,7 +18,7 @@
 struct auth_service_options {
     const struct auth_backend_setting *backends; /* in the order in which they are tried */
     size_t backend_count;                        /* 1 to 16 */
-    const int *channels;                         /* one SOCK_SEQPACKET end per worker slot; set non-blocking here */
+    const int *channels;                         /* the auth process's end of one per worker slot (auth_channel_open) */
     size_t channel_count;                        /* 1 to 1024 */
     int stop_fd;       /* readable or at its end: finish. The supervisor's death shows here too. -1: none */
     unsigned threads;  /* 0: one per core, at most 4 */

@@ -126,8 +126,8 @@ static const struct {
     /* too dear */
     {"$2b$16$fx.Jg/A5ja3h.cQ7M.jEXuoqSsKUEPXZ5ohwzVKoHhvIFIZ./qaVm",
      "the bcrypt hash has cost 16, at most 15 is taken"},
-    {"$5$rounds=4000001$YMhIXxNbE1C4jHl9$2ZmiUAnD/dPcKjjYVnmwRnkRQjhxO4yCrrEsNcaczZD",
-     "the sha256crypt hash has 4000001 rounds, at most 4000000 are taken"},
+    {"$5$rounds=1000001$YMhIXxNbE1C4jHl9$2ZmiUAnD/dPcKjjYVnmwRnkRQjhxO4yCrrEsNcaczZD",
+     "the sha256crypt hash has 1000001 rounds, at most 1000000 are taken"},
     {"$y$jFT$aohWXaQ1m6xcEfrq7Blut0$MPJuD9b8azk.xx.B0x97uyF9Kq3TAlAh88Atq9SdB09",
      "the yescrypt hash takes too much memory, at most 262144 KiB"},
     {"$argon2id$v=19$m=262145,t=1,p=2$c29tZXNhbHQxMjM0NTY3OA$2FW/xROEmwNlhHPrl5hPHXAPkEm8GxVA3RE50HKIgFo",
