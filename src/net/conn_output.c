@@ -70,7 +70,7 @@ static enum io_result write_all(struct conn *c, struct str s, size_t *sent)
 static bool give_up(struct conn *c)
 {
     buf_fini(&c->out);
-    c->flags &= ~(uint32_t)CONN_FULL;
+    c->flags &= ~(uint32_t)(CONN_FULL | CONN_SOCKET_DRY);
     if (c->flags & (CONN_LINGERS | CONN_ENDED))
         return true;
     bool can_read = c->end == 1 + CONN_RESET && !(c->flags & (CONN_PAUSED | CONN_IN_MEMORY | CONN_HANDSHAKING));

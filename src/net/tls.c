@@ -42,10 +42,10 @@ void tls_free(struct tls_context **ctx)
     *ctx = NULL;
 }
 
-/* The most telling error of OpenSSL's queue, which is emptied. */
+/* The first error of OpenSSL's queue is nearest to the cause. Empties the queue. */
 static const char *take_reason(void)
 {
-    unsigned long e = ERR_peek_last_error();
+    unsigned long e = ERR_peek_error();
     const char *reason = e ? ERR_reason_error_string(e) : NULL;
     ERR_clear_error();
     return reason ? reason : "no reason is given";
@@ -174,7 +174,7 @@ static bool add_certificate(SSL_CTX *ssl_ctx, const struct tls_certificate *file
     SSL_CTX_set_default_passwd_cb_userdata(ssl_ctx, &wants_passphrase);
     ERR_clear_error();
     if (SSL_CTX_use_certificate_chain_file(ssl_ctx, files->certificate_file) != 1) {
-        bool is_empty = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+        bool is_empty = ERR_GET_REASON(ERR_peek_error()) == PEM_R_NO_START_LINE;
         const char *reason = take_reason();
         return err_set(err, "%s: %s", files->certificate_file,
                        is_empty ? "there is no certificate in PEM form in it" : reason);
