@@ -26,8 +26,10 @@ bool smtp_reply_text_call(struct buf *to, const struct smtp_reply_call *call)
     while (rest.len) {
         size_t percent = str_find(rest, '%');
         bool ok = buf_append_str(to, str_sub(rest, 0, percent));
-        if (ok && percent < rest.len) /* always %s: the rows are tested for it */
+        if (ok && percent < rest.len) { /* always %s: the rows are tested for it */
+            PANIC_IF(next == COUNT_OF(args), "%s has too many %%s", smtp_reply_row(call->reply)->name);
             ok = buf_append_str(to, args[next++]);
+        }
         if (!ok) {
             buf_truncate(to, before);
             return false;
