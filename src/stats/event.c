@@ -192,9 +192,10 @@ void event_end(struct event_log *log)
         drop_line(log);
         return;
     }
-    /* half a line went out and there was no memory for the rest: it must not swallow this one */
+    /* half a line went out and there was no memory for the rest: it must not swallow this one. CAN, which no event
+     * holds, tells the event writer that the line it ends is none. */
     if (log->torn && event_log_flush(log))
-        log->torn = write_some(log->fd, STR("\n")) == 0;
+        log->torn = write_some(log->fd, STR("\x18\n")) < 2;
     struct str line = buf_str(&log->line);
     size_t done = event_log_flush(log) ? write_some(log->fd, line) : 0;
     if (done < line.len && !buf_append_str(&log->backlog, str_from(line, done))) {

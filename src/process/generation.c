@@ -1,0 +1,187 @@
+/* generation.c - see generation.h. */
+#include "process/generation.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "process/supervisor.h"
+
+static void on_deadline(void *arg)
+{
+    struct generation *g = arg;
+    unsigned left = 0;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        left += g->workers[i].pid != 0;
+    log_warning("%u workers of generation %u did not finish in time: they are ended", left, g->id);
+    generation_kill(g);
+}
+
+static void close_pairs(struct generation *g)
+{
+    for (unsigned i = 0; g->auth_pairs && i < g->worker_count; i++)
+        for (int side = 0; side < 2; side++)
+            if (g->auth_pairs[i][side] >= 0)
+                close(g->auth_pairs[i][side]);
+    free(g->auth_pairs);
+    g->auth_pairs = NULL;
+}
+
+static bool open_pairs(struct generation *g, struct err *err)
+{
+    g->auth_pairs = calloc(g->worker_count, sizeof *g->auth_pairs);
+    if (!g->auth_pairs)
+        return err_no_memory(err);
+    for (unsigned i = 0; i < g->worker_count; i++)
+        g->auth_pairs[i][0] = g->auth_pairs[i][1] = -1;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        if (!channel_pair(g->auth_pairs[i], err))
+            return false;
+    return true;
+}
+
+static bool init_children(struct generation *g, struct err *err)
+{
+    for (unsigned i = 0; i < g->worker_count; i++)
+        if (!child_init(&g->workers[i], g->sup, g, ROLE_WORKER, i, err))
+            return false;
+    return !g->has_auth || (open_pairs(g, err) && child_init(&g->auth, g->sup, g, ROLE_AUTH, 0, err));
+}
+
+struct generation *generation_new(struct supervisor *sup, struct process_plan *plan, uint32_t id, struct err *err)
+{
+    struct generation *g = calloc(1, sizeof *g + plan->workers * sizeof g->workers[0]);
+    if (!g) {
+        err_no_memory(err);
+        sup->bodies->unload(sup->bodies->arg, plan);
+        free(plan);
+        return NULL;
+    }
+    g->sup = sup;
+    g->id = id;
+    g->plan = plan;
+    g->worker_count = plan->workers;
+    g->has_auth = plan->has_auth;
+    list_init(&g->node);
+    timer_init(&g->deadline, &sup->loop, on_deadline, g);
+    if (!init_children(g, err))
+        generation_free(&g);
+    return g;
+}
+
+void generation_free(struct generation **at)
+{
+    struct generation *g = *at;
+    if (!g)
+        return;
+    list_remove(&g->node);
+    timer_cancel(&g->deadline);
+    for (unsigned i = 0; i < g->worker_count; i++)
+        child_fini(&g->workers[i]);
+    child_fini(&g->auth);
+    close_pairs(g);
+    g->sup->bodies->unload(g->sup->bodies->arg, g->plan);
+    free(g->plan);
+    free(g);
+    *at = NULL;
+}
+
+bool generation_start(struct generation *g, struct err *err)
+{
+    if (g->has_auth && !child_start(&g->auth, err))
+        return false;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        if (!child_start(&g->workers[i], err))
+            return false;
+    return true;
+}
+
+void generation_give_added_sockets(struct generation *g)
+{
+    static struct process_socket added[PROCESS_LISTENERS_MAX * PROCESS_WORKERS_MAX];
+    for (unsigned i = 0; i < g->worker_count; i++) {
+        size_t n = listeners_added_to_worker(&g->sup->listeners, g->plan, i, added, COUNT_OF(added));
+        for (size_t k = 0; k < n && g->workers[i].pid; k++) {
+            struct channel_message m = {.kind = CHANNEL_SOCKET, .value = added[k].listener};
+            if (channel_send(g->workers[i].channel.fd, &m, added[k].fd) != IO_OK)
+                log_warning("%s does not keep up: clients may wait until it is replaced", g->workers[i].name);
+        }
+    }
+}
+
+bool generation_is_ready(const struct generation *g)
+{
+    for (unsigned i = 0; i < g->worker_count; i++)
+        if (!g->workers[i].is_ready)
+            return false;
+    return !g->has_auth || g->auth.is_ready;
+}
+
+static bool has_workers(const struct generation *g)
+{
+    for (unsigned i = 0; i < g->worker_count; i++)
+        if (g->workers[i].pid)
+            return true;
+    return false;
+}
+
+bool generation_is_over(const struct generation *g)
+{
+    return (g->state == GENERATION_DRAINING || g->state == GENERATION_KILLED) && !has_workers(g) && g->auth.pid == 0;
+}
+
+static void end_auth_if_alone(struct generation *g)
+{
+    if (g->has_auth && !has_workers(g))
+        child_end(&g->auth, CHANNEL_QUIT, 0);
+}
+
+void generation_drain(struct generation *g, uint64_t sweep_mask, int64_t limit_ms)
+{
+    g->state = GENERATION_DRAINING;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        child_end(&g->workers[i], CHANNEL_DRAIN, sweep_mask);
+    end_auth_if_alone(g);
+    timer_start(&g->deadline, loop_now_ms(&g->sup->loop) + limit_ms);
+}
+
+void generation_quit(struct generation *g, int64_t limit_ms)
+{
+    if (g->state == GENERATION_KILLED)
+        return;
+    g->state = GENERATION_DRAINING;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        child_end(&g->workers[i], CHANNEL_QUIT, 0);
+    end_auth_if_alone(g);
+    timer_start(&g->deadline, loop_now_ms(&g->sup->loop) + limit_ms);
+}
+
+void generation_kill(struct generation *g)
+{
+    g->state = GENERATION_KILLED;
+    timer_cancel(&g->deadline);
+    for (unsigned i = 0; i < g->worker_count; i++)
+        child_kill(&g->workers[i]);
+    if (g->has_auth)
+        child_kill(&g->auth);
+}
+
+void generation_child_ended(struct generation *g, struct child *c)
+{
+    switch (g->state) {
+    case GENERATION_COMING:
+        reload_fail(g->sup, child_epitaph(c));
+        break;
+    case GENERATION_CURRENT:
+        child_restart(c);
+        break;
+    case GENERATION_DRAINING:
+        /* logins of those who are still served go on */
+        if (c->role == ROLE_AUTH && has_workers(g))
+            child_restart(c);
+        else
+            end_auth_if_alone(g);
+        break;
+    case GENERATION_KILLED:
+        break;
+    }
+}

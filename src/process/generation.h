@@ -1,0 +1,52 @@
+/*
+ * generation.h - one configuration with the processes that were born with it: N workers, and their auth process.
+ *
+ *   COMING ── all READY ──▶ CURRENT ── the next one is ready ──▶ DRAINING ── all ended ──▶ freed
+ *      └── a failure, or too late ──▶ KILLED ── all ended ──▶ freed
+ *
+ * A worker's configuration never changes (DESIGN.md, decision 4): a reload makes another generation beside this one.
+ * Each worker slot has a SOCK_SEQPACKET pair to the auth process. The supervisor keeps both ends, so either side's
+ * successor inherits its predecessor's (auth/auth_message.h). The auth process lives until the last worker has gone.
+ */
+#ifndef PROCESS_GENERATION_H
+#define PROCESS_GENERATION_H
+
+#include "process/child.h"
+
+enum generation_state { GENERATION_COMING, GENERATION_CURRENT, GENERATION_DRAINING, GENERATION_KILLED };
+
+struct generation {
+    struct list node; /* in the supervisor's list, the oldest first */
+    struct supervisor *sup;
+    uint32_t id;
+    enum generation_state state;
+    struct process_plan *plan; /* owned */
+    struct timer deadline;     /* DRAINING: then the rest is killed */
+    struct child auth;
+    bool has_auth;
+    int (*auth_pairs)[2]; /* [slot]: the worker's end, the auth process's end */
+    unsigned worker_count;
+    struct child workers[];
+};
+
+/* Takes the plan, also when it fails. */
+struct generation *generation_new(struct supervisor *sup, struct process_plan *plan, uint32_t id, struct err *err);
+void generation_free(struct generation **g);
+
+/* Forks all its processes. False: some could not be; the caller kills the generation. */
+MUST_USE bool generation_start(struct generation *g, struct err *err);
+/* More sockets than its workers have are open for its endpoints: gives them to those who are running. */
+void generation_give_added_sockets(struct generation *g);
+bool generation_is_ready(const struct generation *g);
+/* No process of it is left. */
+bool generation_is_over(const struct generation *g);
+/* Tells the workers to drain, accepting what waits on the listeners of the mask; what is left after limit_ms is killed.
+ */
+void generation_drain(struct generation *g, uint64_t sweep_mask, int64_t limit_ms);
+/* Tells all to end now; what is left after limit_ms is killed. */
+void generation_quit(struct generation *g, int64_t limit_ms);
+void generation_kill(struct generation *g);
+/* One of its processes has ended (child_ended was called): restarts it, or the generation's end comes nearer. */
+void generation_child_ended(struct generation *g, struct child *c);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * plan.h - what the supervisor knows of one configuration, and whom it calls.
+ *
+ * The supervisor knows processes, sockets and pipes; it knows neither SMTP nor the rules language. serve.c makes a plan
+ * of a configuration and gives the bodies that run in the processes; the tests give others.
+ */
+#ifndef PROCESS_PLAN_H
+#define PROCESS_PLAN_H
+
+#include "base/err.h"
+#include "base/log.h"
+#include "net/addr.h"
+
+struct process_context;
+
+enum {
+    PROCESS_WORKERS_MAX = 120,  /* four generations of them, with their auth processes, fit the shared table */
+    PROCESS_LISTENERS_MAX = 64, /* endpoints; one bit each in a message */
+    PROCESS_PATH_MAX = 4096
+};
+
+/* Where event lines go. */
+struct event_sink_options {
+    const char *file;      /* NULL: stderr */
+    uint64_t rotate_bytes; /* 0: never */
+    unsigned keep;         /* rotated files: FILE.1, the newest, to FILE.keep */
+};
+
+/* One endpoint to listen on. */
+struct process_listener {
+    struct endpoint at;
+    size_t index; /* which `listen` statement it belongs to: handed back to the worker */
+};
+
+struct process_plan {
+    const char *config_path;
+    const char *node;      /* the hostname, in every event line */
+    const char *user;      /* NULL: stay who we are */
+    const char *state_dir; /* NULL: none is needed */
+    const char *pidfile;   /* NULL: none */
+    unsigned workers;      /* 1 to PROCESS_WORKERS_MAX */
+    unsigned max_connections;
+    struct process_listener listeners[PROCESS_LISTENERS_MAX];
+    size_t listener_count;
+    bool has_auth; /* is an auth process needed? */
+    struct event_sink_options events;
+    int64_t drain_ms; /* how long a worker that was told to drain may need: a session's longest life */
+    enum log_level log_level;
+    void *config; /* for the bodies */
+};
+
+/* All get arg. */
+struct process_bodies {
+    /* Reads and checks the configuration. False with one sentence; details have been logged. */
+    bool (*load)(void *arg, struct process_plan *plan, struct err *err);
+    /* Nobody uses the plan any more. */
+    void (*unload)(void *arg, struct process_plan *plan);
+    /* Life of a worker and of an auth process, each in its own process: returns its exit code. In order: read what
+     * needs privileges, process_drop_privileges, process_say_ready, work until told to end. */
+    int (*worker)(void *arg, struct process_context *ctx);
+    int (*auth)(void *arg, struct process_context *ctx);
+    /* In the supervisor: the worker with this id is dead; what it held in shared memory is free. NULL: nothing to do.
+     */
+    void (*on_worker_end)(void *arg, uint32_t worker_id);
+    void *arg;
+};
+
+#endif
