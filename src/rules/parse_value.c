@@ -241,12 +241,23 @@ static bool said_port(struct diagnostics *d, struct str word, struct place at)
     return true;
 }
 
+/* A fraction stands only for `score`, the one whose range begins below zero; a sign elsewhere is beyond the range, if
+ * there is one. */
+static bool is_whole_enough(const struct want *want, const struct value *v)
+{
+    if (want->has_range && want->min < 0)
+        return true;
+    return v->number % NUMBER_ONE == 0 && (want->has_range || v->number >= 0);
+}
+
 /* Reads the letters of *value as what is wanted; says what is wrong at `at`. */
 static bool read_as(struct diagnostics *d, struct arena *arena, const struct want *want, struct value *value,
                     struct place at)
 {
     struct err err = {{0}, {0}};
     enum shape_result result = shape_read(want->shape, value->text, arena, value, &err);
+    if (result == SHAPE_FITS && want->shape == SHAPE_NUMBER && !is_whole_enough(want, value))
+        return diag_error(d, at, "expected a whole number, found \"" PRI_STR "\"", STR_ARG(value->text));
     if (result == SHAPE_FITS)
         return !want->has_range || want_range_check(d, want, value, at);
     if (result == SHAPE_WRONG)
@@ -309,7 +320,7 @@ bool parse_wanted_value(struct parser *p, const struct want *want, bool interpol
         take_param(p, v);
         fine = true;
     } else if (shape == SHAPE_TAGVALUE && t->kind == TOKEN_WORD) {
-        struct want number = {.shape = SHAPE_NUMBER, .name = want->name};
+        struct want number = {.shape = SHAPE_NUMBER, .has_range = true, .min = INT64_MIN, .max = INT64_MAX};
         *v = (struct value){.at = parse_place(p, t), .text = parse_text(p, t)};
         fine = read_as(p->d, &p->tree->arena, &number, v, v->at);
         parse_take(p);
