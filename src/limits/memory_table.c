@@ -123,6 +123,14 @@ static void sets_of(struct table *t, struct hash128 id, struct table_set *sets[2
     sets[1] = &base[b];
 }
 
+void table_prefetch(struct table *t, struct hash128 id)
+{
+    struct table_set *sets[2];
+    sets_of(t, id, sets);
+    __builtin_prefetch(sets[0]);
+    __builtin_prefetch(sets[1]);
+}
+
 struct table_entry *table_find(struct table *t, struct hash128 id)
 {
     struct table_set *sets[2];

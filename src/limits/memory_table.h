@@ -83,10 +83,18 @@ static inline unsigned table_shard_of(const struct table *t, struct hash128 id)
 MUST_USE bool table_lock(struct table *t, unsigned shard, int64_t *wait_us);
 void table_unlock(struct table *t, unsigned shard);
 
+/* Fetches into the processor's cache what table_find will look at; no lock needed. */
+void table_prefetch(struct table *t, struct hash128 id);
 /* With its shard locked. NULL: not there. */
 struct table_entry *table_find(struct table *t, struct hash128 id);
 /* Makes it, empty, with all fields but newest and expires_us set; it must not be there. Never fails: something goes. */
 struct table_entry *table_make(struct table *t, struct hash128 id, uint32_t period_s, int64_t now_us);
+/* What table_find returned a moment ago, the shard locked all the time: may have had to go meanwhile, for another that
+ * was made. */
+static inline bool table_is_still(const struct table_entry *e, struct hash128 id)
+{
+    return e && e->id_hi == id.hi;
+}
 /* Another generation: what was charged before cannot be given back any more. */
 void table_renew_generation(struct table *t, struct hash128 id, struct table_entry *e);
 

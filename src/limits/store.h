@@ -61,6 +61,7 @@ struct take {
     } held;
 
     /* The answer. */
+    void *place;              /* the store's, during one call */
     uint64_t used[COLUMNS];   /* the count with this cost, also where it was refused */
     uint32_t growth[COLUMNS]; /* the cost, less what is held and still counts */
     bool is_over[COLUMNS];    /* it grew beyond what is allowed */

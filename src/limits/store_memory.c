@@ -138,6 +138,7 @@ static int64_t wait_for(const struct take *take, size_t column, const struct tab
 static bool look(struct table *t, struct take *take, int64_t now_us)
 {
     struct table_entry *e = table_find(t, take->counter.id);
+    take->place = e;
     if (take->counter.kind == COUNTER_LEASES)
         return memory_leases_look(t, take, e);
     uint64_t slot = slot_for(t, &take->counter, e, now_us);
@@ -158,7 +159,9 @@ static bool look(struct table *t, struct take *take, int64_t now_us)
 /* Moves the counter to now and adds `cost` there instead of what is held. */
 static void charge(struct table *t, struct take *take, const uint32_t cost[COLUMNS], int64_t now_us)
 {
-    struct table_entry *e = table_find(t, take->counter.id);
+    struct table_entry *e = take->place;
+    if (!table_is_still(e, take->counter.id))
+        e = table_find(t, take->counter.id);
     uint64_t slot = slot_for(t, &take->counter, e, now_us);
     if (!e) {
         e = table_make(t, take->counter.id, take->counter.period_s, now_us);
@@ -182,11 +185,13 @@ static void charge(struct table *t, struct take *take, const uint32_t cost[COLUM
     take->held.is_held = true;
 }
 
-static uint64_t shards_of(const struct table *t, const struct store_op *op)
+static uint64_t shards_of(struct table *t, const struct store_op *op)
 {
     uint64_t shards = 0;
-    for (size_t i = 0; i < op->count; i++)
+    for (size_t i = 0; i < op->count; i++) {
         shards |= UINT64_C(1) << table_shard_of(t, op->takes[i]->counter.id);
+        table_prefetch(t, op->takes[i]->counter.id);
+    }
     return shards;
 }
 
@@ -278,6 +283,7 @@ static void memory_keep(struct store *store, struct take **takes, size_t count, 
         if (window_slot(now_us, take->counter.period_s) > take->held.slot && lock_one(t, shard)) {
             uint32_t cost[COLUMNS];
             memcpy(cost, take->held.cost, sizeof cost);
+            take->place = NULL;
             charge(t, take, cost, now_us);
             table_unlock(t, shard);
         }
