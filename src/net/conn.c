@@ -65,10 +65,8 @@ bool conn_tell_end(struct conn *c)
 {
     if (!c->end || (c->flags & (CONN_ENDED | CONN_LINGERS)))
         return true;
-    if (conn_is_broken(c)) {
-        buf_fini(&c->out);
-        c->flags &= ~(uint32_t)CONN_FULL;
-    }
+    if (conn_is_broken(c))
+        c->flags &= ~(uint32_t)CONN_FULL; /* `out` stays: it tells the owner what never left */
     conn_update_events(c);
     enum conn_end why = (enum conn_end)(c->end - 1);
     if (why == CONN_PEER_CLOSED && (c->flags & CONN_PAUSED))

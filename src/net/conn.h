@@ -55,7 +55,8 @@ struct conn_ops {
     void (*on_ready)(struct conn *c);
     /* It is over, by none of the owner's doing; once, and input that came before is delivered first (so
      * CONN_PEER_CLOSED waits while input is paused). The descriptor is still open: the owner calls conn_close or
-     * conn_close_when_sent. After CONN_PEER_CLOSED and CONN_DEADLINE it may still send. */
+     * conn_close_when_sent. After CONN_PEER_CLOSED and CONN_DEADLINE it may still send. conn_unsent_bytes says, until
+     * then, how much of what was sent has never left: a mail whose last bytes lie here was not delivered. */
     void (*on_end)(struct conn *c, enum conn_end why);
 };
 

@@ -69,7 +69,6 @@ static enum io_result write_all(struct conn *c, struct str s, size_t *sent)
 /* A peer that is gone may have said why before: it is heard, then the end is told. */
 static bool give_up(struct conn *c)
 {
-    buf_fini(&c->out);
     c->flags &= ~(uint32_t)(CONN_FULL | CONN_SOCKET_DRY);
     if (c->flags & (CONN_LINGERS | CONN_ENDED))
         return true;

@@ -312,7 +312,7 @@ static void last_words_are_heard(void **state)
         assert_int_equal(side.ends, 1);
         assert_int_equal(side.why, CONN_RESET);
         assert_string_equal(side.error, "broken pipe");
-        assert_int_equal(conn_unsent_bytes(&side.c), 0);
+        assert_int_equal(conn_unsent_bytes(&side.c), by_send_now ? 0 : 12); /* what never left, as long as it is open */
         end();
     }
 }
