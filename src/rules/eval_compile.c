@@ -1,0 +1,391 @@
+/* eval_compile.c - from a checked condition to nodes: constants folded, tables found, patterns compiled. See eval.h. */
+#include <stdlib.h>
+
+#include "rules/eval_node.h"
+
+enum { PROGRAM_MAX_BYTES = 256 << 20 };
+
+void eval_program_init(struct eval_program *p)
+{
+    *p = (struct eval_program){0};
+    arena_init(&p->arena, PROGRAM_MAX_BYTES);
+    map_init(&p->tables, true, false);
+}
+
+void eval_program_fini(struct eval_program *p)
+{
+    for (struct test_node *n = p->patterns; n; n = n->next_pattern) {
+        pcre2_match_context_free(n->match_context);
+        pcre2_match_data_free(n->match_data);
+        pcre2_code_free(n->pattern);
+    }
+    for (size_t i = 0; i < p->lookup_count; i++)
+        lookup_fini(p->lookups[i]);
+    free(p->lookups);
+    map_fini(&p->tables);
+    arena_fini(&p->arena);
+    eval_program_init(p);
+}
+
+bool eval_uses(const struct eval_program *p, enum attribute attribute)
+{
+    return p->uses[attribute / 64] >> attribute % 64 & 1;
+}
+
+static void *alloc(struct eval_program *p, size_t bytes, struct diagnostics *d)
+{
+    void *memory = arena_alloc(&p->arena, bytes);
+    if (!memory)
+        diag_error(d, PLACE_NONE, "out of memory");
+    return memory;
+}
+
+/* ---- tables ---- */
+
+static struct lookup *lookup_new(struct eval_program *p, enum table_type type, struct str name, struct diagnostics *d)
+{
+    struct lookup *t = alloc(p, sizeof *t, d);
+    if (!t)
+        return NULL;
+    if (p->lookup_count == p->lookup_cap) {
+        size_t cap = p->lookup_cap ? p->lookup_cap * 2 : 16;
+        struct lookup **list = reallocarray(p->lookups, cap, sizeof *list);
+        if (!list) {
+            diag_error(d, PLACE_NONE, "out of memory");
+            return NULL;
+        }
+        p->lookups = list;
+        p->lookup_cap = cap;
+    }
+    lookup_init(t, type, name);
+    p->lookups[p->lookup_count++] = t;
+    return t;
+}
+
+static bool add_network(struct lookup *t, const struct value *v, struct err *err)
+{
+    if (v->shape == SHAPE_NETWORK || v->shape == SHAPE_IP)
+        return lookup_add_span(t, &v->network.from, &v->network.to) || err_no_memory(err);
+    return lookup_add(t, v->text, err);
+}
+
+static bool add_item(struct lookup *t, const struct table_item *item, struct err *err)
+{
+    if (t->type == TABLE_NETWORKS)
+        return add_network(t, &item->key, err);
+    if (t->type != TABLE_MAP)
+        return lookup_add(t, item->key.text, err);
+    for (size_t i = 0; i < item->values.count; i++)
+        if (!lookup_add_value(t, item->key.text, item->values.items[i].text, err))
+            return false;
+    return true;
+}
+
+static bool build_table(struct eval_program *p, const struct tree *tree, const struct table *table,
+                        struct diagnostics *d)
+{
+    struct err err;
+    struct str name = arena_copy(&p->arena, table->name.text);
+    struct lookup *t = lookup_new(p, table->type, name, d);
+    if (!t || !name.ptr || !map_set(&p->tables, name, t))
+        return t && diag_error(d, PLACE_NONE, "out of memory");
+    if (table->source == TABLE_FILE) {
+        struct str path = source_join(tree->sources, table->file.written_in, table->file.text, &p->arena);
+        return lookup_read(t, tree->sources, path, table->source_at, d);
+    }
+    bool ok = true;
+    for (size_t i = 0; i < table->item_count; i++)
+        if (!add_item(t, &table->items[i], &err))
+            ok = diag_error(d, table->items[i].key.at, "%s", err.text);
+    lookup_seal(t);
+    return ok;
+}
+
+bool eval_add_tables(struct eval_program *p, const struct tree *tree, struct diagnostics *d)
+{
+    bool ok = true;
+    for (size_t i = 0; i < tree->count; i++)
+        if (tree->statements[i]->kind == STATEMENT_TABLE)
+            ok = build_table(p, tree, &tree->statements[i]->table, d) && ok;
+    return ok;
+}
+
+/* ---- operands ---- */
+
+static int weekday_of(struct str word)
+{
+    static const char *const DAYS[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
+    for (int i = 0; i < 7; i++)
+        if (str_equal(word, str_of_z(DAYS[i])))
+            return i;
+    return -1;
+}
+
+/* A literal as a fact, read as what stands on the other side of it. */
+static struct fact constant_of(struct eval_program *p, const struct value *v, enum type as)
+{
+    struct str text = arena_copy(&p->arena, v->text);
+    if (as == TYPE_WEEKDAY)
+        return (struct fact){.kind = FACT_WEEKDAY, .number = weekday_of(v->text)};
+    switch (v->shape) {
+    case SHAPE_NUMBER:
+        return (struct fact){.kind = FACT_NUMBER, .number = v->number};
+    case SHAPE_SIZE:
+        return (struct fact){.kind = FACT_NUMBER, .number = v->bytes * NUMBER_ONE};
+    case SHAPE_DURATION:
+        return (struct fact){.kind = FACT_DURATION, .number = v->ms};
+    case SHAPE_TIME:
+        return (struct fact){.kind = FACT_TIME, .number = v->minutes};
+    case SHAPE_TRUTH:
+        return (struct fact){.kind = FACT_TRUTH, .truth = v->truth};
+    case SHAPE_IP:
+    case SHAPE_NETWORK:
+        if (as == TYPE_NETWORK && v->network.prefix >= 0)
+            return (struct fact){.kind = FACT_NETWORK, .network = {v->network.from, (uint8_t)v->network.prefix}};
+        return (struct fact){.kind = FACT_IP, .ip = v->network.from};
+    default:
+        return (struct fact){.kind = FACT_TEXT, .text = text};
+    }
+}
+
+static void note_use(struct eval_program *p, enum attribute a)
+{
+    p->uses[a / 64] |= UINT64_C(1) << a % 64;
+}
+
+static struct test_operand attribute_operand(struct eval_program *p, const struct resolved_attribute *r)
+{
+    if (r->is_tag)
+        return (struct test_operand){.kind = FROM_TAG, .name = arena_copy(&p->arena, r->tag)};
+    note_use(p, r->attribute);
+    return (struct test_operand){.kind = FROM_ATTRIBUTE, .attribute = r->attribute};
+}
+
+/* other: the type of what it is compared with. */
+static struct test_operand operand_of(struct eval_program *p, const struct operand *o, enum type other)
+{
+    static const enum attribute INDEXED[] = {[OPERAND_HEADER] = ATTRIBUTE_HEADER,
+                                             [OPERAND_HEADER_COUNT] = ATTRIBUTE_HEADER_COUNT,
+                                             [OPERAND_MILTER] = ATTRIBUTE_MILTER};
+    if (o->kind == OPERAND_ATTRIBUTE)
+        return attribute_operand(p, &o->resolved);
+    if (o->kind == OPERAND_VALUE)
+        return (struct test_operand){.kind = FROM_CONSTANT, .constant = constant_of(p, &o->value, other)};
+    struct test_operand indexed = {
+        .kind = FROM_ATTRIBUTE, .attribute = INDEXED[o->kind], .name = arena_copy(&p->arena, o->value.text)};
+    note_use(p, indexed.attribute);
+    return indexed;
+}
+
+/* ---- in ---- */
+
+static enum table_type list_table_type(enum type type)
+{
+    switch (type) {
+    case TYPE_IP:
+    case TYPE_NETWORK:
+        return TABLE_NETWORKS;
+    case TYPE_DOMAIN:
+        return TABLE_DOMAINS;
+    default:
+        return TABLE_STRINGS;
+    }
+}
+
+/* Addresses and logins: items with @ as addresses, the others as strings; a map without values is just that. */
+static bool add_list_item(struct lookup *t, const struct value *v, struct err *err)
+{
+    if (t->type == TABLE_NETWORKS)
+        return add_network(t, v, err);
+    return t->type == TABLE_MAP ? lookup_add_value(t, v->text, STR("-"), err) : lookup_add(t, v->text, err);
+}
+
+static bool compile_list(struct eval_program *p, struct test_node *n, const struct in_place *in, enum type type,
+                         struct diagnostics *d)
+{
+    struct err err;
+    bool by_address = type == TYPE_ADDRESS || type == TYPE_LOGIN;
+    struct lookup *t = lookup_new(p, by_address ? TABLE_MAP : list_table_type(type), STR("list"), d);
+    if (!t)
+        return false;
+    n->place = IN_PLACE_LOOKUP;
+    n->lookup = t;
+    for (size_t i = 0; i < in->values.count; i++)
+        if (!add_list_item(t, &in->values.items[i], &err))
+            return diag_error(d, in->values.items[i].at, "%s", err.text);
+    lookup_seal(t);
+    return true;
+}
+
+static bool compile_ranges(struct eval_program *p, struct test_node *n, const struct in_place *in, enum type type,
+                           struct diagnostics *d)
+{
+    struct test_range *ranges = alloc(p, in->values.count * sizeof *ranges, d);
+    if (!ranges)
+        return false;
+    n->place = type == TYPE_TIME ? IN_PLACE_RANGES : IN_PLACE_NUMBERS;
+    n->ranges = ranges;
+    n->range_count = in->values.count;
+    for (size_t i = 0; i < in->values.count; i++) {
+        const struct value *v = &in->values.items[i];
+        struct fact constant = constant_of(p, v, type);
+        ranges[i] = v->shape == SHAPE_RANGE ? (struct test_range){v->range.from, v->range.to}
+                                            : (struct test_range){constant.number, constant.number};
+        if (n->place == IN_PLACE_RANGES && v->shape == SHAPE_TIME)
+            ranges[i].to = ranges[i].from + 1;
+    }
+    return true;
+}
+
+static bool compile_in(struct eval_program *p, struct test_node *n, const struct condition *c, struct diagnostics *d)
+{
+    const struct in_place *in = &c->in;
+    enum type type = c->operand.type;
+    n->is_negated = c->is_negated;
+    if (in->kind == IN_NAME || in->kind == IN_LOOKUP) {
+        n->lookup = map_get(&p->tables, in->name.text);
+        n->place = in->kind == IN_NAME ? IN_PLACE_LOOKUP : IN_PLACE_MAP_VALUES;
+        if (in->kind == IN_LOOKUP)
+            n->right = operand_of(p, in->inner, TYPE_ADDRESS);
+        return n->lookup || diag_error(d, in->at, "unknown table or dnsbl \"" PRI_STR "\"", STR_ARG(in->name.text));
+    }
+    bool is_numeric = type == TYPE_TIME || type == TYPE_WEEKDAY || type == TYPE_NUMBER || type == TYPE_DURATION;
+    return is_numeric ? compile_ranges(p, n, in, type, d) : compile_list(p, n, in, type, d);
+}
+
+/* ---- texts ---- */
+
+static bool compile_pattern(struct eval_program *p, struct test_node *n, const struct value *text,
+                            struct diagnostics *d)
+{
+    int code;
+    size_t at;
+    n->pattern = pcre2_compile((PCRE2_SPTR)text->text.ptr, text->text.len,
+                               PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
+    if (!n->pattern) {
+        char why[128];
+        pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof why);
+        return diag_error(d, text->at, "bad pattern: %s", why);
+    }
+    n->next_pattern = p->patterns;
+    p->patterns = n;
+    n->match_data = pcre2_match_data_create(1, NULL);
+    n->match_context = pcre2_match_context_create(NULL);
+    if (!n->match_data || !n->match_context)
+        return diag_error(d, PLACE_NONE, "out of memory");
+    pcre2_jit_compile(n->pattern, PCRE2_JIT_COMPLETE); /* where it cannot, matching is only slower */
+    pcre2_set_match_limit(n->match_context, MATCH_LIMIT);
+    pcre2_set_depth_limit(n->match_context, MATCH_DEPTH_LIMIT);
+    pcre2_set_heap_limit(n->match_context, MATCH_HEAP_LIMIT_KIB);
+    return true;
+}
+
+static bool compile_text_test(struct eval_program *p, struct test_node *n, const struct condition *c,
+                              struct diagnostics *d)
+{
+    char normal[SUBJECT_MAX_BYTES];
+    if (n->kind == TEST_MATCHES)
+        return compile_pattern(p, n, &c->text, d);
+    n->text = arena_copy(&p->arena,
+                         n->kind == TEST_UNDER ? domain_normal(c->text.text, normal, sizeof normal) : c->text.text);
+    return n->text.ptr || diag_error(d, PLACE_NONE, "out of memory");
+}
+
+/* ---- nodes ---- */
+
+static struct test_node *compile(struct eval_program *p, const struct condition *c, struct diagnostics *d, bool *ok);
+
+static void compile_children(struct eval_program *p, struct test_node *n, const struct condition *c,
+                             struct diagnostics *d, bool *ok)
+{
+    struct test_node **end = &n->child;
+    for (const struct condition *child = c->child; child && *ok; child = child->next) {
+        *end = compile(p, child, d, ok);
+        if (*end)
+            end = &(*end)->next;
+    }
+}
+
+static struct test_node *compile(struct eval_program *p, const struct condition *c, struct diagnostics *d, bool *ok)
+{
+    static const enum test_kind KINDS[] = {
+        [CONDITION_OR] = TEST_OR,       [CONDITION_AND] = TEST_AND,
+        [CONDITION_NOT] = TEST_NOT,     [CONDITION_COMPARE] = TEST_COMPARE,
+        [CONDITION_IN] = TEST_IN,       [CONDITION_MATCHES] = TEST_MATCHES,
+        [CONDITION_LIKE] = TEST_LIKE,   [CONDITION_CONTAINS] = TEST_CONTAINS,
+        [CONDITION_UNDER] = TEST_UNDER, [CONDITION_IS_NONE] = TEST_IS_NONE,
+        [CONDITION_ALONE] = TEST_ALONE,
+    };
+    struct test_node *n = alloc(p, sizeof *n, d);
+    if (!n) {
+        *ok = false;
+        return NULL;
+    }
+    n->kind = KINDS[c->kind];
+    if (n->kind == TEST_OR || n->kind == TEST_AND || n->kind == TEST_NOT) {
+        compile_children(p, n, c, d, ok);
+        return n;
+    }
+    n->left = operand_of(p, &c->operand, c->kind == CONDITION_COMPARE ? c->other.type : TYPE_UNKNOWN);
+    if (n->kind == TEST_COMPARE) {
+        n->op = c->op;
+        n->right = operand_of(p, &c->other, c->operand.type);
+    } else if (n->kind == TEST_IN) {
+        *ok = compile_in(p, n, c, d) && *ok;
+    } else if (n->kind != TEST_IS_NONE && n->kind != TEST_ALONE) {
+        *ok = compile_text_test(p, n, c, d) && *ok;
+    }
+    return n;
+}
+
+static struct test_node *join(struct eval_program *p, enum test_kind kind, struct test_node *first,
+                              struct test_node *second, struct diagnostics *d, bool *ok)
+{
+    struct test_node *n = alloc(p, sizeof *n, d);
+    if (!n) {
+        *ok = false;
+        return NULL;
+    }
+    n->kind = kind;
+    n->child = first;
+    first->next = second;
+    return n;
+}
+
+struct test_node *eval_compile(struct eval_program *p, const struct condition *if_cond,
+                               const struct condition *unless_cond, struct diagnostics *d, bool *ok)
+{
+    *ok = true;
+    struct test_node *is = if_cond ? compile(p, if_cond, d, ok) : NULL;
+    struct test_node *unless = unless_cond && *ok ? compile(p, unless_cond, d, ok) : NULL;
+    if (unless && *ok)
+        unless = join(p, TEST_NOT, unless, NULL, d, ok);
+    if (!*ok)
+        return NULL;
+    return is && unless ? join(p, TEST_AND, is, unless, d, ok) : is ? is : unless;
+}
+
+struct text_template *text_compile(struct eval_program *p, const struct value *text)
+{
+    struct text_template *t = arena_alloc(&p->arena, sizeof *t);
+    if (!t)
+        return NULL;
+    struct text_piece whole = {.text = text->text};
+    bool has_pieces = text->shape == SHAPE_TEXT && text->parts.count;
+    const struct text_piece *pieces = has_pieces ? text->parts.pieces : &whole;
+    size_t count = has_pieces ? text->parts.count : 1;
+    struct text_part **end = &t->parts;
+    for (size_t i = 0; i < count; i++) {
+        struct text_part *part = arena_alloc(&p->arena, sizeof *part);
+        if (!part)
+            return NULL;
+        part->is_operand = pieces[i].is_name;
+        if (part->is_operand)
+            part->operand = attribute_operand(p, &pieces[i].resolved);
+        else
+            part->text = arena_copy(&p->arena, pieces[i].text);
+        *end = part;
+        end = &part->next;
+    }
+    return t;
+}

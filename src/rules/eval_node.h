@@ -1,0 +1,68 @@
+/* eval_node.h - how compiled conditions and texts lie in memory: eval_compile.c writes it, eval.c reads it. */
+#ifndef RULES_EVAL_NODE_H
+#define RULES_EVAL_NODE_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "rules/eval.h"
+
+enum { SUBJECT_MAX_BYTES = 1024, MATCH_LIMIT = 20000, MATCH_DEPTH_LIMIT = 500, MATCH_HEAP_LIMIT_KIB = 1024 };
+
+enum operand_from { FROM_CONSTANT, FROM_ATTRIBUTE, FROM_TAG };
+struct test_operand {
+    enum operand_from kind;
+    enum attribute attribute;
+    struct str name;      /* of a tag; what stands in ["…"] */
+    struct fact constant; /* numbers in millionths */
+};
+
+enum test_kind {
+    TEST_OR,
+    TEST_AND,
+    TEST_NOT,
+    TEST_COMPARE,
+    TEST_IN,
+    TEST_MATCHES,
+    TEST_LIKE,
+    TEST_CONTAINS,
+    TEST_UNDER,
+    TEST_IS_NONE,
+    TEST_ALONE
+};
+
+enum in_place_kind { IN_PLACE_LOOKUP, IN_PLACE_MAP_VALUES, IN_PLACE_RANGES, IN_PLACE_NUMBERS };
+
+struct test_range {
+    int64_t from, to; /* of a time: minutes, `to` does not belong; of a number: from alone */
+};
+
+struct test_node {
+    enum test_kind kind;
+    enum compare_op op;
+    enum in_place_kind place;
+    bool is_negated;
+    struct test_node *next, *child;
+    struct test_operand left, right; /* right: of a comparison, and the key of MAP[key] */
+    const struct lookup *lookup;
+    const struct test_range *ranges;
+    size_t range_count;
+    struct str text; /* of like, contains; of under: in normal form */
+    pcre2_code *pattern;
+    pcre2_match_data *match_data; /* a worker has one thread, and a match is over before the next begins */
+    pcre2_match_context *match_context;
+    struct test_node *next_pattern; /* all with a pattern, to be freed */
+};
+
+struct text_part {
+    struct text_part *next;
+    bool is_operand;
+    struct str text;
+    struct test_operand operand;
+};
+
+struct text_template {
+    struct text_part *parts;
+};
+
+#endif
