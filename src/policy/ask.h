@@ -12,17 +12,15 @@
 #define POLICY_ASK_H
 
 #include "base/arena.h"
-#include "limits/limiter.h"
-#include "rules/facts.h"
-#include "rules/tree.h"
+#include "limits/lease.h"
+#include "rules/eval.h"
 
 struct policy; /* rules and limits, compiled (policy/policy.h); immutable */
 
 /* One a worker. */
 struct policy_engine {
     const struct policy *policy;
-    struct limiter *limiter;
-    uint32_t lease_owner; /* the worker, for open-connections leases: process/ releases what a dead one held */
+    struct limiter *limiter; /* its store takes leases in the worker's name: process/ releases what a dead one held */
 };
 
 enum policy_verdict { POLICY_GO_ON, POLICY_REJECT, POLICY_DEFER, POLICY_DISCONNECT, POLICY_DROP };
@@ -49,14 +47,14 @@ struct policy_answer {
     struct policy_effect *effects;
 };
 
-struct policy_tag {
-    struct policy_tag *next;
-    struct str name, value; /* value STR_NONE: set without one */
+struct policy_leases {
+    size_t count;
+    struct lease items[];
 };
 
 /* What lasts for the connection; lies in the session, zeroed at first. */
 struct policy_connection {
-    struct policy_tag *tags;      /* set from connect to login; in the connection's arena */
+    struct rule_tag *tags;        /* set from connect to login; in the connection's arena */
     struct policy_leases *leases; /* open-connections held; heap; NULL: none */
 };
 
@@ -69,8 +67,8 @@ struct policy_count {
 
 /* What lasts for the mail; zeroed at MAIL. All of it lies in the mail's arena. */
 struct policy_mail {
-    struct policy_tag *tags;
-    struct policy_reservation *reservation; /* NULL: nothing is charged */
+    struct rule_tag *tags;
+    struct reservation *reservation; /* NULL: nothing is charged */
     struct policy_count *counts;
 };
 
@@ -99,7 +97,7 @@ MUST_USE bool policy_settle(struct policy_engine *engine, struct policy_case *qu
 /* The MTA took it, or its fate is unknown: the charge stays. */
 void policy_keep(struct policy_engine *engine, struct policy_mail *mail, int64_t now_us);
 /* It was refused or given up: nothing was sent. Harmless if nothing is charged. */
-void policy_give_back(struct policy_engine *engine, struct policy_mail *mail, int64_t now_us);
+void policy_give_back(struct policy_engine *engine, struct policy_mail *mail);
 /* The connection ends: its leases end. */
 void policy_connection_end(struct policy_engine *engine, struct policy_connection *connection);
 

@@ -11,14 +11,9 @@
 
 struct policy;
 
-struct policy_options {
-    unsigned ipv4_prefix,
-        ipv6_prefix; /* `network prefix`: what `network` means as a key and client.network as a value */
-};
-
 /* Compiles a tree that check found right. Tables of files are read (what is wrong in one is said with its own place).
  * Nothing of the tree is needed afterwards. NULL: diagnostics say why. */
-struct policy *policy_compile(const struct tree *tree, const struct policy_options *options, struct diagnostics *d);
+struct policy *policy_compile(const struct tree *tree, struct diagnostics *d);
 void policy_free(struct policy **policy);
 
 /* Does some rule or limit look at this attribute? What nobody looks at need not be found out. */

@@ -1,0 +1,52 @@
+/* compiled.h - rules and limits as policy/ keeps them. compile.c writes, ask.c and charges.c read. */
+#ifndef POLICY_COMPILED_H
+#define POLICY_COMPILED_H
+
+#include "limits/limiter.h"
+#include "policy/ask.h"
+#include "policy/policy.h"
+
+struct policy_action {
+    enum action_kind kind;
+    int code; /* of what refuses: complete, defaults filled in */
+    char enhanced[12];
+    struct text_template *text; /* of what refuses, and of log; of tag its value, NULL: without one */
+    struct str name;            /* of a tag */
+};
+
+struct policy_rule {
+    struct str name;
+    bool is_observed;
+    const struct test_node *condition; /* NULL: always */
+    const struct policy_action *actions;
+    size_t action_count;
+};
+
+enum { POLICY_KEYS_MAX = KEY_COUNT };
+
+struct policy_limit {
+    struct limit limit;
+    enum key keys[POLICY_KEYS_MAX];
+    size_t key_count;
+    enum phase phase; /* where it counts */
+    const struct test_node *condition;
+    bool asks_rcpt; /* its condition is asked for each recipient */
+};
+
+struct policy {
+    struct eval_program program;
+    struct policy_rule *rules[PHASE_COUNT];
+    size_t rule_counts[PHASE_COUNT];
+    struct policy_limit *limits; /* in the order of the configuration */
+    size_t limit_count;
+};
+
+/* charges.c: what the limits of a phase cost in this case. Charges and entities lie in the arena; *charges has room for
+ * every limit. at: the phase of the question; at mail and rcpt those of data are asked as far as they are known
+ * (is_early). False: no memory. */
+MUST_USE bool policy_charges(const struct policy *policy, const struct policy_case *question, enum phase at,
+                             struct arena *arena, struct charge **charges, size_t *count);
+/* "user:alice@example.org" of "u:alice@example.org", in the arena. */
+struct str policy_key_text(struct str entity, struct arena *arena);
+
+#endif
