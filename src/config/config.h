@@ -89,9 +89,10 @@ struct config_options {
     const char *try_dir; /* CONFIG_TRY: where its files are */
 };
 
-/* Reads path and all it includes, checks everything, builds the configuration. NULL: diagnostics hold at least one error; otherwise
- * they may hold warnings. sources (with starter_builtins of config/starter.h) and diagnostics are the caller's: places and printed lines
- * lie in them. A file without server statements (rules alone) is fine for CONFIG_CHECK. */
+/* Reads path and all it includes, checks everything, builds the configuration. NULL: diagnostics hold at least one
+ * error; otherwise they may hold warnings. sources (with starter_builtins of config/starter.h) and diagnostics are the
+ * caller's: places and printed lines lie in them. A file without server statements (rules alone) is fine for
+ * CONFIG_CHECK. */
 struct config *config_load(const char *path, const struct config_options *options, struct source_set *sources,
                            struct diagnostics *diagnostics);
 void config_free(struct config **config);

@@ -1,0 +1,472 @@
+/*
+ * server.c - a function per server statement of RULES.md "Server"; their defaults; what they demand of each other.
+ */
+#include "config/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "auth/backend.h"
+
+enum {
+    DEFAULT_WORKERS_MAX = 256,
+    TRY_PORT_OFFSET = 2000, /* serve --try: 2587 and 2465 for 587 and 465 */
+};
+
+/* ---- small helpers ---- */
+
+static void no_memory(struct config_builder *b)
+{
+    diag_error(b->diagnostics, PLACE_NONE, "out of memory");
+}
+
+static void *alloc(struct config_builder *b, size_t bytes)
+{
+    void *p = arena_alloc(&b->config->arena, bytes);
+    if (!p)
+        no_memory(b);
+    return p;
+}
+
+static const char *copy_text(struct config_builder *b, struct str text)
+{
+    struct str copy = arena_copy(&b->config->arena, text);
+    if (!copy.ptr)
+        no_memory(b);
+    return copy.ptr;
+}
+
+/* A file's name: relative ones belong to the folder of the file in which they are written (GRAMMAR.md 2). */
+static const char *file_name(struct config_builder *b, const struct value *v)
+{
+    struct str name = source_join(b->tree->sources, v->written_in, v->text, &b->config->arena);
+    if (!name.ptr)
+        no_memory(b);
+    return name.ptr;
+}
+
+static int64_t whole_number(const struct value *v)
+{
+    return v->number / NUMBER_ONE;
+}
+
+static const struct value *option_value(const struct statement *st, enum option_kind kind)
+{
+    const struct option *o = options_get(&st->server.options, kind);
+    return o ? values_arg(&o->values, 0) : NULL;
+}
+
+static int option_choice(const struct statement *st, enum option_kind kind, int otherwise)
+{
+    const struct value *v = option_value(st, kind);
+    return v ? v->choice : otherwise;
+}
+
+static int64_t option_ms(const struct statement *st, enum option_kind kind, int64_t otherwise)
+{
+    const struct value *v = option_value(st, kind);
+    return v ? v->ms : otherwise;
+}
+
+static const struct value *argument(const struct statement *st, unsigned arg)
+{
+    return values_arg(&st->server.values, arg);
+}
+
+/* What is missing on this machine: an error for who is to run with it, a warning for who only checks. */
+static void missing(struct config_builder *b, struct place at, const char *text)
+{
+    if (b->options->purpose == CONFIG_CHECK)
+        diag_warning(b->diagnostics, at, "%s", text);
+    else
+        diag_error(b->diagnostics, at, "%s", text);
+}
+
+/* ---- listeners ---- */
+
+static size_t pool_index(const struct config *cfg, struct str name)
+{
+    for (size_t i = 0; i < cfg->pool_count; i++)
+        if (str_equal(str_of_z(cfg->pools[i].name), name))
+            return i;
+    return 0;
+}
+
+static void copy_endpoints(struct config_builder *b, struct listener_config *l, const struct statement *st,
+                           const struct value **first)
+{
+    size_t count = values_arg_count(&st->server.values, 1);
+    struct endpoint *endpoints = alloc(b, count * sizeof *endpoints);
+    *first = argument(st, 1);
+    if (!endpoints)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        endpoints[i] = *(*first)[i].endpoint;
+        if (endpoints[i].kind != ENDPOINT_IP)
+            diag_error(b->diagnostics, (*first)[i].at, "a listener needs an address and a port, such as [::]:587");
+        bool is_well_known = endpoints[i].port == 587 || endpoints[i].port == 465;
+        if (b->options->purpose == CONFIG_TRY && is_well_known)
+            endpoints[i].port = (uint16_t)(endpoints[i].port + TRY_PORT_OFFSET);
+    }
+    l->endpoints = endpoints;
+    l->endpoint_count = count;
+}
+
+static void build_listener(struct config_builder *b, const struct statement *st)
+{
+    static const struct {
+        enum listener_tls tls;
+        enum listener_auth auth;
+    } DEFAULTS[] = {
+        [LISTENER_SUBMISSION] = {LISTENER_TLS_REQUIRED, LISTENER_AUTH_REQUIRED},
+        [LISTENER_SUBMISSIONS] = {LISTENER_TLS_IMPLICIT, LISTENER_AUTH_REQUIRED},
+        [LISTENER_SMTP] = {LISTENER_TLS_OPTIONAL, LISTENER_AUTH_OFF},
+    };
+    struct config *cfg = b->config;
+    struct listener_config *l = &cfg->listeners[cfg->listener_count++];
+    const struct value *kind = argument(st, 0), *first;
+    l->kind = (enum listener_kind)kind->choice;
+    l->tls = (enum listener_tls)option_choice(st, OPTION_LISTEN_TLS, (int)DEFAULTS[l->kind].tls);
+    l->auth = (enum listener_auth)option_choice(st, OPTION_LISTEN_AUTH, (int)DEFAULTS[l->kind].auth);
+    const struct value *name = option_value(st, OPTION_LISTEN_NAME);
+    l->name = arena_copy(&cfg->arena, name ? name->text : kind->text);
+    const struct value *banner = option_value(st, OPTION_LISTEN_BANNER);
+    l->banner = banner ? arena_copy(&cfg->arena, banner->text) : STR_NONE;
+    const struct value *pool = option_value(st, OPTION_LISTEN_RELAY);
+    l->pool = pool_index(cfg, pool ? pool->text : STR("default"));
+    copy_endpoints(b, l, st, &first);
+    if (l->tls != LISTENER_TLS_OFF || l->auth == LISTENER_AUTH_OFF)
+        return;
+    for (size_t i = 0; i < l->endpoint_count; i++)
+        if (l->endpoints[i].kind == ENDPOINT_IP && !ip_is_loopback(&l->endpoints[i].ip))
+            diag_error(b->diagnostics, first[i].at, "tls off with auth is possible on loopback addresses only");
+}
+
+/* ---- TLS ---- */
+
+static void build_certificate(struct config_builder *b, const struct statement *st)
+{
+    struct config *cfg = b->config;
+    struct tls_certificate *c = &cfg->certificates[cfg->certificate_count++];
+    c->certificate_file = file_name(b, argument(st, 0));
+    c->key_file = file_name(b, argument(st, 1));
+    if (option_choice(st, OPTION_TLS_MIN, 0) == 1)
+        cfg->tls_min_version = TLS1_3_VERSION;
+    const struct value *ciphers = option_value(st, OPTION_TLS_CIPHERS);
+    if (ciphers)
+        cfg->tls_ciphers = copy_text(b, ciphers->text);
+}
+
+static const struct statement *first_of(const struct config_builder *b, enum statement_kind kind)
+{
+    for (size_t i = 0; i < b->tree->count; i++)
+        if (b->tree->statements[i]->kind == kind)
+            return b->tree->statements[i];
+    return NULL;
+}
+
+/* --try without a certificate: one of its own, for localhost. */
+static void make_certificate(struct config_builder *b)
+{
+    struct config *cfg = b->config;
+    struct err err;
+    char certificate[512], key[512];
+    snprintf(certificate, sizeof certificate, "%s/certificate.pem", b->options->try_dir);
+    snprintf(key, sizeof key, "%s/key.pem", b->options->try_dir);
+    if (access(certificate, R_OK) != 0 && !tls_make_self_signed("localhost", certificate, key, &err)) {
+        diag_error(b->diagnostics, PLACE_NONE, "%s", err.text);
+        return;
+    }
+    cfg->certificates[0] = (struct tls_certificate){copy_text(b, str_of_z(certificate)), copy_text(b, str_of_z(key))};
+    cfg->certificate_count = 1;
+}
+
+static bool needs_certificate(const struct config *cfg)
+{
+    for (size_t i = 0; i < cfg->listener_count; i++)
+        if (cfg->listeners[i].tls == LISTENER_TLS_IMPLICIT || cfg->listeners[i].tls == LISTENER_TLS_REQUIRED)
+            return true;
+    return false;
+}
+
+static void check_certificates(struct config_builder *b)
+{
+    struct config *cfg = b->config;
+    if (cfg->certificate_count == 0 && b->options->purpose == CONFIG_TRY)
+        make_certificate(b);
+    if (cfg->certificate_count == 0) {
+        const struct statement *listen = first_of(b, STATEMENT_LISTEN);
+        if (listen && needs_certificate(cfg))
+            missing(b, listen->at, "this listener needs a certificate: tls certificate \"chain.pem\" key \"key.pem\"");
+        return;
+    }
+    struct err err;
+    struct tls_server_options options = {cfg->certificates, cfg->certificate_count, cfg->tls_min_version,
+                                         cfg->tls_ciphers, NULL};
+    struct tls_context *ctx = tls_server_new(&options, &err);
+    const struct statement *tls = first_of(b, STATEMENT_TLS_CERTIFICATE);
+    if (!ctx)
+        missing(b, tls ? tls->at : PLACE_NONE, err.text);
+    tls_free(&ctx);
+}
+
+/* ---- users ---- */
+
+static void build_auth(struct config_builder *b, const struct statement *st)
+{
+    struct config *cfg = b->config;
+    struct err err;
+    const struct value *file = argument(st, 0), *realm = option_value(st, OPTION_AUTH_REALM);
+    if (cfg->auth.file) {
+        diag_error(b->diagnostics, st->at, "several users files are not in force in this version");
+        return;
+    }
+    cfg->auth.file = file_name(b, file);
+    cfg->auth.realm = realm ? copy_text(b, realm->text) : NULL;
+    cfg->auth.cache_ms = option_ms(st, OPTION_AUTH_CACHE, 5 * 60 * 1000);
+    struct auth_backend_setting setting = {STR("file"), cfg->auth.file, str_of_z(cfg->auth.realm)};
+    const struct auth_backend_kind *kind = auth_backend_kind_find(setting.kind);
+    if (cfg->auth.file && !kind->check(&setting, &err))
+        missing(b, file->at, err.text);
+}
+
+/* ---- the MTA ---- */
+
+static void build_pool(struct config_builder *b, const struct statement *st)
+{
+    struct config *cfg = b->config;
+    struct mta_pool_options *p = &cfg->pools[cfg->pool_count++];
+    const struct value *name = argument(st, 0), *server = argument(st, 2);
+    const struct value *ca = option_value(st, OPTION_RELAY_CA),
+                       *connections = option_value(st, OPTION_RELAY_CONNECTIONS);
+    size_t count = values_arg_count(&st->server.values, 2);
+    struct endpoint *servers = alloc(b, count * sizeof *servers);
+    if (!servers)
+        return;
+    for (size_t i = 0; i < count; i++)
+        servers[i] = *server[i].endpoint;
+    *p =
+        (struct mta_pool_options){.name = name ? copy_text(b, name->text) : "default",
+                                  .servers = servers,
+                                  .server_count = count,
+                                  .tls = (enum mta_tls)option_choice(st, OPTION_RELAY_TLS, MTA_TLS_MAY),
+                                  .tls_was_set = option_value(st, OPTION_RELAY_TLS) != NULL,
+                                  .ca_file = ca ? file_name(b, ca) : NULL,
+                                  .xclient = (enum mta_xclient)option_choice(st, OPTION_RELAY_XCLIENT, MTA_XCLIENT_OFF),
+                                  .xforward = option_choice(st, OPTION_RELAY_XFORWARD, 0) == 0,
+                                  .balance = (enum mta_balance)option_choice(st, OPTION_RELAY_BALANCE, MTA_ROUND_ROBIN),
+                                  .max_connections = connections ? (unsigned)whole_number(connections) : 100,
+                                  .idle_ms = (unsigned)option_ms(st, OPTION_RELAY_IDLE, 60 * 1000),
+                                  .retry_down_ms = (unsigned)option_ms(st, OPTION_RELAY_RETRY_DOWN, 10 * 1000)};
+}
+
+/* What is known only when all statements were read. */
+static void finish_pools(struct config *cfg)
+{
+    for (size_t i = 0; i < cfg->pool_count; i++) {
+        struct mta_pool_options *p = &cfg->pools[i];
+        p->hostname = cfg->hostname;
+        p->connect_ms = (unsigned)cfg->timeout.relay_connect_ms;
+        p->reply_ms = (unsigned)cfg->timeout.relay_reply_ms;
+        /* the statement speaks of the service, each worker has its share */
+        p->max_connections = MAX_OF((p->max_connections + cfg->workers - 1) / cfg->workers, 1u);
+    }
+}
+
+/* ---- the rest ---- */
+
+static void build_events(struct config_builder *b, const struct statement *st)
+{
+    struct config *cfg = b->config;
+    const struct value *to = argument(st, 0);
+    const struct value *rotate = option_value(st, OPTION_EVENTS_ROTATE), *keep = option_value(st, OPTION_EVENTS_KEEP);
+    cfg->events.sink = to->choice == 0 ? EVENT_SINK_FILE : EVENT_SINK_STDERR;
+    if (to->choice == 0)
+        cfg->events.file = file_name(b, to);
+    if (rotate)
+        cfg->events.rotate_bytes = (uint64_t)rotate->bytes;
+    if (keep)
+        cfg->events.keep = (unsigned)whole_number(keep);
+}
+
+static void build_timeout(struct config *cfg, const struct statement *st)
+{
+    int64_t *const TO[] = {&cfg->timeout.greeting_ms,      &cfg->timeout.command_ms,    &cfg->timeout.data_ms,
+                           &cfg->timeout.session_ms,       &cfg->timeout.tls_ms,        &cfg->timeout.auth_ms,
+                           &cfg->timeout.relay_connect_ms, &cfg->timeout.relay_reply_ms};
+    *TO[st->kind - STATEMENT_TIMEOUT_GREETING] = argument(st, 0)->ms;
+}
+
+static void build_statement(struct config_builder *b, const struct statement *st)
+{
+    struct config *cfg = b->config;
+    const struct value *v = statement_rows[st->kind].times == TIMES_SYNTAX ? NULL : argument(st, 0);
+    switch (st->kind) {
+    case STATEMENT_HOSTNAME:
+        cfg->hostname = copy_text(b, v->text);
+        break;
+    case STATEMENT_LISTEN:
+        build_listener(b, st);
+        break;
+    case STATEMENT_TLS_CERTIFICATE:
+        build_certificate(b, st);
+        break;
+    case STATEMENT_AUTH_FILE:
+        build_auth(b, st);
+        break;
+    case STATEMENT_STORE_MEMORY:
+        v = option_value(st, OPTION_STORE_MEMORY_ENTRIES);
+        if (v)
+            cfg->store_entries = (size_t)whole_number(v);
+        break;
+    case STATEMENT_WORKERS:
+        cfg->workers = (unsigned)whole_number(v);
+        break;
+    case STATEMENT_MAX_CONNECTIONS:
+        cfg->max_connections = (unsigned)whole_number(v);
+        break;
+    case STATEMENT_MAX_MESSAGE:
+        cfg->max_message_bytes = (uint64_t)v->bytes;
+        break;
+    case STATEMENT_MAX_RECIPIENTS:
+        cfg->max_recipients = (unsigned)whole_number(v);
+        break;
+    case STATEMENT_MAX_HEADER:
+        cfg->max_header_bytes = (size_t)v->bytes;
+        break;
+    case STATEMENT_MAX_LINE:
+        cfg->max_line_bytes = (size_t)whole_number(v);
+        break;
+    case STATEMENT_MAX_ERRORS:
+        cfg->max_errors = (unsigned)whole_number(v);
+        break;
+    case STATEMENT_TIMEOUT_GREETING:
+    case STATEMENT_TIMEOUT_COMMAND:
+    case STATEMENT_TIMEOUT_DATA:
+    case STATEMENT_TIMEOUT_SESSION:
+    case STATEMENT_TIMEOUT_TLS:
+    case STATEMENT_TIMEOUT_AUTH:
+    case STATEMENT_TIMEOUT_RELAY_CONNECT:
+    case STATEMENT_TIMEOUT_RELAY_REPLY:
+        build_timeout(cfg, st);
+        break;
+    case STATEMENT_EVENTS:
+        build_events(b, st);
+        break;
+    case STATEMENT_LOG_LEVEL:
+        cfg->log_level = (enum log_level)v->choice;
+        break;
+    case STATEMENT_USER:
+        cfg->user = copy_text(b, v->text);
+        break;
+    case STATEMENT_STATE:
+        cfg->state_dir = file_name(b, v);
+        break;
+    case STATEMENT_PIDFILE:
+        cfg->pidfile = file_name(b, v);
+        break;
+    case STATEMENT_NETWORK_PREFIX:
+        cfg->ipv4_prefix = (unsigned)whole_number(v);
+        cfg->ipv6_prefix = (unsigned)whole_number(argument(st, 1));
+        break;
+    case STATEMENT_TRACE_HEADER:
+        cfg->trace_header = (enum trace_header)v->choice;
+        break;
+    default: /* policy's, or already built (relay) */
+        break;
+    }
+}
+
+static unsigned default_workers(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return (unsigned)MIN_OF(MAX_OF(cores, 1L), (long)DEFAULT_WORKERS_MAX);
+}
+
+static void set_defaults(struct config_builder *b)
+{
+    struct config *cfg = b->config;
+    char name[256] = "";
+    if (gethostname(name, sizeof name - 1) != 0 || name[0] == '\0')
+        str_copy_into(name, sizeof name, STR("localhost"));
+    cfg->hostname = copy_text(b, str_of_z(name));
+    cfg->tls_min_version = TLS1_2_VERSION;
+    cfg->store_entries = 65536;
+    cfg->workers = default_workers();
+    cfg->max_connections = 20000;
+    cfg->max_recipients = 1000;
+    cfg->max_errors = 10;
+    cfg->max_message_bytes = 50 << 20;
+    cfg->max_header_bytes = 256 << 10;
+    cfg->max_line_bytes = 4096;
+    cfg->timeout = (struct timeouts){30000, 300000, 180000, 3600000, 15000, 30000, 10000, 300000};
+    cfg->events.keep = 7;
+    cfg->log_level = LOG_LEVEL_INFO;
+    cfg->user = "mailweir";
+    cfg->state_dir = "/var/lib/mailweir";
+    cfg->ipv4_prefix = 24;
+    cfg->ipv6_prefix = 56;
+}
+
+static size_t count_of(const struct tree *tree, enum statement_kind kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < tree->count; i++)
+        n += tree->statements[i]->kind == kind;
+    return n;
+}
+
+static bool make_room(struct config_builder *b)
+{
+    struct config *cfg = b->config;
+    cfg->listeners = alloc(b, (count_of(b->tree, STATEMENT_LISTEN) + 1) * sizeof *cfg->listeners);
+    cfg->certificates = alloc(b, (count_of(b->tree, STATEMENT_TLS_CERTIFICATE) + 1) * sizeof *cfg->certificates);
+    cfg->pools = alloc(b, (count_of(b->tree, STATEMENT_RELAY) + 1) * sizeof *cfg->pools);
+    return cfg->listeners && cfg->certificates && cfg->pools && cfg->hostname;
+}
+
+/* --try: whoever we are, and everything in one directory that goes away with it. */
+static void settle_try(struct config_builder *b)
+{
+    b->config->user = NULL;
+    b->config->state_dir = copy_text(b, str_of_z(b->options->try_dir));
+    b->config->pidfile = NULL;
+}
+
+static void check_whole(struct config_builder *b)
+{
+    const struct config *cfg = b->config;
+    if (cfg->listener_count == 0)
+        diag_error(b->diagnostics, PLACE_NONE, "there is no listener: listen submission [::]:587");
+    if (cfg->pool_count == 0)
+        diag_error(b->diagnostics, PLACE_NONE,
+                   "there is no relay: relay to 127.0.0.1:25, where the mail server behind listens");
+    for (size_t i = 0; i < cfg->listener_count; i++)
+        if (cfg->listeners[i].auth == LISTENER_AUTH_REQUIRED && !cfg->auth.file) {
+            missing(b, first_of(b, STATEMENT_LISTEN)->at,
+                    "nobody can log in: say where the users are, auth file \"users\"");
+            break;
+        }
+}
+
+void config_server_build(struct config_builder *b, bool is_rules_alone)
+{
+    set_defaults(b);
+    if (!make_room(b))
+        return;
+    /* pools first: listeners name them */
+    for (size_t i = 0; i < b->tree->count; i++)
+        if (b->tree->statements[i]->kind == STATEMENT_RELAY)
+            build_pool(b, b->tree->statements[i]);
+    for (size_t i = 0; i < b->tree->count; i++)
+        build_statement(b, b->tree->statements[i]);
+    if (b->options->purpose == CONFIG_TRY)
+        settle_try(b);
+    finish_pools(b->config);
+    if (is_rules_alone)
+        return;
+    check_certificates(b);
+    check_whole(b);
+}
