@@ -1,0 +1,134 @@
+/*
+ * accept.c - the first moment: may this client be here at all? Decided before TLS and before a word is said.
+ */
+#include "session/session.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    INPUT_MAX_BYTES = 65536, /* more than the longest line; a body is read as fast as the MTA takes it */
+    OUTPUT_MAX_BYTES = 65536,
+    OUTPUT_LOW_BYTES = 4096,
+    ARENA_MAX_BYTES = 32768, /* tags and texts that rules make for a connection */
+};
+
+static const struct conn_ops OPS = {.on_input = session_on_input,
+                                    .on_drained = session_on_drained,
+                                    .on_ready = session_on_ready,
+                                    .on_end = session_on_end};
+
+static const struct conn_limits LIMITS = {INPUT_MAX_BYTES, OUTPUT_MAX_BYTES, OUTPUT_LOW_BYTES};
+
+void session_worker_init(struct session_worker *w)
+{
+    list_init(&w->sessions);
+    w->session_count = 0;
+    w->is_draining = false;
+    w->sequence = 0;
+}
+
+/* Milliseconds, worker and a running number: unique on this node, and sorted by time. */
+static uint64_t next_number(struct session_worker *w)
+{
+    uint64_t ms = (uint64_t)loop_wall_us(w->loop) / 1000;
+    return ms << 22 | (uint64_t)(w->number & 0xff) << 14 | (w->sequence++ & 0x3fff);
+}
+
+struct str session_id(const struct session *s, char *to)
+{
+    static const char DIGITS[] =
+        "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; /* without I, L, O, U: it is read over the telephone */
+    uint64_t n = s->number;
+    for (int i = 12; i >= 0; i--, n >>= 5)
+        to[i] = DIGITS[n & 31];
+    to[13] = '\0';
+    return str_of(to, 13);
+}
+
+struct str session_mail_id(const struct session *s, unsigned mail, char *to)
+{
+    struct str id = session_id(s, to);
+    char digits[12];
+    size_t n = 0;
+    do
+        digits[n++] = (char)('0' + mail % 10);
+    while (mail /= 10);
+    to[id.len++] = '-';
+    while (n)
+        to[id.len++] = digits[--n];
+    to[id.len] = '\0';
+    return id;
+}
+
+void session_greet(struct session *s)
+{
+    struct str hostname = str_of_z(s->worker->config->hostname);
+    session_enter(s, SESSION_COMMAND);
+    if (s->listener->banner.len)
+        session_say(s, REPLY_GREETING_BANNER, hostname, s->listener->banner);
+    else
+        session_say(s, REPLY_GREETING, hostname);
+    session_deadline(s, s->worker->config->timeout.greeting_ms);
+}
+
+static void connect_go_on(struct session *s)
+{
+    if (s->listener->tls == LISTENER_TLS_IMPLICIT)
+        session_start_tls(s);
+    else
+        session_greet(s);
+}
+
+/* On 465 nothing can be said before TLS: every refusal just closes (GRAMMAR.md 4). */
+static void connect_refused(struct session *s, const struct policy_answer *answer)
+{
+    counter_add(s->worker->counters, COUNTER_REFUSED_CONNECT, 1);
+    session_event_connect(s, answer);
+    if (answer->verdict != POLICY_DROP && s->listener->tls != LISTENER_TLS_IMPLICIT) {
+        session_reply_text(s, answer->code, answer->enhanced, answer->text);
+        session_close_when_sent(s, "refused");
+        return;
+    }
+    session_close(s, "refused");
+}
+
+/* Too many: said without a session, so that being full costs nothing. */
+static void refuse_full(struct session_worker *w, const struct listener_config *listener, int fd)
+{
+    struct buf out;
+    buf_init(&out, 512);
+    counter_add(w->counters, COUNTER_REFUSED_CONNECT, 1);
+    if (listener->tls != LISTENER_TLS_IMPLICIT && smtp_reply_write(&out, REPLY_SERVER_FULL)) {
+        ssize_t ignored = send(fd, buf_str(&out).ptr, buf_len(&out), MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)ignored;
+    }
+    buf_fini(&out);
+    close(fd);
+}
+
+void session_accept(struct session_worker *w, const struct listener_config *listener, int fd, const struct ip *peer,
+                    uint16_t port)
+{
+    counter_add(w->counters, COUNTER_CONNECTIONS, 1);
+    struct session *s = w->session_count < w->max_sessions ? calloc(1, sizeof *s) : NULL;
+    if (!s) {
+        refuse_full(w, listener, fd);
+        return;
+    }
+    *s = (struct session){.worker = w, .listener = listener, .client = *peer, .port = port};
+    s->number = next_number(w);
+    s->opened_us = s->began_us = loop_wall_us(w->loop);
+    s->ends_at_ms = loop_now_ms(w->loop) + w->config->timeout.session_ms;
+    arena_init(&s->arena, ARENA_MAX_BYTES);
+    session_prepare_end(s);
+    conn_init_accepted(&s->conn, w->loop, fd, &OPS, &LIMITS);
+    list_add_last(&w->sessions, &s->node);
+    w->session_count++;
+    counter_add(w->counters, COUNTER_OPEN_CONNECTIONS, 1);
+    if (policy_uses(w->policy.policy, ATTRIBUTE_SESSION_EARLY) && listener->tls != LISTENER_TLS_IMPLICIT &&
+        conn_has_more_input(&s->conn))
+        s->flags |= SESSION_IS_EARLY;
+    session_ask(s, PHASE_CONNECT, connect_go_on, connect_refused);
+}

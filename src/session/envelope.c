@@ -1,0 +1,547 @@
+/*
+ * envelope.c - MAIL, RCPT and DATA: from the rules on to the MTA, whose verdict is the reply.
+ *
+ * Commands are handed on as they come, without awaiting the verdicts of earlier ones. Each leaves a slot in the mail;
+ * the slots' head goes out when its verdict is there. A refused MAIL ends the mail: the RCPTs sent behind it are told
+ * 503, as by any server.
+ */
+#include "session/session.h"
+
+#include <string.h>
+
+enum {
+    /* What a mail's envelope and header may cost in memory: its share for each recipient, and the rest. */
+    ARENA_BASE_BYTES = 1 << 20,
+    ARENA_RECIPIENT_BYTES = 4096,
+};
+
+struct mta_pool *session_pool(const struct session *s)
+{
+    return s->worker->pools[s->listener->pool];
+}
+
+/* ---- the outcome ---- */
+
+enum mail_verdict verdict_of_code(int code)
+{
+    return code == 421 ? MAIL_DISCONNECTED : code < 500 ? MAIL_DEFERRED : MAIL_REJECTED;
+}
+
+void tx_decide(struct transaction *tx, enum mail_verdict verdict, const char *at, int code, const char *enhanced,
+               struct str text, struct str by)
+{
+    if (tx->verdict != MAIL_OPEN)
+        return;
+    tx->verdict = verdict;
+    tx->at = at;
+    tx->code = code;
+    str_copy_into(tx->enhanced, sizeof tx->enhanced, str_of_z(enhanced));
+    tx->text = arena_copy(&tx->arena, text); /* without memory: the code alone must do */
+    tx->by = by;
+}
+
+void tx_decide_call(struct transaction *tx, const char *at, const struct smtp_reply_call *call)
+{
+    const struct smtp_reply_row *row = smtp_reply_row(call->reply);
+    struct buf text;
+    buf_init(&text, 2048);
+    bool ok = smtp_reply_text_call(&text, call);
+    tx_decide(tx, verdict_of_code((int)row->code), at, (int)row->code, row->enhanced, ok ? buf_str(&text) : STR_NONE,
+              STR_NONE);
+    buf_fini(&text);
+}
+
+void tx_decide_policy(struct transaction *tx, const char *at, const struct policy_answer *answer)
+{
+    static const enum mail_verdict VERDICTS[] = {MAIL_OPEN, MAIL_REJECTED, MAIL_DEFERRED, MAIL_DISCONNECTED,
+                                                 MAIL_DROPPED};
+    tx_decide(tx, VERDICTS[answer->verdict], at, answer->code, answer->enhanced, answer->text, answer->by);
+}
+
+enum smtp_reply reply_of_failure(enum mta_failure failure)
+{
+    static const enum smtp_reply REPLIES[] = {
+        [MTA_UNAVAILABLE] = REPLY_RELAY_AWAY, [MTA_LOST] = REPLY_RELAY_LOST,       [MTA_BROKEN] = REPLY_RELAY_BROKEN,
+        [MTA_LACKS] = REPLY_RELAY_LACKS,      [MTA_UNKNOWN] = REPLY_RELAY_UNKNOWN,
+    };
+    return REPLIES[failure];
+}
+
+/* ---- slots ---- */
+
+struct slot *slot_add(struct transaction *tx)
+{
+    struct slot *slot = arena_alloc(&tx->arena, sizeof *slot);
+    if (slot) {
+        *tx->slots_end = slot;
+        tx->slots_end = &slot->next;
+    }
+    return slot;
+}
+
+/* Sends every reply whose turn has come; when none is left the client owes us a line again. */
+void slots_flush(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    while (tx->slots && tx->slots->code) {
+        struct slot *slot = tx->slots;
+        /* taken out first: session_reply_text queues behind open slots */
+        struct slot *rest = slot->next;
+        tx->slots = NULL;
+        session_reply_text(s, slot->code, slot->enhanced, slot->text);
+        if (s->tx != tx)
+            return;
+        tx->slots = rest;
+    }
+    if (tx->slots)
+        return;
+    tx->slots_end = &tx->slots;
+    if (s->wait == WAIT_VERDICTS)
+        session_resume(s);
+    if (s->wait == WAIT_NOTHING && s->state == SESSION_COMMAND)
+        session_deadline(s, s->worker->config->timeout.command_ms);
+}
+
+static void slot_fill(struct transaction *tx, struct slot *slot, int code, const char *enhanced, struct str text)
+{
+    slot->code = code;
+    str_copy_into(slot->enhanced, sizeof slot->enhanced, str_of_z(enhanced));
+    slot->text = arena_copy(&tx->arena, text);
+}
+
+static void slot_fill_reply(struct slot *slot, enum smtp_reply reply)
+{
+    const struct smtp_reply_row *row = smtp_reply_row(reply);
+    slot->code = (int)row->code;
+    str_copy_into(slot->enhanced, sizeof slot->enhanced, str_of_z(row->enhanced));
+    slot->text = str_of_z(row->text);
+}
+
+/* ---- the MTA's answers ---- */
+
+static void mail_answered(struct session *s, const struct mta_reply *reply)
+{
+    struct transaction *tx = s->tx;
+    slot_fill(tx, tx->slots, reply->code, reply->enhanced, reply->text);
+    if (reply->code < 300) {
+        slots_flush(s);
+        return;
+    }
+    tx_decide(tx, verdict_of_code(reply->code), "mail", reply->code, reply->enhanced, reply->text, STR_NONE);
+    for (struct slot *slot = tx->slots->next; slot; slot = slot->next)
+        if (slot->code == 0)
+            slot_fill_reply(slot, REPLY_MAIL_FIRST);
+    slots_flush(s);
+    tx_end(s);
+}
+
+static void rcpt_answered(struct session *s, size_t index, const struct mta_reply *reply)
+{
+    struct transaction *tx = s->tx;
+    struct recipient *r = tx->recipients[index];
+    r->code = reply->code;
+    slot_fill(tx, r->slot, reply->code, reply->enhanced, reply->text);
+    if (reply->code < 300) {
+        tx->accepted_count++;
+    } else {
+        tx->refused_count++;
+        tx->refused_by_mta_count++;
+        tx->last_refusal = r->slot;
+    }
+    slots_flush(s);
+}
+
+static void data_answered(struct session *s, const struct mta_reply *reply)
+{
+    s->wait = WAIT_NOTHING;
+    if (reply->code == 354) {
+        body_begin(s);
+        session_resume(s);
+        return;
+    }
+    tx_decide(s->tx, verdict_of_code(reply->code), "data", reply->code, reply->enhanced, reply->text, STR_NONE);
+    session_reply_text(s, reply->code, reply->enhanced, reply->text);
+    tx_end(s);
+    session_resume(s);
+}
+
+static void on_reply(void *arg, enum mta_step step, size_t index, const struct mta_reply *reply)
+{
+    struct transaction *tx = arg;
+    struct session *s = tx->session;
+    tx->relay_code = reply->code;
+    switch (step) {
+    case MTA_STEP_MAIL:
+        mail_answered(s, reply);
+        return;
+    case MTA_STEP_RCPT:
+        rcpt_answered(s, index, reply);
+        return;
+    case MTA_STEP_DATA:
+        data_answered(s, reply);
+        return;
+    case MTA_STEP_DOT:
+        settle_on_verdict(s, reply);
+        return;
+    }
+}
+
+static void on_failed(void *arg, enum mta_failure failure, const char *text)
+{
+    struct transaction *tx = arg;
+    struct session *s = tx->session;
+    enum smtp_reply reply = reply_of_failure(failure);
+    tx->has_failed = true;
+    tx->relay_text = arena_copy(&tx->arena, str_of_z(text));
+    if (s->state == SESSION_DOT) {
+        settle_on_failure(s, failure);
+        return;
+    }
+    tx_decide_reply(tx, s->state == SESSION_BODY ? "data" : tx->recipient_count ? "rcpt" : "mail", reply);
+    if (s->state == SESSION_BODY) {
+        body_refuse(s);
+        return;
+    }
+    if (s->wait == WAIT_DATA && !slot_add(tx)) { /* DATA's reply is the one that is open */
+        session_close(s, "no memory for a reply");
+        return;
+    }
+    for (struct slot *slot = tx->slots; slot; slot = slot->next)
+        if (slot->code == 0)
+            slot_fill_reply(slot, reply);
+    bool resumes = s->wait == WAIT_DATA || s->wait == WAIT_VERDICTS;
+    slots_flush(s);
+    tx_end(s);
+    if (resumes)
+        session_resume(s);
+}
+
+static void on_drained(void *arg)
+{
+    struct transaction *tx = arg;
+    if (tx->session->state == SESSION_BODY)
+        body_on_drained(tx->session);
+}
+
+const struct mta_ops session_mta_ops = {.on_reply = on_reply, .on_drained = on_drained, .on_failed = on_failed};
+
+/* ---- MAIL ---- */
+
+/* Refuses by a fault of path or parameters; the reply's text says which. */
+static void refuse_params(struct session *s, enum smtp_params_result result, struct str name)
+{
+    if (result == SMTP_PARAMS_UNKNOWN)
+        session_refuse(s, REPLY_UNKNOWN_PARAMETER, name);
+    else if (result == SMTP_PARAMS_TWICE)
+        session_refuse(s, REPLY_PARAMETER_TWICE, name);
+    else
+        session_refuse(s, REPLY_BAD_PARAMETER, name);
+}
+
+static bool copy_path(struct arena *a, struct smtp_path *path)
+{
+    struct str whole = arena_copy(a, path->whole);
+    if (!whole.ptr)
+        return false;
+    if (path->whole.len) {
+        path->local = str_of(whole.ptr + (path->local.ptr - path->whole.ptr), path->local.len);
+        if (path->domain.len)
+            path->domain = str_of(whole.ptr + (path->domain.ptr - path->whole.ptr), path->domain.len);
+    }
+    path->whole = whole;
+    return true;
+}
+
+static struct transaction *tx_new(struct session *s)
+{
+    struct arena arena;
+    arena_init(&arena, ARENA_BASE_BYTES + (size_t)s->worker->config->max_recipients * ARENA_RECIPIENT_BYTES);
+    struct transaction *tx = arena_alloc(&arena, sizeof *tx);
+    if (!tx)
+        return NULL;
+    tx->arena = arena;
+    tx->session = s;
+    tx->slots_end = &tx->slots;
+    tx->begun_us = loop_wall_us(s->worker->loop);
+    tx->number = ++s->mails;
+    buf_init(&tx->block, s->worker->config->max_header_bytes + LOOP_SCRATCH_BYTES);
+    return tx;
+}
+
+static void mail_refused(struct session *s, const struct policy_answer *answer)
+{
+    tx_decide_policy(s->tx, "mail", answer);
+    if (!session_refuse_by_policy(s, answer))
+        tx_end(s);
+}
+
+/* AUTH= goes on as the login, if the client named just that, else as <> (RFC 4954 5; PROTOCOLS.md 1). */
+static struct str auth_param(struct session *s, const struct smtp_mail_params *params)
+{
+    struct buf said;
+    buf_init(&said, SMTP_AUTH_PARAM_MAX);
+    bool is_own =
+        s->user && smtp_xtext_decode(&said, params->auth) && str_equal_nocase(buf_str(&said), str_of_z(s->user));
+    buf_fini(&said);
+    return is_own ? str_of_z(s->user) : STR("");
+}
+
+static void mail_go_on(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    char id[SESSION_ID_MAX];
+    const char *why;
+    if (mta_pool_is_down(session_pool(s), &why)) {
+        tx->relay_text = arena_copy(&tx->arena, str_of_z(why));
+        tx_decide_reply(tx, "mail", REPLY_RELAY_AWAY);
+        session_say(s, REPLY_RELAY_AWAY);
+        tx_end(s);
+        return;
+    }
+    tx->client = (struct mta_client){.ip = s->client,
+                                     .port = s->port,
+                                     .helo = str_of_z(s->helo),
+                                     .login = str_of_z(s->user),
+                                     .id = arena_copy(&tx->arena, session_mail_id(s, tx->number, id)),
+                                     .esmtp = s->flags & SESSION_IS_ESMTP,
+                                     .session = (uint32_t)s->number};
+    if (tx->params.has_auth)
+        tx->params.auth = auth_param(s, &tx->params);
+    mta_begin(&tx->exchange, session_pool(s), &tx->client, &tx->arena, &session_mta_ops, tx);
+    if (slot_add(tx) && mta_mail(&tx->exchange, &tx->sender, &tx->params))
+        return;
+    tx->slots = NULL;
+    tx->slots_end = &tx->slots;
+    tx_decide_reply(tx, "mail", REPLY_LOCAL_TROUBLE);
+    session_say(s, REPLY_LOCAL_TROUBLE);
+    tx_end(s);
+}
+
+void mail_proceed(struct session *s, const struct smtp_command *command)
+{
+    struct smtp_path path;
+    struct smtp_mail_params params;
+    struct str rest, name;
+    enum smtp_path_result fault = smtp_path_parse(command->argument, SMTP_REVERSE_PATH, &path, &rest);
+    if (fault != SMTP_PATH_OK) {
+        session_refuse(s, REPLY_BAD_SENDER, str_of_z(smtp_path_fault(fault)));
+        return;
+    }
+    enum smtp_params_result result = smtp_mail_params_parse(rest, session_extensions(s), &params, &name);
+    if (result != SMTP_PARAMS_OK) {
+        refuse_params(s, result, name);
+        return;
+    }
+    if (path.needs_utf8 && !params.smtputf8) {
+        session_refuse_call(s, &(struct smtp_reply_call){session_extensions(s) & SMTP_EXT_SMTPUTF8
+                                                             ? REPLY_NEEDS_SMTPUTF8
+                                                             : REPLY_SMTPUTF8_UNAVAILABLE});
+        return;
+    }
+    uint64_t max = session_max_message(s);
+    if (params.has_size && params.size_bytes > max) {
+        char digits[24];
+        int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)max);
+        session_refuse(s, REPLY_TOO_LARGE_DECLARED, str_of(digits, (size_t)n));
+        return;
+    }
+    struct transaction *tx = tx_new(s);
+    if (!tx || !copy_path(&tx->arena, &path)) {
+        if (tx)
+            arena_fini(&(struct arena){tx->arena.chunks, tx->arena.used_bytes, tx->arena.max_bytes});
+        session_say(s, REPLY_LOCAL_TROUBLE);
+        return;
+    }
+    tx->sender = path;
+    tx->params = params;
+    if (params.envid.ptr)
+        tx->params.envid = arena_copy(&tx->arena, params.envid);
+    if (params.has_auth)
+        tx->params.auth = arena_copy(&tx->arena, params.auth);
+    s->tx = tx;
+    session_ask(s, PHASE_MAIL, mail_go_on, mail_refused);
+}
+
+/* ---- RCPT ---- */
+
+static bool recipient_add(struct transaction *tx, struct recipient *r)
+{
+    if (tx->recipient_count == tx->recipient_cap) {
+        size_t cap = tx->recipient_cap ? tx->recipient_cap * 2 : 8;
+        struct recipient **list = arena_alloc(&tx->arena, cap * sizeof *list);
+        if (!list)
+            return false;
+        if (tx->recipient_count)
+            memcpy(list, tx->recipients, tx->recipient_count * sizeof *list);
+        tx->recipients = list;
+        tx->recipient_cap = cap;
+    }
+    tx->recipients[tx->recipient_count++] = r;
+    return true;
+}
+
+static void rcpt_go_on(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    struct recipient *r = tx->at_hand;
+    tx->at_hand = NULL;
+    r->slot = slot_add(tx);
+    if (r->slot && recipient_add(tx, r)) {
+        if (mta_rcpt(&tx->exchange, &r->path, &r->params))
+            return;
+        tx->recipient_count--;
+    }
+    if (r->slot)
+        slot_fill_reply(r->slot, REPLY_LOCAL_TROUBLE);
+    else
+        session_close(s, "no memory for a recipient");
+    if (s->tx)
+        slots_flush(s);
+}
+
+static void rcpt_refused(struct session *s, const struct policy_answer *answer)
+{
+    struct transaction *tx = s->tx;
+    tx->at_hand = NULL;
+    tx->refused_count++;
+    tx->last_refusal = arena_alloc(&tx->arena, sizeof *tx->last_refusal);
+    if (tx->last_refusal) {
+        *tx->last_refusal = (struct slot){.code = answer->code, .text = answer->text};
+        memcpy(tx->last_refusal->enhanced, answer->enhanced, sizeof answer->enhanced);
+    }
+    tx->last_refused_by = answer->by;
+    if (answer->verdict == POLICY_DISCONNECT || answer->verdict == POLICY_DROP)
+        tx_decide_policy(tx, "rcpt", answer);
+    session_refuse_by_policy(s, answer);
+}
+
+void rcpt_proceed(struct session *s, const struct smtp_command *command)
+{
+    struct transaction *tx = s->tx;
+    struct smtp_path path;
+    struct smtp_rcpt_params params;
+    struct str rest, name;
+    enum smtp_path_result fault = smtp_path_parse(command->argument, SMTP_FORWARD_PATH, &path, &rest);
+    if (fault != SMTP_PATH_OK) {
+        session_refuse(s, REPLY_BAD_RECIPIENT, str_of_z(smtp_path_fault(fault)));
+        return;
+    }
+    enum smtp_params_result result = smtp_rcpt_params_parse(rest, session_extensions(s), &params, &name);
+    if (result != SMTP_PARAMS_OK) {
+        refuse_params(s, result, name);
+        return;
+    }
+    if (path.needs_utf8 && !tx->params.smtputf8) {
+        session_refuse(s, REPLY_NEEDS_SMTPUTF8);
+        return;
+    }
+    if (tx->recipient_count >= s->worker->config->max_recipients) {
+        char digits[24];
+        int n = snprintf(digits, sizeof digits, "%u", s->worker->config->max_recipients);
+        tx->refused_count++;
+        session_say(s, REPLY_TOO_MANY_RECIPIENTS, str_of(digits, (size_t)n));
+        return;
+    }
+    struct recipient *r = arena_alloc(&tx->arena, sizeof *r);
+    if (!r || !copy_path(&tx->arena, &path)) {
+        session_say(s, REPLY_LOCAL_TROUBLE);
+        return;
+    }
+    *r = (struct recipient){.path = path, .params = params};
+    if (params.orcpt.ptr)
+        r->params.orcpt = arena_copy(&tx->arena, params.orcpt);
+    tx->at_hand = r;
+    tx->asked = &tx->at_hand;
+    tx->asked_count = 1;
+    session_ask(s, PHASE_RCPT, rcpt_go_on, rcpt_refused);
+}
+
+/* ---- DATA ---- */
+
+static void data_go_on(struct session *s)
+{
+    session_await(s, WAIT_DATA);
+    mta_data(&s->tx->exchange);
+}
+
+static void data_refused(struct session *s, const struct policy_answer *answer)
+{
+    tx_decide_policy(s->tx, "data", answer);
+    if (!session_refuse_by_policy(s, answer))
+        tx_end(s);
+}
+
+void data_proceed(struct session *s, const struct smtp_command *command)
+{
+    struct transaction *tx = s->tx;
+    if (command->argument.len) {
+        session_refuse(s, REPLY_NO_ARGUMENT, STR("DATA"));
+        return;
+    }
+    if (tx->accepted_count == 0) {
+        session_refuse_call(s, &(struct smtp_reply_call){tx->refused_count ? REPLY_NO_RECIPIENTS : REPLY_RCPT_FIRST});
+        return;
+    }
+    tx->asked = arena_alloc(&tx->arena, tx->accepted_count * sizeof *tx->asked);
+    if (!tx->asked) {
+        tx_decide_reply(tx, "data", REPLY_LOCAL_TROUBLE);
+        session_say(s, REPLY_LOCAL_TROUBLE);
+        tx_end(s);
+        return;
+    }
+    tx->asked_count = 0;
+    for (size_t i = 0; i < tx->recipient_count; i++)
+        if (tx->recipients[i]->code < 300)
+            tx->asked[tx->asked_count++] = tx->recipients[i];
+    session_ask(s, PHASE_DATA, data_go_on, data_refused);
+}
+
+/* ---- the end ---- */
+
+static void bury(void *arg)
+{
+    struct transaction *tx = arg;
+    struct arena arena = tx->arena; /* it lies in its own arena */
+    buf_fini(&tx->block);
+    arena_fini(&arena);
+}
+
+static void count_outcome(struct session *s, const struct transaction *tx)
+{
+    static const enum counter_id COUNTERS[] = {
+        [MAIL_OPEN] = COUNTER_MAILS_ABORTED,          [MAIL_ACCEPTED] = COUNTER_MAILS_ACCEPTED,
+        [MAIL_REJECTED] = COUNTER_MAILS_REJECTED,     [MAIL_DEFERRED] = COUNTER_MAILS_DEFERRED,
+        [MAIL_DISCONNECTED] = COUNTER_MAILS_DEFERRED, [MAIL_DROPPED] = COUNTER_MAILS_REJECTED,
+        [MAIL_ABORTED] = COUNTER_MAILS_ABORTED,       [MAIL_UNKNOWN] = COUNTER_MAILS_UNKNOWN,
+    };
+    struct counters *c = s->worker->counters;
+    counter_add(c, COUNTERS[tx->verdict], 1);
+    counter_add(c, COUNTER_RECIPIENTS_REFUSED, tx->refused_count);
+    if (tx->verdict != MAIL_ACCEPTED)
+        return;
+    counter_add(c, COUNTER_RECIPIENTS_ACCEPTED, tx->accepted_count);
+    counter_add(c, COUNTER_BYTES, tx->dot.size_bytes);
+}
+
+void tx_end(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    if (!tx)
+        return;
+    /* given up without a verdict of its own: what its recipients were told, if all of them were refused */
+    if (tx->verdict == MAIL_OPEN && tx->last_refusal && tx->accepted_count == 0)
+        tx_decide(tx, verdict_of_code(tx->last_refusal->code), "rcpt", tx->last_refusal->code,
+                  tx->last_refusal->enhanced, tx->last_refusal->text, tx->last_refused_by);
+    if (tx->verdict == MAIL_OPEN)
+        tx->verdict = MAIL_ABORTED;
+    session_ask_cancel(s);
+    if (!tx->is_settled)
+        policy_give_back(&s->worker->policy, &tx->policy);
+    session_event_mail(s);
+    count_outcome(s, tx);
+    mta_end(&tx->exchange);
+    s->tx = NULL;
+    /* the exchange may have called us back just now: what lies in the arena is needed until the end of the turn */
+    task_init(&tx->bury, bury, tx);
+    task_defer(s->worker->loop, &tx->bury);
+}

@@ -1,0 +1,151 @@
+/*
+ * event.c - what a session writes down: OPERATIONS.md "Events". A mail's members are the rows of event.def, in the
+ * order in which they stand in the line.
+ */
+#include "session/session.h"
+
+static void write_client(struct session *s)
+{
+    struct event_log *log = s->worker->events;
+    char ip[IP_TEXT_MAX];
+    event_str(log, "listener", s->listener->name);
+    event_str(log, "client", ip_format(&s->client, ip));
+    event_uint(log, "port", s->port);
+    event_z(log, "helo", s->helo);
+    event_str(log, "tls", conn_tls_version(&s->conn));
+    event_str(log, "cipher", conn_tls_cipher(&s->conn));
+}
+
+void session_event_begin(struct session *s, const char *event)
+{
+    char id[SESSION_ID_MAX];
+    event_begin(s->worker->events, event, loop_wall_us(s->worker->loop));
+    event_str(s->worker->events, "id", s->tx ? session_mail_id(s, s->tx->number, id) : session_id(s, id));
+    write_client(s);
+}
+
+void session_event_connect(struct session *s, const struct policy_answer *answer)
+{
+    struct event_log *log = s->worker->events;
+    static const char *const VERDICTS[] = {"accept", "reject", "defer", "disconnect", "drop"};
+    session_event_begin(s, "connect");
+    event_z(log, "verdict", VERDICTS[answer->verdict]);
+    if (answer->code) {
+        event_uint(log, "code", (uint64_t)answer->code);
+        event_z(log, "enhanced", answer->enhanced);
+        event_str(log, "text", answer->text);
+    }
+    event_str(log, "by", answer->by);
+    event_end(log);
+}
+
+void session_event_auth(struct session *s, const char *result, struct str user)
+{
+    struct event_log *log = s->worker->events;
+    session_event_begin(s, "auth");
+    if (user.len)
+        event_str(log, "user", user);
+    event_z(log, "auth", s->mechanism);
+    event_z(log, "result", result);
+    event_end(log);
+}
+
+void session_event_close(struct session *s, const char *reason)
+{
+    struct event_log *log = s->worker->events;
+    session_event_begin(s, "close");
+    event_z(log, "user", s->user);
+    event_uint(log, "mails", s->messages);
+    event_uint(log, "commands", s->commands);
+    event_uint(log, "bytes", s->bytes);
+    event_ms(log, "seconds", (loop_wall_us(s->worker->loop) - s->opened_us) / 1000);
+    event_z(log, "reason", reason);
+    event_end(log);
+}
+
+/* ---- the mail ---- */
+
+static void put_recipients(struct event_log *log, const struct transaction *tx)
+{
+    event_open_array(log, "recipients");
+    for (size_t i = 0; i < tx->recipient_count; i++)
+        event_str(log, NULL, tx->recipients[i]->path.whole);
+    event_close_array(log);
+}
+
+static void put_would(struct event_log *log, const struct transaction *tx)
+{
+    event_open_array(log, "would");
+    for (const struct policy_effect *e = tx->effects; e; e = e->next) {
+        if (e->kind != POLICY_EFFECT_WOULD)
+            continue;
+        event_open_object(log, NULL);
+        event_str(log, "by", e->by);
+        event_str(log, "action", e->action);
+        event_close_object(log);
+    }
+    event_close_array(log);
+}
+
+static void put_tag_list(struct event_log *log, const struct rule_tag *tag)
+{
+    char name[256];
+    for (; tag; tag = tag->next) {
+        str_copy_into(name, sizeof name, tag->name);
+        event_str(log, name, tag->value.ptr ? tag->value : STR(""));
+    }
+}
+
+static void put_tags(struct event_log *log, const struct session *s)
+{
+    event_open_object(log, "tags");
+    put_tag_list(log, s->policy.tags);
+    put_tag_list(log, s->tx->policy.tags);
+    event_close_object(log);
+}
+
+static void put_limits(struct event_log *log, const struct transaction *tx)
+{
+    event_open_array(log, "limits");
+    for (const struct policy_count *c = tx->policy.counts; c; c = c->next) {
+        event_open_object(log, NULL);
+        event_str(log, "name", c->name);
+        event_str(log, "key", c->key);
+        event_uint(log, "period", c->period_s);
+        event_uint(log, "limit", c->limit);
+        event_uint(log, "used", c->used);
+        event_close_object(log);
+    }
+    event_close_array(log);
+}
+
+static void put_times(struct event_log *log, const struct session *s)
+{
+    const struct transaction *tx = s->tx;
+    event_open_object(log, "ms");
+    if (s->tls_us)
+        event_ms(log, "tls", s->tls_us);
+    if (s->user)
+        event_ms(log, "auth", s->auth_us);
+    if (tx->answered_us)
+        event_ms(log, "relay", tx->answered_us - tx->dot_us);
+    event_ms(log, "total", loop_wall_us(s->worker->loop) - tx->begun_us);
+    event_close_object(log);
+}
+
+static const char *const VERDICT_NAMES[] = {
+    [MAIL_OPEN] = "abort",     [MAIL_ACCEPTED] = "accept",         [MAIL_REJECTED] = "reject",
+    [MAIL_DEFERRED] = "defer", [MAIL_DISCONNECTED] = "disconnect", [MAIL_DROPPED] = "drop",
+    [MAIL_ABORTED] = "abort",  [MAIL_UNKNOWN] = "unknown",
+};
+
+void session_event_mail(struct session *s)
+{
+    const struct transaction *tx = s->tx;
+    struct event_log *log = s->worker->events;
+    session_event_begin(s, "mail");
+#define MEMBER(name, write) write;
+#include "session/event.def"
+#undef MEMBER
+    event_end(log);
+}

@@ -1,0 +1,160 @@
+/*
+ * facts.c - what rules may ask about a live mail: a getter per attribute of rules/attributes.def that is known to a
+ * session.
+ */
+#include "session/session.h"
+
+#include <time.h>
+
+static struct fact text_fact(struct str text)
+{
+    return text.len ? (struct fact){.kind = FACT_TEXT, .text = text} : (struct fact){.kind = FACT_NONE};
+}
+
+static struct fact number_fact(uint64_t n)
+{
+    return (struct fact){.kind = FACT_NUMBER, .number = (int64_t)MIN_OF(n, (uint64_t)INT64_MAX)};
+}
+
+static struct fact truth_fact(bool truth)
+{
+    return (struct fact){.kind = FACT_TRUTH, .truth = truth};
+}
+
+static struct str domain_of(struct str address)
+{
+    struct str local, domain;
+    smtp_address_split(address, &local, &domain);
+    return domain;
+}
+
+static struct fact local_time_fact(const struct session *s, bool is_weekday)
+{
+    time_t now = (time_t)(loop_wall_us(s->worker->loop) / 1000000);
+    struct tm tm;
+    if (!localtime_r(&now, &tm))
+        return (struct fact){.kind = FACT_NONE};
+    if (is_weekday)
+        return (struct fact){.kind = FACT_WEEKDAY, .number = (tm.tm_wday + 6) % 7};
+    return (struct fact){.kind = FACT_TIME, .number = tm.tm_hour * 60 + tm.tm_min};
+}
+
+static struct fact connection_fact(const struct session *s, int attribute)
+{
+    const struct config *cfg = s->worker->config;
+    unsigned prefix = s->client.family == ADDR_IPV4 ? cfg->ipv4_prefix : cfg->ipv6_prefix;
+    switch (attribute) {
+    case ATTRIBUTE_CLIENT:
+        return (struct fact){.kind = FACT_IP, .ip = s->client};
+    case ATTRIBUTE_CLIENT_NETWORK:
+        return (struct fact){.kind = FACT_NETWORK, .network = ip_net_of(&s->client, prefix)};
+    case ATTRIBUTE_CLIENT_PORT:
+        return number_fact(s->port);
+    case ATTRIBUTE_LISTENER:
+        return text_fact(s->listener->name);
+    case ATTRIBUTE_NODE:
+        return text_fact(str_of_z(cfg->hostname));
+    case ATTRIBUTE_NOW:
+        return local_time_fact(s, false);
+    case ATTRIBUTE_WEEKDAY:
+        return local_time_fact(s, true);
+    case ATTRIBUTE_HELO:
+        return text_fact(str_of_z(s->helo));
+    case ATTRIBUTE_TLS:
+        return truth_fact(conn_is_tls(&s->conn));
+    case ATTRIBUTE_TLS_VERSION:
+        return text_fact(conn_tls_version(&s->conn));
+    case ATTRIBUTE_TLS_CIPHER:
+        return text_fact(conn_tls_cipher(&s->conn));
+    case ATTRIBUTE_SESSION_EARLY:
+        return truth_fact(s->flags & SESSION_IS_EARLY);
+    case ATTRIBUTE_SESSION_ERRORS:
+        return number_fact(s->errors);
+    case ATTRIBUTE_SESSION_COMMANDS:
+        return number_fact(s->commands);
+    case ATTRIBUTE_SESSION_AGE:
+        return (struct fact){.kind = FACT_DURATION, .number = (loop_wall_us(s->worker->loop) - s->opened_us) / 1000};
+    case ATTRIBUTE_SESSION_MESSAGES:
+        return number_fact(s->messages);
+    default:
+        return (struct fact){.kind = FACT_NONE};
+    }
+}
+
+static struct fact login_fact(const struct session *s, int attribute)
+{
+    switch (attribute) {
+    case ATTRIBUTE_AUTH_MECHANISM:
+        return text_fact(str_of_z(s->mechanism));
+    case ATTRIBUTE_AUTH_USER:
+        return text_fact(login_name(s));
+    case ATTRIBUTE_AUTHENTICATED:
+        return truth_fact(s->user != NULL);
+    case ATTRIBUTE_USER:
+        return text_fact(str_of_z(s->user));
+    case ATTRIBUTE_USER_DOMAIN:
+        return text_fact(domain_of(str_of_z(s->user)));
+    default:
+        return (struct fact){.kind = FACT_NONE};
+    }
+}
+
+static struct fact mail_fact(const struct transaction *tx, int attribute)
+{
+    static const char *const BODIES[] = {"7BIT", "7BIT", "8BITMIME"};
+    switch (attribute) {
+    case ATTRIBUTE_SENDER:
+        return text_fact(tx->sender.whole);
+    case ATTRIBUTE_SENDER_LOCAL:
+        return text_fact(tx->sender.local);
+    case ATTRIBUTE_SENDER_DOMAIN:
+        return text_fact(tx->sender.domain);
+    case ATTRIBUTE_SENDER_NULL:
+        return truth_fact(tx->sender.null);
+    case ATTRIBUTE_MAIL_SIZE:
+        return tx->params.has_size ? number_fact(tx->params.size_bytes) : (struct fact){.kind = FACT_NONE};
+    case ATTRIBUTE_MAIL_BODY:
+        return text_fact(str_of_z(BODIES[tx->params.body]));
+    case ATTRIBUTE_MAIL_SMTPUTF8:
+        return truth_fact(tx->params.smtputf8);
+    case ATTRIBUTE_MAIL_RECIPIENTS:
+        return number_fact(tx->recipient_count - tx->refused_by_mta_count + (tx->at_hand ? 1 : 0));
+    default:
+        return (struct fact){.kind = FACT_NONE};
+    }
+}
+
+static struct fact recipient_fact(const struct recipient *r, int attribute)
+{
+    switch (attribute) {
+    case ATTRIBUTE_RCPT:
+        return text_fact(r->path.whole);
+    case ATTRIBUTE_RCPT_LOCAL:
+        return text_fact(r->path.local);
+    case ATTRIBUTE_RCPT_DOMAIN:
+        return text_fact(r->path.domain);
+    case ATTRIBUTE_RCPT_TAG:
+        return text_fact(smtp_address_tag(r->path.local));
+    default:
+        return (struct fact){.kind = FACT_NONE};
+    }
+}
+
+static void get(const struct facts *facts, int attribute, struct str name, struct fact *out)
+{
+    const struct session *s = facts->about;
+    const struct transaction *tx = s->tx;
+    (void)name;
+    *out = connection_fact(s, attribute);
+    if (out->kind == FACT_NONE)
+        *out = login_fact(s, attribute);
+    if (out->kind == FACT_NONE && tx)
+        *out = mail_fact(tx, attribute);
+    if (out->kind == FACT_NONE && tx && facts->rcpt < tx->asked_count)
+        *out = recipient_fact(tx->asked[facts->rcpt], attribute);
+}
+
+void session_facts(const struct session *s, struct facts *facts)
+{
+    *facts = (struct facts){.get = get, .about = s};
+}

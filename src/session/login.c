@@ -1,0 +1,195 @@
+/*
+ * login.c - AUTH (RFC 4954): the exchange, then rules, then the password, then rules again.
+ *
+ *   AUTH ─▶ sasl ─▶ 334 … ─▶ name and password ─▶ rules of auth ─▶ auth process ─▶ rules of login ─▶ 235
+ *
+ * Never in the clear but on a loopback listener with `tls off`. A wrong password and an unknown user are one text.
+ * Whatever is our own trouble is 454, never 535: on a 535 mail programs forget the password.
+ */
+#include "session/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct login {
+    struct smtp_sasl sasl;
+    struct auth_check *check;
+    int64_t began_us;
+};
+
+bool session_offers_auth(const struct session *s)
+{
+    return s->worker->auth && s->listener->auth != LISTENER_AUTH_OFF;
+}
+
+bool session_may_login_here(const struct session *s)
+{
+    return session_offers_auth(s) && (conn_is_tls(&s->conn) || s->listener->tls == LISTENER_TLS_OFF);
+}
+
+bool session_needs_login(const struct session *s)
+{
+    return s->listener->auth == LISTENER_AUTH_REQUIRED && !s->user;
+}
+
+struct str login_name(const struct session *s)
+{
+    return s->login ? s->login->sasl.login : STR_NONE;
+}
+
+void login_free(struct session *s)
+{
+    if (!s->login)
+        return;
+    if (s->login->check)
+        auth_cancel(s->worker->auth, &s->login->check);
+    smtp_sasl_fini(&s->login->sasl);
+    free(s->login);
+    s->login = NULL;
+    if (s->state == SESSION_AUTH)
+        session_enter(s, SESSION_COMMAND);
+}
+
+static void login_done(struct session *s)
+{
+    login_free(s);
+    if (s->wait == WAIT_NOTHING)
+        session_resume(s);
+}
+
+static void login_go_on(struct session *s)
+{
+    counter_add(s->worker->counters, COUNTER_AUTH_OK, 1);
+    session_event_auth(s, "ok", str_of_z(s->user));
+    session_say(s, REPLY_AUTH_OK);
+    login_done(s);
+}
+
+static void login_refused(struct session *s, const struct policy_answer *answer)
+{
+    session_event_auth(s, "limited", str_of_z(s->user));
+    free(s->user);
+    s->user = NULL;
+    if (!session_refuse_by_policy(s, answer))
+        login_done(s);
+}
+
+static void auth_refused(struct session *s, const struct policy_answer *answer)
+{
+    session_event_auth(s, "limited", s->login->sasl.login);
+    if (!session_refuse_by_policy(s, answer))
+        login_done(s);
+}
+
+static void on_checked(void *arg, const struct auth_answer *answer)
+{
+    struct session *s = arg;
+    s->login->check = NULL;
+    s->wait = WAIT_NOTHING;
+    s->auth_us = (uint32_t)MIN_OF(loop_wall_us(s->worker->loop) - s->login->began_us, (int64_t)UINT32_MAX);
+    if (answer->from_cache)
+        counter_add(s->worker->counters, COUNTER_AUTH_CACHED, 1);
+    if (answer->result == AUTH_OK) {
+        s->user = str_copy_z(answer->user);
+        if (s->user) {
+            session_ask(s, PHASE_LOGIN, login_go_on, login_refused);
+            return;
+        }
+    }
+    bool is_ours = answer->result == AUTH_UNAVAILABLE || answer->result == AUTH_OK;
+    counter_add(s->worker->counters, is_ours ? COUNTER_AUTH_UNAVAILABLE : COUNTER_AUTH_WRONG, 1);
+    session_event_auth(s, is_ours ? "unavailable" : auth_result_name(answer->result), s->login->sasl.login);
+    login_free(s);
+    if (is_ours)
+        session_say(s, REPLY_AUTH_UNAVAILABLE);
+    else
+        session_refuse(s, REPLY_AUTH_FAILED);
+    if (s->wait == WAIT_NOTHING)
+        session_resume(s);
+}
+
+static void auth_go_on(struct session *s)
+{
+    struct login *login = s->login;
+    const struct config *cfg = s->worker->config;
+    unsigned prefix = s->client.family == ADDR_IPV4 ? cfg->ipv4_prefix : cfg->ipv6_prefix;
+    struct auth_request request = {login->sasl.login, login->sasl.password, ip_net_of(&s->client, prefix)};
+    struct auth_answer answer;
+    int64_t deadline = loop_now_ms(s->worker->loop) + cfg->timeout.auth_ms;
+    if (auth_check_start(s->worker->auth, &request, deadline, &answer, on_checked, s, &login->check) == DONE)
+        on_checked(s, &answer);
+    else
+        session_await(s, WAIT_AUTH);
+}
+
+static void auth_advance(struct session *s, enum smtp_sasl_result result)
+{
+    switch (result) {
+    case SMTP_SASL_CHALLENGE:
+        session_say(s, REPLY_AUTH_CHALLENGE, s->login->sasl.challenge);
+        session_enter(s, SESSION_AUTH);
+        return;
+    case SMTP_SASL_READY:
+        session_enter(s, SESSION_COMMAND);
+        s->login->began_us = loop_wall_us(s->worker->loop);
+        session_ask(s, PHASE_AUTH, auth_go_on, auth_refused);
+        return;
+    case SMTP_SASL_CANCELLED:
+        login_free(s);
+        session_refuse(s, REPLY_AUTH_CANCELLED);
+        return;
+    case SMTP_SASL_BAD:
+        login_free(s);
+        session_refuse(s, REPLY_AUTH_BAD_RESPONSE);
+        return;
+    case SMTP_SASL_REFUSED:
+        counter_add(s->worker->counters, COUNTER_AUTH_WRONG, 1);
+        session_event_auth(s, "wrong", STR_NONE);
+        login_free(s);
+        session_refuse(s, REPLY_AUTH_FAILED);
+        return;
+    case SMTP_SASL_NO_MEMORY:
+        login_free(s);
+        session_say(s, REPLY_AUTH_UNAVAILABLE);
+        return;
+    }
+}
+
+void auth_on_line(struct session *s, struct str line)
+{
+    auth_advance(s, smtp_sasl_feed(&s->login->sasl, line));
+}
+
+void auth_proceed(struct session *s, const struct smtp_command *command)
+{
+    struct smtp_auth auth;
+    if (!session_offers_auth(s)) {
+        session_refuse(s, REPLY_AUTH_NOT_OFFERED);
+        return;
+    }
+    if (s->user) {
+        session_refuse(s, REPLY_AUTH_TWICE);
+        return;
+    }
+    if (!session_may_login_here(s)) {
+        session_refuse(s, REPLY_AUTH_TLS_REQUIRED);
+        return;
+    }
+    if (!smtp_auth_parse(command->argument, &auth)) {
+        session_refuse(s, REPLY_AUTH_SYNTAX);
+        return;
+    }
+    enum smtp_sasl_mechanism mechanism = smtp_sasl_mechanism_find(auth.mechanism);
+    if (mechanism == SMTP_SASL_UNKNOWN) {
+        session_refuse(s, REPLY_AUTH_UNKNOWN);
+        return;
+    }
+    s->login = calloc(1, sizeof *s->login);
+    if (!s->login) {
+        session_say(s, REPLY_AUTH_UNAVAILABLE);
+        return;
+    }
+    s->mechanism = smtp_sasl_mechanism_name(mechanism);
+    smtp_sasl_init(&s->login->sasl, mechanism);
+    auth_advance(s, smtp_sasl_start(&s->login->sasl, &auth));
+}
