@@ -1,0 +1,29 @@
+/*
+ * cli.h - the commands of the binary: a row in main.c, a file each.
+ *
+ * Exit codes (OPERATIONS.md): 0 done; 1 the answer is no, or something given is wrong; 2 wrong usage, with the right
+ * one; 70 a fault of our own. Errors go to stderr, data to stdout.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+enum { CLI_DONE = 0, CLI_NO = 1, CLI_USAGE = 2, CLI_INTERNAL = 70 };
+
+#define CLI_DEFAULT_CONFIG "/etc/mailweir/mailweir.conf"
+
+struct cli_command {
+    const char *name;
+    const char *usage;                 /* its words after the name */
+    const char *brief;                 /* one line */
+    const char *help;                  /* all of `mailweir help NAME`, below usage and brief */
+    int (*run)(int argc, char **argv); /* argv[0] is the name */
+};
+
+/* Says what is wrong with the command line and how it would be right; returns CLI_USAGE. */
+int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+int cli_serve(int argc, char **argv);
+int cli_check(int argc, char **argv);
+int cli_passwd(int argc, char **argv);
+
+#endif
