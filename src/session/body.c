@@ -32,6 +32,7 @@ void body_begin(struct session *s)
     struct transaction *tx = s->tx;
     smtp_dot_init(&tx->dot, s->worker->config->max_line_bytes);
     smtp_header_init(&tx->header, s->worker->config->max_header_bytes);
+    tx->takes_8bit = mta_takes_8bit(&tx->exchange);
     session_enter(s, SESSION_BODY);
     session_say(s, REPLY_SEND_DATA);
     session_deadline(s, s->worker->config->timeout.data_ms);
@@ -151,7 +152,7 @@ static bool refuse_if_wrong(struct session *s)
     else if (smtp_dot_line_is_too_long(&tx->dot))
         refuse(s, &(struct smtp_reply_call){REPLY_LINE_IN_DATA_TOO_LONG,
                                             number_text(s->worker->config->max_line_bytes, digits, sizeof digits)});
-    else if (tx->dot.has_8bit && !mta_takes_8bit(&tx->exchange))
+    else if (tx->dot.has_8bit && !tx->takes_8bit)
         refuse(s, &(struct smtp_reply_call){REPLY_NEEDS_8BITMIME});
     else
         return false;

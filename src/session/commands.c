@@ -308,7 +308,11 @@ static bool may_stand(struct session *s, const struct row *row, const struct smt
         return false;
     }
     if (row->where == INSIDE_MAIL && !s->tx) {
-        session_refuse(s, REPLY_MAIL_FIRST);
+        /* what was sent behind a MAIL before its refusal was heard is no error of the client */
+        if (s->flags & SESSION_MAIL_WAS_REFUSED)
+            session_say(s, REPLY_MAIL_FIRST);
+        else
+            session_refuse(s, REPLY_MAIL_FIRST);
         return false;
     }
     return true;
@@ -338,6 +342,8 @@ static void on_command(struct session *s, struct str line, size_t consumed)
     conn_consume(&s->conn, consumed);
     if ((row->flags & ENDS_PIPELINE) && session_is_early(s))
         return;
+    if (row->where != INSIDE_MAIL)
+        s->flags = (uint16_t)(s->flags & ~SESSION_MAIL_WAS_REFUSED);
     if (may_stand(s, row, &command))
         row->proceed(s, &command);
     if (command.verb == SMTP_VERB_AUTH)
@@ -350,10 +356,11 @@ static bool read_line(struct session *s)
     struct str in = conn_input(&s->conn);
     size_t consumed = 0;
     if (s->flags & SESSION_SKIPS_LINE) {
-        if (smtp_line_skip(in, &consumed))
+        bool is_over = smtp_line_skip(in, &consumed);
+        if (is_over)
             s->flags = (uint16_t)(s->flags & ~SESSION_SKIPS_LINE);
         conn_consume(&s->conn, consumed);
-        return consumed > 0;
+        return is_over; /* bytes of a line without end are no progress: they renew no deadline */
     }
     bool is_auth = s->state == SESSION_AUTH || str_starts_nocase(in, STR("AUTH "));
     size_t max = is_auth ? SMTP_AUTH_LINE_MAX : SMTP_COMMAND_LINE_MAX;
@@ -397,8 +404,9 @@ static bool skip_octets(struct session *s)
     size_t n = (size_t)MIN_OF((uint64_t)conn_input(&s->conn).len, s->skip_bytes);
     conn_consume(&s->conn, n);
     s->skip_bytes -= n;
-    if (s->skip_bytes == 0)
-        session_enter(s, SESSION_COMMAND);
+    if (s->skip_bytes)
+        return false; /* all of them within one `timeout data` */
+    session_enter(s, SESSION_COMMAND);
     return true;
 }
 
@@ -441,6 +449,10 @@ void session_on_input(struct conn *c)
     /* The deadline of the next line runs from here: from a whole command that was answered, never from a part of one.
      * While the MTA's verdicts are awaited the client owes nothing. */
     bool awaits_line = s->state == SESSION_COMMAND || s->state == SESSION_AUTH;
+    if (took && s->worker->is_draining && s->state == SESSION_COMMAND && !s->tx) {
+        session_end(s, "shutting down", REPLY_SHUTTING_DOWN);
+        return;
+    }
     if (awaits_line && s->tx && s->tx->slots)
         conn_set_deadline(c, 0);
     else if (took && (awaits_line || state != s->state))

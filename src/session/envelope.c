@@ -252,6 +252,13 @@ static bool copy_path(struct arena *a, struct smtp_path *path)
     return true;
 }
 
+static void tx_free(struct transaction *tx)
+{
+    struct arena arena = tx->arena; /* it lies in its own arena */
+    buf_fini(&tx->block);
+    arena_fini(&arena);
+}
+
 static struct transaction *tx_new(struct session *s)
 {
     struct arena arena;
@@ -348,7 +355,7 @@ void mail_proceed(struct session *s, const struct smtp_command *command)
     struct transaction *tx = tx_new(s);
     if (!tx || !copy_path(&tx->arena, &path)) {
         if (tx)
-            arena_fini(&(struct arena){tx->arena.chunks, tx->arena.used_bytes, tx->arena.max_bytes});
+            tx_free(tx);
         session_say(s, REPLY_LOCAL_TROUBLE);
         return;
     }
@@ -479,7 +486,10 @@ void data_proceed(struct session *s, const struct smtp_command *command)
         return;
     }
     if (tx->accepted_count == 0) {
-        session_refuse_call(s, &(struct smtp_reply_call){tx->refused_count ? REPLY_NO_RECIPIENTS : REPLY_RCPT_FIRST});
+        if (tx->refused_count)
+            session_say(s, REPLY_NO_RECIPIENTS); /* perhaps sent before the refusals were heard */
+        else
+            session_refuse(s, REPLY_RCPT_FIRST);
         return;
     }
     tx->asked = arena_alloc(&tx->arena, tx->accepted_count * sizeof *tx->asked);
@@ -500,10 +510,7 @@ void data_proceed(struct session *s, const struct smtp_command *command)
 
 static void bury(void *arg)
 {
-    struct transaction *tx = arg;
-    struct arena arena = tx->arena; /* it lies in its own arena */
-    buf_fini(&tx->block);
-    arena_fini(&arena);
+    tx_free(arg);
 }
 
 static void count_outcome(struct session *s, const struct transaction *tx)
@@ -534,6 +541,8 @@ void tx_end(struct session *s)
                   tx->last_refusal->enhanced, tx->last_refusal->text, tx->last_refused_by);
     if (tx->verdict == MAIL_OPEN)
         tx->verdict = MAIL_ABORTED;
+    else if (tx->verdict != MAIL_ACCEPTED)
+        s->flags |= SESSION_MAIL_WAS_REFUSED;
     session_ask_cancel(s);
     if (!tx->is_settled)
         policy_give_back(&s->worker->policy, &tx->policy);

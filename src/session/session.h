@@ -109,9 +109,9 @@ enum session_flag {
     SESSION_SAID_HELLO = 1 << 0,
     SESSION_IS_ESMTP = 1 << 1,
     SESSION_IS_EARLY = 1 << 2,
-    SESSION_SKIPS_LINE = 1 << 3, /* the rest of a line that was too long or broken is thrown away */
-    SESSION_IN_INPUT = 1 << 4,   /* on_input is on the stack: whoever resumes need not call it */
-    SESSION_CLOSE_WHEN_SENT = 1 << 5,
+    SESSION_SKIPS_LINE = 1 << 3,       /* the rest of a line that was too long or broken is thrown away */
+    SESSION_IN_INPUT = 1 << 4,         /* on_input is on the stack: whoever resumes need not call it */
+    SESSION_MAIL_WAS_REFUSED = 1 << 5, /* the last MAIL; RCPT and DATA may be on their way behind it */
 };
 
 /* How a mail came out, for its event and metrics. */
@@ -161,6 +161,7 @@ struct transaction {
     struct str last_refused_by;
     bool dot_was_sent, is_settled; /* is_settled: the charge is kept or given back */
     bool has_failed;               /* the exchange is over before its time */
+    bool takes_8bit;               /* the MTA that the body goes to */
 
     /* the message (body.c) */
     struct smtp_dot dot;
