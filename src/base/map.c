@@ -40,7 +40,7 @@ static uint64_t key_hash(const struct map *m, struct str key)
 {
     if (!m->ignores_case)
         return hash64(hash_process_key(), key);
-    char small[256];
+    char small[256] = ""; /* an empty key reads none of it, which the compiler cannot know */
     char *lower = key.len <= sizeof small ? small : malloc(key.len);
     if (!lower)
         return key.len; /* only slower: in get and set alike */
