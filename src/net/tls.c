@@ -25,7 +25,8 @@ static const char default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aN
 /* What any client can, and no group that costs more than it brings. */
 static const char groups[] = "X25519:P-256:P-384";
 
-enum { TICKET_LIFETIME_S = 12 * 3600 };
+/* Two records of 16 KB: half the reads of a body. Memory only while bytes wait in it. */
+enum { TICKET_LIFETIME_S = 12 * 3600, READ_BUFFER_BYTES = 33000 };
 
 SSL_CTX *tls_ssl_ctx(struct tls_context *ctx)
 {
@@ -225,6 +226,7 @@ static struct tls_context *new_context(const SSL_METHOD *method, struct err *err
     SSL_CTX_set_mode(ctx->ssl_ctx,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ctx->ssl_ctx, 1); /* a record's header and its body by one read */
+    SSL_CTX_set_default_read_buffer_len(ctx->ssl_ctx, READ_BUFFER_BYTES);
     SSL_CTX_set_session_cache_mode(ctx->ssl_ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set1_groups_list(ctx->ssl_ctx, groups);
     return ctx;
