@@ -91,6 +91,13 @@ static unsigned itoa64_value(char c)
     return (unsigned)(strchr(DIGITS, c) - DIGITS);
 }
 
+/* Six bits a digit, the lowest first: do they come out at whole bytes, nothing left over? crypt(3) takes no other. */
+static bool is_whole_bytes(struct str s)
+{
+    static const unsigned LAST_DIGIT_BELOW[4] = {64, 0, 4, 16};
+    return all_itoa64(s) && (s.len == 0 || itoa64_value(s.ptr[s.len - 1]) < LAST_DIGIT_BELOW[s.len % 4]);
+}
+
 /* $y$ j N r $ salt $ sum: N is 2 to the power of its digit plus 1, r its digit plus 1, memory 128 r N bytes. Digits
  * above 47 begin longer numbers, which no tool writes. */
 static bool check_yescrypt(struct str hash, struct err *err)
@@ -98,7 +105,7 @@ static bool check_yescrypt(struct str hash, struct err *err)
     struct str rest = str_from(hash, 3);
     struct str costs = str_split(rest, '$', &rest);
     struct str salt = str_split(rest, '$', &rest);
-    if (costs.len != 3 || costs.ptr[0] != 'j' || !all_itoa64(costs) || salt.len > 86 || !all_itoa64(salt) ||
+    if (costs.len != 3 || costs.ptr[0] != 'j' || !all_itoa64(costs) || salt.len > 86 || !is_whole_bytes(salt) ||
         !is_sum(rest, 43))
         return broken(err, "yescrypt");
     if (salt.len == 0)
@@ -269,8 +276,7 @@ bool password_check(struct str password, struct err *err)
     if (password.len == 0)
         return err_set(err, "the password is empty");
     if (password.len > AUTH_PASSWORD_MAX_BYTES)
-        return err_set(err, "the password has %zu bytes, at most %d are possible", password.len,
-                       AUTH_PASSWORD_MAX_BYTES);
+        return err_set(err, "the password is longer than %d bytes", AUTH_PASSWORD_MAX_BYTES);
     if (!str_is_utf8(password))
         return err_set(err, "the password is not valid UTF-8, as logins give it (RFC 4616 2)");
     if (str_has_control(password))

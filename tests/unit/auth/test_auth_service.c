@@ -36,23 +36,25 @@ static struct auth_service_options options;
 static pthread_t thread;
 static bool runs, service_ok;
 
-static void write_file(const char *text)
+static void write_to(const char *where, const char *text)
 {
-    FILE *f = fopen(path, "w");
+    FILE *f = fopen(where, "w");
     assert_non_null(f);
     assert_true(fputs(text, f) >= 0);
     assert_int_equal(fclose(f), 0);
 }
 
+static void write_file(const char *text)
+{
+    write_to(path, text);
+}
+
 /* Replaces it as `mailweir passwd` does. */
 static void replace_file(const char *text)
 {
-    char whole[sizeof path], other[sizeof path + 8];
-    strcpy(whole, path);
-    snprintf(other, sizeof other, "%s.new", whole);
-    strcpy(path, other);
-    write_file(text);
-    strcpy(path, whole);
+    char other[sizeof path + 8];
+    snprintf(other, sizeof other, "%s.new", path);
+    write_to(other, text);
     assert_int_equal(rename(other, path), 0);
 }
 
@@ -357,10 +359,7 @@ static void backends_are_asked_in_turn(void **state)
     (void)state;
     char other[160];
     snprintf(other, sizeof other, "%s/other", dir);
-    FILE *f = fopen(other, "w");
-    assert_non_null(f);
-    fputs("alice@example.org:" S5 ":disabled\nbob:" S5 "\n", f);
-    fclose(f);
+    write_to(other, "alice@example.org:" S5 ":disabled\nbob:" S5 "\n");
     write_file("alice:" B5 "\n");
     settings[1] = (struct auth_backend_setting){.kind = STR("file"), .argument = other};
     options.backend_count = 2;
