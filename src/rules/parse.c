@@ -172,12 +172,41 @@ bool parse_expected(struct parser *p, const char *fmt, ...)
     return diag_error(p->d, parse_place(p, t), "expected %s, found \"" PRI_STR "\"", what, STR_ARG(found_text(p, t)));
 }
 
-bool parse_unknown(struct parser *p, const char *fmt, const char *expected, const struct suggestion *s)
+static const char *row_words(const void *rows, size_t row_size, size_t row)
+{
+    const char *words;
+    memcpy(&words, (const char *)rows + row * row_size, sizeof words);
+    return words;
+}
+
+bool parse_is_first_word(const char *words, struct str word)
+{
+    return strncmp(words, word.ptr, word.len) == 0 && (words[word.len] == ' ' || words[word.len] == '\0');
+}
+
+bool parse_find_row(struct parser *p, const void *rows, size_t row_size, size_t count, const char *what,
+                    const char *expected, unsigned *row)
+{
+    const struct token *t = parse_peek(p);
+    struct str word = parse_text(p, t);
+    for (*row = 0; t->kind == TOKEN_WORD && *row < count; (*row)++)
+        if (parse_is_first_word(row_words(rows, row_size, *row), word))
+            return true;
+    struct suggestion nearest;
+    suggest_init(&nearest, word);
+    for (size_t i = 0; i < count; i++) {
+        struct str words = str_of_z(row_words(rows, row_size, i));
+        suggest_offer(&nearest, str_sub(words, 0, str_find(words, ' ')));
+    }
+    return parse_unknown(p, what, expected, &nearest);
+}
+
+bool parse_unknown(struct parser *p, const char *what, const char *expected, const struct suggestion *s)
 {
     const struct token *t = parse_peek(p);
     if (t->kind != TOKEN_WORD || word_is_kept(parse_text(p, t)))
         return parse_expected(p, "%s", expected);
-    diag_error(p->d, parse_place(p, t), "unknown %s \"" PRI_STR "\"", fmt, STR_ARG(parse_text(p, t)));
+    diag_error(p->d, parse_place(p, t), "unknown %s \"" PRI_STR "\"", what, STR_ARG(parse_text(p, t)));
     diag_did_you_mean(p->d, suggest_best(s));
     return false;
 }

@@ -51,8 +51,16 @@ MUST_USE bool parse_expect_word(struct parser *p, const char *word);
 MUST_USE bool parse_expect_sign(struct parser *p, enum sign sign);
 /* `expected WHAT, found Q` at the token at hand. Always false. */
 bool parse_expected(struct parser *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* `unknown WHAT Q` at the word at hand, with the nearest; where no word stands: expected `what`. Always false. */
-bool parse_unknown(struct parser *p, const char *fmt, const char *expected, const struct suggestion *s);
+/* Does `word` stand first in `words`? */
+bool parse_is_first_word(const char *words, struct str word);
+/* Which row of a .def table is the word at hand? Rows begin with their word; of several words the first counts. Takes
+ * nothing. None: `unknown WHAT Q` with the nearest, or, where no word stands, `expected EXPECTED, found …`. */
+MUST_USE bool parse_find_row(struct parser *p, const void *rows, size_t row_size, size_t count, const char *what,
+                             const char *expected, unsigned *row);
+#define PARSE_FIND(p, rows, what, expected, row)                                                                       \
+    parse_find_row(p, rows, sizeof *(rows), COUNT_OF(rows), what, expected, row)
+/* The second half of it, for who looks itself. Always false. */
+bool parse_unknown(struct parser *p, const char *what, const char *expected, const struct suggestion *s);
 /* ( and [ : what lies between holds no newlines. parse_close says where it was opened if nothing closes it. */
 void parse_open(struct parser *p);
 MUST_USE bool parse_close(struct parser *p, const struct token *open, enum sign close);

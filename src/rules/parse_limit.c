@@ -11,25 +11,13 @@ static bool parse_limit_name(struct parser *p, struct name *name)
 
 /* ---- its head ---- */
 
-static bool find_key(struct parser *p, enum key *key)
-{
-    struct suggestion nearest;
-    suggest_init(&nearest, parse_text(p, parse_peek(p)));
-    for (unsigned i = 0; i < KEY_COUNT; i++) {
-        if (parse_is_word(p, key_rows[i].word)) {
-            *key = (enum key)i;
-            return true;
-        }
-        suggest_offer(&nearest, str_of_z(key_rows[i].word));
-    }
-    return parse_unknown(p, "limit key", "a limit key", &nearest);
-}
-
 static bool parse_key(struct parser *p, struct limit_clause *l)
 {
     struct limit_key key = {.at = parse_place(p, parse_peek(p))};
-    if (!find_key(p, &key.key))
+    unsigned row;
+    if (!PARSE_FIND(p, key_rows, "limit key", "a limit key", &row))
         return false;
+    key.key = (enum key)row;
     for (size_t i = 0; i < l->key_count; i++)
         if (l->keys[i].key == key.key)
             return diag_error(p->d, key.at, "%s stands twice", key_rows[key.key].word);
@@ -44,17 +32,13 @@ static bool parse_key(struct parser *p, struct limit_clause *l)
 
 static bool parse_unit(struct parser *p, struct limit_clause *l)
 {
-    struct suggestion nearest;
+    unsigned row;
     l->unit_at = parse_place(p, parse_peek(p));
-    suggest_init(&nearest, parse_text(p, parse_peek(p)));
-    for (unsigned i = 0; i < RULE_UNIT_COUNT; i++) {
-        if (parse_accept_word(p, unit_rows[i].word)) {
-            l->unit = (enum unit)i;
-            return true;
-        }
-        suggest_offer(&nearest, str_of_z(unit_rows[i].word));
-    }
-    return parse_unknown(p, "unit", "a unit", &nearest);
+    if (!PARSE_FIND(p, unit_rows, "unit", "a unit", &row))
+        return false;
+    parse_take(p);
+    l->unit = (enum unit)row;
+    return true;
 }
 
 static bool parse_head(struct parser *p, struct limit_clause *l)

@@ -3,21 +3,6 @@
 
 /* ---- actions ---- */
 
-static bool find_action(struct parser *p, enum action_kind *kind)
-{
-    struct str word = parse_text(p, parse_peek(p));
-    struct suggestion nearest;
-    suggest_init(&nearest, word);
-    for (unsigned i = 0; i < ACTION_COUNT; i++) {
-        if (parse_is_word(p, action_rows[i].word)) {
-            *kind = (enum action_kind)i;
-            return true;
-        }
-        suggest_offer(&nearest, str_of_z(action_rows[i].word));
-    }
-    return parse_unknown(p, "action", "an action", &nearest);
-}
-
 bool code_check(struct diagnostics *d, enum action_kind action, const struct value *code)
 {
     unsigned reply = code->code.reply, from = action == ACTION_REJECT ? 500 : 400;
@@ -61,8 +46,10 @@ static void check_company(struct parser *p, const struct actions *before, const 
 static bool parse_action(struct parser *p, struct actions *actions, bool in_threshold)
 {
     struct action a = {.at = parse_place(p, parse_peek(p))};
-    if (!find_action(p, &a.kind))
+    unsigned row_index;
+    if (!PARSE_FIND(p, action_rows, "action", "an action", &row_index))
         return false;
+    a.kind = (enum action_kind)row_index;
     const struct action_row *row = &action_rows[a.kind];
     parse_take(p);
     if (!parse_args(p, row->arguments, str_of_z(row->word), a.kind != ACTION_REMOVE_HEADER, &a.values))
@@ -132,16 +119,12 @@ static bool parse_rule(struct parser *p, void *arg)
 
 bool parse_phase(struct parser *p, enum phase *phase)
 {
-    struct suggestion nearest;
-    suggest_init(&nearest, parse_text(p, parse_peek(p)));
-    for (unsigned i = 0; i < PHASE_COUNT; i++) {
-        if (parse_accept_word(p, phase_rows[i].word)) {
-            *phase = (enum phase)i;
-            return true;
-        }
-        suggest_offer(&nearest, str_of_z(phase_rows[i].word));
-    }
-    return parse_unknown(p, "phase", "a phase", &nearest);
+    unsigned row;
+    if (!PARSE_FIND(p, phase_rows, "phase", "a phase", &row))
+        return false;
+    parse_take(p);
+    *phase = (enum phase)row;
+    return true;
 }
 
 bool parse_on(struct parser *p, struct statement *s)

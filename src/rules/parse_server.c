@@ -65,10 +65,13 @@ bool parse_options(struct parser *p, const char *statement, enum option_block bl
 
 /* ---- statements ---- */
 
-/* The first word of a row; *rest: those behind it. */
-static struct str first_word(const struct statement_row *row, struct str *rest)
+/* Is `first` the row's first word? *rest: those behind it. */
+static bool begins_with(const struct statement_row *row, struct str first, struct str *rest)
 {
-    return str_split(str_of_z(row->words), ' ', rest);
+    if (!parse_is_first_word(row->words, first))
+        return false;
+    *rest = str_from(str_of_z(row->words), first.len + 1);
+    return true;
 }
 
 /* Do the row's words stand here? From the first one, which is taken already, on. */
@@ -103,7 +106,7 @@ static bool expected_second(struct parser *p, struct str first)
         for (unsigned i = 0; i < STATEMENT_COUNT; i++) {
             struct str rest;
             /* "store redis" stands for "store redis sentinel" */
-            if (!str_equal(first_word(&statement_rows[i], &rest), first) || !rest.len || str_find(rest, ' ') < rest.len)
+            if (!begins_with(&statement_rows[i], first, &rest) || !rest.len || str_find(rest, ' ') < rest.len)
                 continue;
             if (round == 0) {
                 rows++;
@@ -127,7 +130,7 @@ bool parse_server(struct parser *p, struct statement *s)
     struct str first = parse_text(p, &p->tokens.items[p->last]), rest;
     size_t best = 0;
     for (unsigned i = 0; i < STATEMENT_COUNT; i++) {
-        if (statement_rows[i].times == TIMES_SYNTAX || !str_equal(first_word(&statement_rows[i], &rest), first))
+        if (statement_rows[i].times == TIMES_SYNTAX || !begins_with(&statement_rows[i], first, &rest))
             continue;
         size_t words = matching_words(p, rest);
         if (words <= best)

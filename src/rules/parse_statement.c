@@ -5,37 +5,23 @@
 
 /* ---- what begins a statement ---- */
 
-static struct str row_first_word(unsigned row)
-{
-    struct str rest;
-    return str_split(str_of_z(statement_rows[row].words), ' ', &rest);
-}
-
 bool statement_begins_with(struct str word)
 {
     for (unsigned i = 0; i < STATEMENT_COUNT; i++)
-        if (str_equal(word, row_first_word(i)))
+        if (parse_is_first_word(statement_rows[i].words, word))
             return true;
     return false;
 }
 
 static bool find_statement(struct parser *p, enum statement_kind *kind)
 {
-    const struct token *t = parse_peek(p);
-    struct str word = parse_text(p, t);
-    struct suggestion nearest;
-    suggest_init(&nearest, word);
-    for (unsigned i = 0; i < STATEMENT_COUNT; i++) {
-        if (t->kind == TOKEN_WORD && str_equal(word, row_first_word(i))) {
-            *kind = (enum statement_kind)i;
-            return true;
-        }
-        suggest_offer(&nearest, row_first_word(i));
-    }
-    parse_unknown(p, "statement", "a statement", &nearest);
-    if (t->kind == TOKEN_WORD && str_equal(word, STR("rule")))
+    unsigned row;
+    bool is_rule = parse_is_word(p, "rule");
+    bool found = PARSE_FIND(p, statement_rows, "statement", "a statement", &row);
+    if (is_rule)
         diag_hint(p->d, "rules stand in on PHASE { … }");
-    return false;
+    *kind = (enum statement_kind)row;
+    return found;
 }
 
 /* ---- short ones ---- */

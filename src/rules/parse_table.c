@@ -12,17 +12,13 @@ static bool parse_table_name(struct parser *p, struct name *name)
 
 static bool parse_type(struct parser *p, struct table *table)
 {
-    struct suggestion nearest;
+    unsigned row;
     table->type_at = parse_place(p, parse_peek(p));
-    suggest_init(&nearest, parse_text(p, parse_peek(p)));
-    for (unsigned i = 0; i < TABLE_TYPE_COUNT; i++) {
-        if (parse_accept_word(p, table_type_rows[i].word)) {
-            table->type = (enum table_type)i;
-            return true;
-        }
-        suggest_offer(&nearest, str_of_z(table_type_rows[i].word));
-    }
-    return parse_unknown(p, "table type", "a table type", &nearest);
+    if (!PARSE_FIND(p, table_type_rows, "table type", "a table type", &row))
+        return false;
+    parse_take(p);
+    table->type = (enum table_type)row;
+    return true;
 }
 
 static bool parse_item(struct parser *p, struct table *table)

@@ -1,28 +1,6 @@
 /* parse_test.c - `test "…" { steps }` and what a test may expect. */
 #include "rules/parse_internal.h"
 
-/* A step's first word, and whether its row has a second: `mail from`. */
-static struct str first_word(const char *words, struct str *second)
-{
-    return str_split(str_of_z(words), ' ', second);
-}
-
-static bool find_step(struct parser *p, enum step_kind *kind)
-{
-    struct str word = parse_text(p, parse_peek(p)), second;
-    struct suggestion nearest;
-    suggest_init(&nearest, word);
-    for (unsigned i = 0; i < STEP_COUNT; i++) {
-        struct str first = first_word(step_rows[i].words, &second);
-        if (parse_peek(p)->kind == TOKEN_WORD && str_equal(word, first)) {
-            *kind = (enum step_kind)i;
-            return true;
-        }
-        suggest_offer(&nearest, first);
-    }
-    return parse_unknown(p, "test step", "a test step", &nearest);
-}
-
 static bool find_expectation(struct parser *p, struct step *step)
 {
     const struct token *t = parse_peek(p);
@@ -60,11 +38,13 @@ static bool parse_step(struct parser *p, void *arg)
     struct test *test = arg;
     struct step read = {.at = parse_place(p, parse_peek(p))};
     struct str second, first;
-    if (!find_step(p, &read.kind))
+    unsigned step;
+    if (!PARSE_FIND(p, step_rows, "test step", "a test step", &step))
         return false;
+    read.kind = (enum step_kind)step;
     const struct step_row *row = &step_rows[read.kind];
     parse_take(p);
-    first = first_word(row->words, &second);
+    first = str_split(str_of_z(row->words), ' ', &second); /* `mail from` */
     if (second.ptr && !parse_expect_word(p, second.ptr))
         return false;
     bool fine = row->effect == STEP_EXPECTS ? parse_expectation(p, &read)
