@@ -111,12 +111,12 @@ bool ip_net_parse(struct str s, struct ip_net *net, struct err *err)
     struct ip ip;
     bool was_mapped;
     if (!parse_ip(address, &ip, &was_mapped))
-        return err_set(err, PRI_STR " is not a network", STR_ARG(s));
+        return err_set(err, "\"" PRI_STR "\" is not a network", STR_ARG(s));
     uint64_t prefix = ip_bits(&ip);
     if (address.len < s.len) {
         unsigned added = was_mapped ? MAPPED_PREFIX_BITS : 0;
         if (length.len > 3 || !str_to_u64(length, ip_bits(&ip) + added, &prefix))
-            return err_set(err, PRI_STR " is not a network", STR_ARG(s));
+            return err_set(err, "\"" PRI_STR "\" is not a network", STR_ARG(s));
         if (prefix < added) /* the ones of ::ffff:0:0 lie beyond it */
             return err_set(err, PRI_STR " has bits beyond /%u", STR_ARG(s), (unsigned)prefix);
         prefix -= added;

@@ -112,14 +112,14 @@ static void networks(void **state)
         {"1.0.0.0/0", NULL, "1.0.0.0/0 has bits beyond /0"},
         {"::ffff:0.0.0.0/95", NULL, "::ffff:0.0.0.0/95 has bits beyond /95"},
         {"::ffff:192.0.2.1/120", NULL, "::ffff:192.0.2.1/120 has bits beyond /120"},
-        {"192.0.2.0/33", NULL, "192.0.2.0/33 is not a network"},
-        {"::/129", NULL, "::/129 is not a network"},
-        {"192.0.2.0/", NULL, "192.0.2.0/ is not a network"},
-        {"192.0.2.0/-1", NULL, "192.0.2.0/-1 is not a network"},
-        {"192.0.2.0/0024", NULL, "192.0.2.0/0024 is not a network"},
-        {"/24", NULL, "/24 is not a network"},
+        {"192.0.2.0/33", NULL, "\"192.0.2.0/33\" is not a network"},
+        {"::/129", NULL, "\"::/129\" is not a network"},
+        {"192.0.2.0/", NULL, "\"192.0.2.0/\" is not a network"},
+        {"192.0.2.0/-1", NULL, "\"192.0.2.0/-1\" is not a network"},
+        {"192.0.2.0/0024", NULL, "\"192.0.2.0/0024\" is not a network"},
+        {"/24", NULL, "\"/24\" is not a network"},
         {"", NULL, " is not a network"},
-        {"example.org", NULL, "example.org is not a network"},
+        {"example.org", NULL, "\"example.org\" is not a network"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct ip_net net;
