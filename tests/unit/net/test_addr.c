@@ -118,7 +118,7 @@ static void networks(void **state)
         {"192.0.2.0/-1", NULL, "\"192.0.2.0/-1\" is not a network"},
         {"192.0.2.0/0024", NULL, "\"192.0.2.0/0024\" is not a network"},
         {"/24", NULL, "\"/24\" is not a network"},
-        {"", NULL, " is not a network"},
+        {"", NULL, "\"\" is not a network"},
         {"example.org", NULL, "\"example.org\" is not a network"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
