@@ -59,8 +59,8 @@ enum mta_failure {
 };
 
 struct mta_ops {
-    /* Of RCPT: index counts the mta_rcpt calls from 0. Of DATA: 354, or a refusal (the exchange may then only be
-     * ended). */
+    /* Of RCPT: index counts the mta_rcpt calls from 0. Of DATA: 354, or a refusal. After a refusal of MAIL or DATA, and
+     * after the dot's reply, there is nothing left but mta_end (the connection is in the pool again after the dot). */
     void (*on_reply)(void *arg, enum mta_step step, size_t index, const struct mta_reply *reply);
     /* What was to be sent of the body has fallen under the low mark. */
     void (*on_drained)(void *arg);
@@ -98,7 +98,7 @@ void mta_begin(struct mta_exchange *x, struct mta_pool *pool, const struct mta_c
  * xtext here), or empty or "<>" for AUTH=<>; passed on where the server offers AUTH. */
 MUST_USE bool mta_mail(struct mta_exchange *x, const struct smtp_path *from, const struct smtp_mail_params *params);
 MUST_USE bool mta_rcpt(struct mta_exchange *x, const struct smtp_path *to, const struct smtp_rcpt_params *params);
-/* Once, after at least one RCPT was accepted. Bytes may follow only after its 354. */
+/* Once, after at least one RCPT was accepted and all were answered. Bytes may follow only after its 354. */
 void mta_data(struct mta_exchange *x);
 /* Body bytes as they are on the wire (dot-stuffed). False: the connection broke, on_failed follows. */
 MUST_USE bool mta_body(struct mta_exchange *x, struct str bytes);

@@ -47,7 +47,7 @@ struct mta_capabilities {
 /* tls: a client context, or NULL if no server can need one. NULL: no memory. */
 struct mta_pool *mta_pool_new(struct loop *l, const struct mta_pool_options *options, struct resolver *resolver,
                               struct tls_context *tls, struct event_log *events);
-/* Closes every idle connection; exchanges must have ended. */
+/* Closes every idle connection; exchanges must have ended. Not from inside of a callback of an exchange. */
 void mta_pool_free(struct mta_pool **pool);
 
 /* Probes each server once (and later whenever its state changes and every few minutes); on_probed comes once, when the

@@ -62,6 +62,7 @@ struct fake_mta {
     unsigned seen[FAKE_MOMENTS];
     struct fake_conn *conns[FAKE_CONNECTIONS];
     unsigned conn_count, open_count, mail_count; /* mails: 250 to the dot */
+    unsigned read_count;                         /* times that something came: at most as often as it was written */
     struct buf heard;                            /* "1 EHLO mx\n": the connection's number, the line */
     struct buf body;                             /* of the last mail, as on the wire, with its dot */
     size_t body_bytes;                           /* of all, also where `body` is full */
@@ -69,13 +70,13 @@ struct fake_mta {
 
 static const char FAKE_KEYWORDS[] = "PIPELINING\nSIZE 1000000\n8BITMIME\nSMTPUTF8\nDSN";
 
-static void fake_note(struct buf *to, struct str s)
+static inline void fake_note(struct buf *to, struct str s)
 {
     if (!buf_append_str(to, s)) { /* full: the test does not look at it */
     }
 }
 
-static void fake_close(struct fake_conn *f)
+static inline void fake_close(struct fake_conn *f)
 {
     if (!f->is_open)
         return;
@@ -85,7 +86,7 @@ static void fake_close(struct fake_conn *f)
     buf_fini(&f->drip);
 }
 
-static void fake_say(struct fake_conn *f, const char *text)
+static inline void fake_say(struct fake_conn *f, const char *text)
 {
     if (f->is_open && !conn_send(&f->conn, str_of_z(text)))
         fake_close(f);
@@ -111,7 +112,7 @@ static const char *fake_default(struct fake_conn *f, enum fake_moment moment, ch
     return scratch;
 }
 
-static void fake_act(struct fake_conn *f, enum fake_moment moment)
+static inline void fake_act(struct fake_conn *f, enum fake_moment moment)
 {
     char scratch[1024];
     struct fake_action *action = &f->mta->actions[moment];
@@ -138,7 +139,7 @@ static void fake_act(struct fake_conn *f, enum fake_moment moment)
 }
 
 /* One byte of each that drips; called once a turn. */
-static void fake_drip(struct fake_mta *mta)
+static inline void fake_drip(struct fake_mta *mta)
 {
     for (unsigned i = 0; i < mta->conn_count; i++) {
         struct fake_conn *f = mta->conns[i];
@@ -153,7 +154,7 @@ static void fake_drip(struct fake_mta *mta)
     }
 }
 
-static enum fake_moment fake_moment_of(struct str line)
+static inline enum fake_moment fake_moment_of(struct str line)
 {
     static const struct {
         const char *verb;
@@ -167,7 +168,7 @@ static enum fake_moment fake_moment_of(struct str line)
     return FAKE_MOMENTS;
 }
 
-static void fake_body(struct fake_conn *f, struct str in)
+static inline void fake_body(struct fake_conn *f, struct str in)
 {
     struct fake_mta *mta = f->mta;
     char tail[8] = "";
@@ -189,10 +190,11 @@ static void fake_body(struct fake_conn *f, struct str in)
         fake_act(f, AT_DOT);
 }
 
-static void fake_on_input(struct conn *c)
+static inline void fake_on_input(struct conn *c)
 {
     struct fake_conn *f = CONTAINER_OF(c, struct fake_conn, conn);
     char head[16];
+    f->mta->read_count++;
     while (f->is_open && conn_input(c).len) {
         struct str in = conn_input(c);
         if (f->in_body) {
@@ -219,13 +221,13 @@ static void fake_on_input(struct conn *c)
     }
 }
 
-static void fake_on_end(struct conn *c, enum conn_end why)
+static inline void fake_on_end(struct conn *c, enum conn_end why)
 {
     (void)why;
     fake_close(CONTAINER_OF(c, struct fake_conn, conn));
 }
 
-static void fake_on_accept(void *arg, bool readable, bool writable)
+static inline void fake_on_accept(void *arg, bool readable, bool writable)
 {
     static const struct conn_ops OPS = {.on_input = fake_on_input, .on_end = fake_on_end};
     static const struct conn_limits LIMITS = {65536, 1 << 20, 1024};
@@ -247,7 +249,7 @@ static void fake_on_accept(void *arg, bool readable, bool writable)
     fake_act(f, AT_CONNECT);
 }
 
-static void fake_start(struct fake_mta *mta, struct loop *l)
+static inline void fake_start(struct fake_mta *mta, struct loop *l)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof at;
@@ -264,7 +266,7 @@ static void fake_start(struct fake_mta *mta, struct loop *l)
 }
 
 /* From now on connections are refused; those that are open go on. */
-static void fake_stop_listening(struct fake_mta *mta)
+static inline void fake_stop_listening(struct fake_mta *mta)
 {
     if (mta->fd < 0)
         return;
@@ -273,7 +275,7 @@ static void fake_stop_listening(struct fake_mta *mta)
     mta->fd = -1;
 }
 
-static void fake_stop(struct fake_mta *mta)
+static inline void fake_stop(struct fake_mta *mta)
 {
     fake_stop_listening(mta);
     for (unsigned i = 0; i < mta->conn_count; i++) {

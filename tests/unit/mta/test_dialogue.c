@@ -24,6 +24,7 @@ static const struct smtp_mail_params FULL_MAIL = {.has_size = true,
                                                   .auth = {"a=b", 3}};
 static const struct smtp_mail_params NOBODYS_MAIL = {.has_auth = true, .auth = {"<>", 2}};
 
+/* clang-format off: a row is a line or two */
 static const struct {
     const char *name;
     enum mta_state state;
@@ -77,6 +78,7 @@ static const struct {
     {"RSET", MTA_AT_RSET, 0, false, {0}, "RSET\r\n"},
     {"QUIT", MTA_AT_QUIT, 0, false, {0}, "QUIT\r\n"},
 };
+/* clang-format on */
 
 static void enters(void **state)
 {
