@@ -38,6 +38,13 @@ static void set_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* For ps and top; the command line stays the service's own. */
+static void set_title(enum process_role role)
+{
+    static const char *const TITLES[] = {"", "", "mailweir:events", "mailweir:auth", "mailweir:worker"};
+    prctl(PR_SET_NAME, TITLES[role], 0, 0, 0);
+}
+
 /* The kernel forgets this wish when the process becomes another user, so it is made again then. */
 static void die_with_parent(void)
 {
@@ -76,6 +83,7 @@ static void fill_from_generation(struct process_context *ctx, const struct child
     const struct generation *g = c->generation;
     ctx->plan = g->plan;
     ctx->generation = g->id;
+    ctx->is_coming = g->state == GENERATION_COMING;
     ctx->auth_fds = auth_fds;
     if (c->role == ROLE_WORKER) {
         ctx->sockets = sockets;
@@ -108,6 +116,7 @@ static NORETURN void live(struct child *c, int control_fd, int event_fd)
     struct supervisor *s = c->sup;
     set_signals();
     die_with_parent();
+    set_title(c->role);
     log_set_name(c->name);
     struct process_context ctx = {
         .role = c->role,

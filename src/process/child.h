@@ -45,6 +45,7 @@ struct process_context {
     struct shared_seat *seat;
     struct counters *counters;
     uint32_t generation;
+    bool is_coming;     /* its generation is not in force yet: what is wrong now refuses the configuration */
     unsigned slot;      /* a worker's number, 0 to plan->workers - 1 */
     uint32_t worker_id; /* another one for every worker process of this service, never 0: owner of its leases */
     int control_fd;

@@ -4,16 +4,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "auth/auth_message.h"
 #include "process/supervisor.h"
 
 static void on_deadline(void *arg)
 {
     struct generation *g = arg;
+    if (g->was_told_to_quit) {
+        generation_kill(g);
+        return;
+    }
     unsigned left = 0;
     for (unsigned i = 0; i < g->worker_count; i++)
         left += g->workers[i].pid != 0;
-    log_warning("%u workers of generation %u did not finish in time: they are ended", left, g->id);
-    generation_kill(g);
+    log_warning("%u workers of generation %u did not finish in time: they are told to end at once", left, g->id);
+    generation_quit(g, g->sup->times.quit_ms);
 }
 
 static void close_pairs(struct generation *g)
@@ -34,7 +39,7 @@ static bool open_pairs(struct generation *g, struct err *err)
     for (unsigned i = 0; i < g->worker_count; i++)
         g->auth_pairs[i][0] = g->auth_pairs[i][1] = -1;
     for (unsigned i = 0; i < g->worker_count; i++)
-        if (!channel_pair(g->auth_pairs[i], err))
+        if (!auth_channel_open(g->auth_pairs[i], err))
             return false;
     return true;
 }
@@ -149,6 +154,7 @@ void generation_quit(struct generation *g, int64_t limit_ms)
     if (g->state == GENERATION_KILLED)
         return;
     g->state = GENERATION_DRAINING;
+    g->was_told_to_quit = true;
     for (unsigned i = 0; i < g->worker_count; i++)
         child_end(&g->workers[i], CHANNEL_QUIT, 0);
     end_auth_if_alone(g);

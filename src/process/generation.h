@@ -21,7 +21,8 @@ struct generation {
     uint32_t id;
     enum generation_state state;
     struct process_plan *plan; /* owned */
-    struct timer deadline;     /* DRAINING: then the rest is killed */
+    struct timer deadline;     /* DRAINING: then the rest is told to quit; after that, killed */
+    bool was_told_to_quit;
     struct child auth;
     bool has_auth;
     int (*auth_pairs)[2]; /* [slot]: the worker's end, the auth process's end */
@@ -40,8 +41,8 @@ void generation_give_added_sockets(struct generation *g);
 bool generation_is_ready(const struct generation *g);
 /* No process of it is left. */
 bool generation_is_over(const struct generation *g);
-/* Tells the workers to drain, accepting what waits on the listeners of the mask; what is left after limit_ms is killed.
- */
+/* Tells the workers to drain, accepting what waits on the listeners of the mask; what is left after limit_ms is told to
+ * quit. */
 void generation_drain(struct generation *g, uint64_t sweep_mask, int64_t limit_ms);
 /* Tells all to end now; what is left after limit_ms is killed. */
 void generation_quit(struct generation *g, int64_t limit_ms);

@@ -67,7 +67,12 @@ static bool check_is_free(const struct endpoint *at, struct err *err)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     bool taken = bind(fd, (struct sockaddr *)&ss, len) != 0 && errno == EADDRINUSE;
     close(fd);
-    return !taken || err_set(err, "another program listens there already");
+    char text[ENDPOINT_TEXT_MAX];
+    endpoint_format(at, text);
+    if (!taken)
+        return true;
+    err_set(err, "cannot listen at %s: %s", text, strerror(EADDRINUSE));
+    return err_set_hint(err, "see who listens there: ss -ltnp sport = :%u", at->port);
 }
 
 static bool open_slots(struct listeners *l, const struct endpoint *at, unsigned wanted, struct err *err)
@@ -95,12 +100,10 @@ bool listeners_prepare(struct listeners *l, const struct process_plan *plan, str
     for (size_t i = 0; i < COUNT_OF(l->items); i++)
         l->items[i].slots_in_force = l->items[i].slots;
     for (size_t i = 0; i < plan->listener_count; i++) {
-        const struct endpoint *at = &plan->listeners[i].at;
-        char text[ENDPOINT_TEXT_MAX];
-        if (open_slots(l, at, plan->workers, err))
+        if (open_slots(l, &plan->listeners[i].at, plan->workers, err))
             continue;
         listeners_rollback(l);
-        return err_prefix(err, "cannot listen on " PRI_STR, STR_ARG(endpoint_format(at, text)));
+        return false;
     }
     return true;
 }

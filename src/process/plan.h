@@ -14,7 +14,7 @@
 struct process_context;
 
 enum {
-    PROCESS_WORKERS_MAX = 120,  /* four generations of them, with their auth processes, fit the shared table */
+    PROCESS_WORKERS_MAX = 256,  /* four generations of them, with their auth processes, fit the shared table */
     PROCESS_LISTENERS_MAX = 64, /* endpoints; one bit each in a message */
     PROCESS_PATH_MAX = 4096
 };

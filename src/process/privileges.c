@@ -39,8 +39,8 @@ bool privileges_find(struct privileges *p, const char *user, struct err *err)
     if (!found && e != 0 && e != ENOENT && e != ESRCH)
         return err_set(err, "cannot look up the user \"%s\": %s", user, strerror(e));
     if (!found) {
-        err_set_hint(err, "make it (useradd --system --user-group %s), or name another with `user NAME`", user);
-        return err_set(err, "there is no user \"%s\" for the processes to run as", user);
+        err_set(err, "there is no user \"%s\" for the processes to run as", user);
+        return err_set_hint(err, "make it (useradd --system --user-group %s), or name another with `user NAME`", user);
     }
     p->drops = true;
     p->uid = entry.pw_uid;
@@ -82,9 +82,9 @@ bool privileges_allow_files(uint64_t wanted, struct err *err)
         return true;
     more = (struct rlimit){r.rlim_max, r.rlim_max};
     bool raised = setrlimit(RLIMIT_NOFILE, &more) == 0;
-    err_set_hint(err, "raise it (LimitNOFILE= in the systemd unit, or ulimit -n), or lower max-connections");
-    return err_set(err, "max-connections needs %llu open files, the system allows %llu", (unsigned long long)wanted,
-                   (unsigned long long)(raised ? r.rlim_max : r.rlim_cur));
+    err_set(err, "max-connections needs %llu open files, the system allows %llu", (unsigned long long)wanted,
+            (unsigned long long)(raised ? r.rlim_max : r.rlim_cur));
+    return err_set_hint(err, "raise it (LimitNOFILE= in the systemd unit, or ulimit -n), or lower max-connections");
 }
 
 bool privileges_make_dir(const struct privileges *p, const char *dir, struct err *err)
@@ -100,9 +100,9 @@ bool privileges_make_dir(const struct privileges *p, const char *dir, struct err
     int e = errno;
     if (e == EEXIST && stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
         return true;
-    err_set_hint(err, "make it, or name another with `state \"DIR\"`");
-    return err_set(err, "cannot make the state directory \"%s\": %s", dir,
-                   e == EEXIST ? "something else has that name" : strerror(e));
+    err_set(err, "cannot make the state directory \"%s\": %s", dir,
+            e == EEXIST ? "something else has that name" : strerror(e));
+    return err_set_hint(err, "make it, or name another with `state \"DIR\"`");
 }
 
 bool pidfile_write(const char *path, pid_t pid, struct err *err)

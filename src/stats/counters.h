@@ -20,7 +20,7 @@ enum counter_id {
 
 enum counter_type { COUNTER_SUM, COUNTER_GAUGE };
 
-enum { COUNTER_SLOTS = 512 }; /* workers of two generations, and the other processes */
+enum { COUNTER_SLOTS = 1040 }; /* four generations of 256 workers, and the other processes */
 
 struct counters {
     _Alignas(64) _Atomic uint64_t values[(COUNTER_COUNT + 7) / 8 * 8];

@@ -1,0 +1,171 @@
+/* serve.c - see process.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "config/starter.h"
+#include "limits/lease.h"
+#include "limits/store_memory.h"
+#include "process/process.h"
+#include "process/supervisor.h"
+#include "process/worker.h"
+
+enum { REPORT_MAX_BYTES = 1 << 20 };
+
+struct service {
+    const struct serve_options *options;
+    void *store_memory; /* shared; NULL before the first configuration */
+    size_t store_entries, store_bytes;
+    struct store store; /* the supervisor's own door to it */
+};
+
+/* ---- the embedded store's table: made once, outlives every configuration ---- */
+
+static bool make_store(struct service *s, size_t entries, struct err *err)
+{
+    s->store_bytes = store_memory_size(entries);
+    void *p = mmap(NULL, s->store_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) {
+        err_set(err, "cannot get %zu MiB of shared memory for limits: %s", s->store_bytes >> 20, strerror(errno));
+        return err_set_hint(err, "lower the entries of `store memory`");
+    }
+    struct store_options options = {.memory = p, .owner = UINT32_MAX};
+    if (store_memory_init(p, entries, err) && store_open(&s->store, &store_memory_ops, &options, err)) {
+        s->store_memory = p;
+        s->store_entries = entries;
+        return true;
+    }
+    munmap(p, s->store_bytes);
+    return false;
+}
+
+static bool check_store(struct service *s, const struct config *cfg, struct err *err)
+{
+    if (!s->store_memory)
+        return make_store(s, cfg->store_entries, err);
+    if (cfg->store_entries == s->store_entries)
+        return true;
+    return err_set(err, "`store memory` has %zu entries and cannot get %zu by a reload: restart the service",
+                   s->store_entries, cfg->store_entries);
+}
+
+static void free_store(struct service *s)
+{
+    if (!s->store_memory)
+        return;
+    store_close(&s->store);
+    store_memory_fini(s->store_memory);
+    munmap(s->store_memory, s->store_bytes);
+}
+
+/* ---- from a file to a plan ---- */
+
+static void print_report(struct diagnostics *d)
+{
+    struct buf out;
+    buf_init(&out, REPORT_MAX_BYTES);
+    if (diag_print(d, &out))
+        fwrite(buf_str(&out).ptr, 1, buf_len(&out), stderr);
+    else
+        log_error("no memory to print what is wrong with the configuration");
+    buf_fini(&out);
+}
+
+static struct config *load_config(const struct serve_options *o, struct err *err)
+{
+    struct source_set sources;
+    struct diagnostics d;
+    struct config_options options = {o->is_try ? CONFIG_TRY : CONFIG_SERVE, o->try_dir};
+    source_set_init(&sources, starter_builtins, starter_builtin_count);
+    diag_init(&d, &sources);
+    struct config *cfg = config_load(o->config_path, &options, &sources, &d);
+    print_report(&d);
+    if (!cfg)
+        err_set(err, "%s has %zu error%s", o->config_path, d.error_count, d.error_count == 1 ? "" : "s");
+    diag_fini(&d);
+    source_set_fini(&sources);
+    return cfg;
+}
+
+static bool fill_listeners(struct process_plan *plan, const struct config *cfg, struct err *err)
+{
+    for (size_t i = 0; i < cfg->listener_count; i++)
+        for (size_t k = 0; k < cfg->listeners[i].endpoint_count; k++) {
+            if (plan->listener_count == PROCESS_LISTENERS_MAX)
+                return err_set(err, "more than %d endpoints to listen on", PROCESS_LISTENERS_MAX);
+            plan->listeners[plan->listener_count++] = (struct process_listener){cfg->listeners[i].endpoints[k], i};
+        }
+    return true;
+}
+
+static void fill_plan(struct process_plan *plan, struct config *cfg)
+{
+    *plan = (struct process_plan){
+        .config_path = cfg->path,
+        .node = cfg->hostname,
+        .user = cfg->user,
+        .state_dir = cfg->state_dir,
+        .pidfile = cfg->pidfile,
+        .workers = cfg->workers,
+        .max_connections = cfg->max_connections,
+        .has_auth = cfg->auth.file != NULL,
+        .events = {cfg->events.sink == EVENT_SINK_FILE ? cfg->events.file : NULL, cfg->events.rotate_bytes,
+                   cfg->events.keep},
+        .drain_ms = cfg->timeout.session_ms,
+        .log_level = cfg->log_level,
+        .config = cfg,
+    };
+}
+
+static bool load(void *arg, struct process_plan *plan, struct err *err)
+{
+    struct service *s = arg;
+    struct config *cfg = load_config(s->options, err);
+    if (!cfg)
+        return false;
+    fill_plan(plan, cfg);
+    if (fill_listeners(plan, cfg, err) && check_store(s, cfg, err))
+        return true;
+    config_free(&cfg);
+    return false;
+}
+
+static void unload(void *arg, struct process_plan *plan)
+{
+    (void)arg;
+    struct config *cfg = plan->config;
+    config_free(&cfg);
+}
+
+/* ---- the processes ---- */
+
+static int run_worker(void *arg, struct process_context *ctx)
+{
+    struct service *s = arg;
+    return worker_run(ctx, s->store_memory);
+}
+
+static int run_auth(void *arg, struct process_context *ctx)
+{
+    struct service *s = arg;
+    munmap(s->store_memory, s->store_bytes); /* it has no business there */
+    return auth_process_run(ctx);
+}
+
+static void on_worker_end(void *arg, uint32_t worker_id)
+{
+    struct service *s = arg;
+    lease_release_owner(&s->store, worker_id);
+}
+
+int process_serve(const struct serve_options *options)
+{
+    struct service service = {.options = options};
+    struct process_bodies bodies = {load, unload, run_worker, run_auth, on_worker_end, &service};
+    int code = supervisor_run(&bodies, &SUPERVISOR_TIMES);
+    free_store(&service);
+    return code;
+}

@@ -1,0 +1,368 @@
+/* worker.c - see worker.h. */
+#include "process/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "auth/auth_client.h"
+#include "config/config.h"
+#include "limits/limiter.h"
+#include "limits/store_memory.h"
+#include "net/listen.h"
+#include "session/session.h"
+
+enum {
+    BEAT_MS = 1000,
+    PROBE_MS = 5000,  /* the MTA's answer to what it can is awaited for so long before the first client is let in */
+    ORPHAN_MS = 5000, /* the supervisor is dead: sessions have so long to end */
+    CLOSING_MS = 500, /* told to end at once: for last replies to leave */
+};
+
+struct worker {
+    struct process_context *ctx;
+    const struct config *config;
+    struct loop loop;
+    struct channel channel;
+    struct timer beat, probe, end;
+    struct task finish;
+    struct event_log events;
+    struct tls_context *tls;
+    struct tls_context **relay_tls; /* [pool]; NULL: that pool needs none */
+    struct resolver *resolver;
+    struct mta_pool **pools;
+    size_t probed;
+    struct auth_client *auth;
+    struct store store;
+    struct limiter limiter;
+    struct session_worker sessions;
+    struct list acceptors;
+    bool is_accepting, is_leaving;
+};
+
+/* One listening socket of ours. */
+struct entrance {
+    struct list node;
+    struct acceptor acceptor;
+    struct worker *w;
+    unsigned listener; /* of the plan */
+};
+
+/* ---- accepting ---- */
+
+static void on_accept(void *arg, int fd, const struct ip *peer, uint16_t port)
+{
+    struct entrance *e = arg;
+    const struct process_listener *l = &e->w->ctx->plan->listeners[e->listener];
+    session_accept(&e->w->sessions, &e->w->config->listeners[l->index], fd, peer, port);
+}
+
+static bool add_entrance(struct worker *w, unsigned listener, int fd, struct err *err)
+{
+    struct entrance *e = calloc(1, sizeof *e);
+    if (!e)
+        return err_no_memory(err);
+    e->w = w;
+    e->listener = listener;
+    list_add_last(&w->acceptors, &e->node);
+    acceptor_init(&e->acceptor, &w->loop, fd, on_accept, e);
+    return true;
+}
+
+/* Those that wait in a backlog which nobody else will look at: they get their 421 instead of a reset. */
+static void accept_all(struct entrance *e)
+{
+    for (;;) {
+        struct sockaddr_storage from;
+        socklen_t len = sizeof from;
+        struct ip peer;
+        uint16_t port;
+        int fd = accept4(e->acceptor.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+            continue;
+        if (fd < 0)
+            return;
+        ip_from_sockaddr(&from, &peer, &port);
+        on_accept(e, fd, &peer, port);
+    }
+}
+
+static void close_entrances(struct worker *w, uint64_t sweep_mask)
+{
+    LIST_EACH(node, &w->acceptors)
+    {
+        struct entrance *e = CONTAINER_OF(node, struct entrance, node);
+        int fd = e->acceptor.fd;
+        acceptor_stop(&e->acceptor);
+        if (sweep_mask >> e->listener & 1)
+            accept_all(e);
+        close(fd);
+        list_remove(&e->node);
+        free(e);
+    }
+}
+
+/* ---- the end ---- */
+
+static void finish(void *arg)
+{
+    struct worker *w = arg;
+    if (w->is_leaving && w->sessions.session_count == 0)
+        loop_stop(&w->loop);
+}
+
+/* Draining, and the last session is closed. Others may just be accepted from a backlog: looked at again when the turn
+ * ends. */
+static void on_empty(void *arg)
+{
+    struct worker *w = arg;
+    task_defer(&w->loop, &w->finish);
+}
+
+static void drain(struct worker *w, uint64_t sweep_mask)
+{
+    w->is_leaving = true;
+    session_drain(&w->sessions);
+    close_entrances(w, sweep_mask);
+    task_defer(&w->loop, &w->finish);
+}
+
+static void on_end_due(void *arg)
+{
+    struct worker *w = arg;
+    loop_stop(&w->loop);
+}
+
+static void quit(struct worker *w)
+{
+    w->is_leaving = true;
+    close_entrances(w, 0);
+    session_close_all(&w->sessions);
+    timer_init(&w->end, &w->loop, on_end_due, w);
+    timer_start(&w->end, loop_now_ms(&w->loop) + CLOSING_MS);
+    task_defer(&w->loop, &w->finish);
+}
+
+static void on_orphan_due(void *arg)
+{
+    quit(arg);
+}
+
+/* ---- messages and time ---- */
+
+static void on_message(void *arg, const struct channel_message *m, int passed_fd)
+{
+    struct worker *w = arg;
+    struct err err = {0};
+    switch (m->kind) {
+    case CHANNEL_SOCKET:
+        if (passed_fd < 0 || w->is_leaving || m->value >= w->ctx->plan->listener_count)
+            break;
+        if (add_entrance(w, (unsigned)m->value, passed_fd, &err))
+            return;
+        log_error("cannot accept from another socket: %s", err.text);
+        break;
+    case CHANNEL_DRAIN:
+        drain(w, m->value);
+        break;
+    case CHANNEL_QUIT:
+        quit(w);
+        break;
+    default:
+        break;
+    }
+    if (passed_fd >= 0)
+        close(passed_fd);
+}
+
+static void on_supervisor_gone(void *arg)
+{
+    struct worker *w = arg;
+    log_error("the supervisor is dead: ending");
+    timer_init(&w->end, &w->loop, on_orphan_due, w);
+    timer_start(&w->end, loop_now_ms(&w->loop) + ORPHAN_MS);
+    drain(w, 0);
+}
+
+static void on_beat(void *arg)
+{
+    struct worker *w = arg;
+    process_beat(w->ctx);
+    event_log_flush(&w->events);
+    timer_start(&w->beat, loop_now_ms(&w->loop) + BEAT_MS);
+}
+
+/* Opens the doors. Once: all pools have answered, or the time for it is over. */
+static void begin(struct worker *w)
+{
+    struct err err = {0};
+    if (w->is_accepting || w->is_leaving)
+        return;
+    w->is_accepting = true;
+    timer_cancel(&w->probe);
+    for (size_t i = 0; i < w->ctx->socket_count; i++)
+        if (!add_entrance(w, w->ctx->sockets[i].listener, w->ctx->sockets[i].fd, &err)) {
+            process_say_failed(w->ctx, &err);
+            loop_stop(&w->loop);
+            return;
+        }
+    process_say_ready(w->ctx);
+}
+
+static void on_probed(void *arg)
+{
+    struct worker *w = arg;
+    if (++w->probed == w->config->pool_count)
+        begin(w);
+}
+
+static void on_probe_due(void *arg)
+{
+    begin(arg);
+}
+
+/* ---- joining the modules ---- */
+
+static bool make_tls(struct worker *w, struct err *err)
+{
+    const struct config *cfg = w->config;
+    struct tls_server_options server = {
+        .certificates = cfg->certificates,
+        .count = cfg->certificate_count,
+        .min_version = cfg->tls_min_version,
+        .ciphers = cfg->tls_ciphers,
+        .ticket_keys = &w->ctx->shared->ticket_keys,
+    };
+    if (cfg->certificate_count > 0) {
+        w->tls = tls_server_new(&server, err);
+        if (!w->tls)
+            return false;
+    }
+    w->relay_tls = calloc(cfg->pool_count, sizeof *w->relay_tls);
+    if (!w->relay_tls)
+        return err_no_memory(err);
+    for (size_t i = 0; i < cfg->pool_count; i++) {
+        struct tls_client_options client = {cfg->pools[i].tls == MTA_TLS_VERIFY, cfg->pools[i].ca_file};
+        if (cfg->pools[i].tls == MTA_TLS_OFF)
+            continue;
+        w->relay_tls[i] = tls_client_new(&client, err);
+        if (!w->relay_tls[i])
+            return false;
+    }
+    return true;
+}
+
+static bool make_pools(struct worker *w, struct err *err)
+{
+    const struct config *cfg = w->config;
+    w->resolver = resolver_new(&w->loop, err);
+    if (!w->resolver)
+        return false;
+    w->pools = calloc(cfg->pool_count, sizeof *w->pools);
+    if (!w->pools)
+        return err_no_memory(err);
+    for (size_t i = 0; i < cfg->pool_count; i++) {
+        w->pools[i] = mta_pool_new(&w->loop, &cfg->pools[i], w->resolver, w->relay_tls[i], &w->events);
+        if (!w->pools[i])
+            return err_no_memory(err);
+    }
+    return true;
+}
+
+static bool make_auth(struct worker *w, struct err *err)
+{
+    if (w->ctx->auth_count == 0)
+        return true;
+    struct auth_client_options options = {.channel = w->ctx->auth_fds[0], .cache_ttl_ms = w->config->auth.cache_ms};
+    w->auth = auth_client_new(&w->loop, &options, err);
+    return w->auth != NULL;
+}
+
+static bool make_limits(struct worker *w, void *store_memory, struct err *err)
+{
+    struct store_options options = {.memory = store_memory, .owner = w->ctx->worker_id};
+    if (!store_open(&w->store, &store_memory_ops, &options, err))
+        return false;
+    return limiter_init(&w->limiter, &w->store) || err_no_memory(err);
+}
+
+static void make_sessions(struct worker *w)
+{
+    const struct process_context *ctx = w->ctx;
+    unsigned max = w->config->max_connections, workers = ctx->plan->workers;
+    w->sessions = (struct session_worker){
+        .loop = &w->loop,
+        .config = w->config,
+        .tls = w->tls,
+        .auth = w->auth,
+        .pools = w->pools,
+        .policy = {w->config->policy, &w->limiter},
+        .events = &w->events,
+        .counters = ctx->counters,
+        .number = ctx->worker_id, /* of the process: during a reload two workers have one slot number */
+        .max_sessions = MAX_OF(1u, max / workers + (ctx->slot < max % workers)),
+        .on_empty = on_empty,
+        .arg = w,
+    };
+    session_worker_init(&w->sessions);
+}
+
+static bool join(struct worker *w, void *store_memory, struct err *err)
+{
+    if (!make_tls(w, err) || !process_drop_privileges(w->ctx, err) || !loop_init(&w->loop, err))
+        return false;
+    list_init(&w->acceptors);
+    event_log_init(&w->events, w->ctx->event_fd, w->config->hostname, w->ctx->counters);
+    channel_open(&w->channel, &w->loop, w->ctx->control_fd, on_message, on_supervisor_gone, w);
+    task_init(&w->finish, finish, w);
+    timer_init(&w->beat, &w->loop, on_beat, w);
+    timer_init(&w->probe, &w->loop, on_probe_due, w);
+    timer_init(&w->end, &w->loop, on_end_due, w);
+    if (!make_pools(w, err) || !make_auth(w, err) || !make_limits(w, store_memory, err))
+        return false;
+    make_sessions(w);
+    return true;
+}
+
+static void part(struct worker *w)
+{
+    auth_client_free(&w->auth);
+    for (size_t i = 0; i < w->config->pool_count; i++) {
+        mta_pool_free(&w->pools[i]);
+        tls_free(&w->relay_tls[i]);
+    }
+    free(w->pools);
+    free(w->relay_tls);
+    resolver_free(&w->resolver);
+    limiter_fini(&w->limiter);
+    store_close(&w->store);
+    tls_free(&w->tls);
+    event_log_fini(&w->events);
+    channel_close(&w->channel);
+    loop_fini(&w->loop);
+}
+
+int worker_run(struct process_context *ctx, void *store_memory)
+{
+    static struct worker worker; /* lasts as long as the process, also while it exits */
+    struct worker *w = &worker;
+    struct err err = {0};
+    w->ctx = ctx;
+    w->config = ctx->plan->config;
+    if (!join(w, store_memory, &err)) {
+        process_say_failed(ctx, &err);
+        return 1; /* the process ends, and with it all that was made */
+    }
+    on_beat(w);
+    timer_start(&w->probe, loop_now_ms(&w->loop) + PROBE_MS);
+    for (size_t i = 0; i < w->config->pool_count; i++)
+        mta_pool_start(w->pools[i], on_probed, w);
+    if (w->config->pool_count == 0)
+        begin(w);
+    loop_run(&w->loop);
+    if (w->sessions.session_count > 0)
+        return 0; /* did not close in time: their memory goes with the process */
+    part(w);
+    return 0;
+}
