@@ -194,6 +194,10 @@ static bool include_one(struct parser *p, struct statement *s, struct str name, 
         return false;
     if (p->depth + 1 >= SOURCE_MAX_DEPTH)
         return diag_error(p->d, at, "includes nest at most %d deep", SOURCE_MAX_DEPTH);
+    /* a handful of files that include each other twice at every depth would be read a million times */
+    if (p->tree->inclusions >= SOURCE_MAX_FILES)
+        return diag_error(p->d, at, "more than %d files are included", SOURCE_MAX_FILES);
+    p->tree->inclusions++;
     void *files = s->include.files;
     uint32_t *kept = parse_array_add(p, &files, &s->include.file_count, sizeof *kept);
     s->include.files = files;

@@ -562,7 +562,7 @@ struct tree {
     /* All statements in the order they are read: an include's stand behind it. */
     struct statement **statements;
     size_t count;
-    size_t cap;
+    size_t inclusions; /* how often a file was included; bounded by SOURCE_MAX_FILES */
 };
 
 void tree_init(struct tree *tree, struct source_set *sources);

@@ -201,6 +201,35 @@ static void test_deep(void **state)
     folder_close(&f);
 }
 
+/* Fifteen small files could mean 3^14 inclusions. */
+static void test_too_many(void **state)
+{
+    struct folder f;
+    char name[16], text[128];
+    (void)state;
+    folder_open(&f);
+    for (int i = 0; i < 15; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        snprintf(text, sizeof text, i == 14 ? "" : "include \"%d\"; include \"%d\"; include \"%d\"\n", i + 1, i + 1,
+                 i + 1);
+        write_file(name, text);
+    }
+    struct source_set sources;
+    struct diagnostics d;
+    struct tree tree;
+    source_set_init(&sources, NULL, 0);
+    diag_init(&d, &sources);
+    tree_init(&tree, &sources);
+    assert_false(rules_parse(&sources, "0", &d, &tree));
+    assert_true(tree.inclusions == SOURCE_MAX_FILES && tree.count < 4 * SOURCE_MAX_FILES);
+    for (size_t i = 0; i < d.count; i++)
+        assert_true(str_equal(d.items[i].text, STR("more than 1000 files are included")));
+    tree_fini(&tree);
+    diag_fini(&d);
+    source_set_fini(&sources);
+    folder_close(&f);
+}
+
 static void test_too_large(void **state)
 {
     struct folder f;
@@ -298,10 +327,10 @@ static void test_join(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_include),   cmocka_unit_test(test_order),       cmocka_unit_test(test_cannot_read),
-        cmocka_unit_test(test_cycle),     cmocka_unit_test(test_twice),       cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_too_large), cmocka_unit_test(test_glob_folder), cmocka_unit_test(test_builtin),
-        cmocka_unit_test(test_example),   cmocka_unit_test(test_join),
+        cmocka_unit_test(test_include),   cmocka_unit_test(test_order),    cmocka_unit_test(test_cannot_read),
+        cmocka_unit_test(test_cycle),     cmocka_unit_test(test_twice),    cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_too_large), cmocka_unit_test(test_too_many), cmocka_unit_test(test_glob_folder),
+        cmocka_unit_test(test_builtin),   cmocka_unit_test(test_example),  cmocka_unit_test(test_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -388,12 +388,42 @@ static void test_broken(void **state)
     parsed_close(&p);
 }
 
+/* However little memory there is: an error, never a tree that looks whole. */
+static void test_no_memory(void **state)
+{
+    static const char text[] =
+        "parameter n 5\n"
+        "table t map { a b, c { d, e } }\n"
+        "limit l per user, client count messages { 1/1h, 2/2h  at 50% log  if tls unless a in { b, c } }\n"
+        "on mail { rule r reject 550 5.7.1 \"\\n${sender}\" if a and (b or c[d] = 5) and e under f.example }\n"
+        "listen smtp [::1]:25 { name s proxy from 10.0.0.0/8 }\n"
+        "test \"t\" { client ::1 expect reject by r }\n"
+        "observe r\n";
+    size_t max = 0;
+    (void)state;
+    for (bool fine = false; !fine; max += 16) {
+        struct parsed p;
+        source_set_init(&p.sources, NULL, 0);
+        diag_init(&p.d, &p.sources);
+        tree_init(&p.tree, &p.sources);
+        p.tree.arena.max_bytes = max;
+        fine = rules_parse_text(&p.sources, "t", str_of_z(text), &p.d, &p.tree);
+        if (!fine)
+            assert_true(p.d.count == 1 &&
+                        str_equal(p.d.items[0].text, STR("no memory for what the configuration holds")));
+        parsed_close(&p);
+        assert_true(max < 1 << 20);
+    }
+    assert_true(max > 4096);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conditions), cmocka_unit_test(test_nesting), cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_no_pieces),  cmocka_unit_test(test_limit),   cmocka_unit_test(test_server),
         cmocka_unit_test(test_table),      cmocka_unit_test(test_test),    cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
