@@ -146,13 +146,14 @@ static void on_io(struct ev_loop *ev, struct ev_io *io, int events)
         conn_tls_handshake(c);
         return;
     }
-    if ((events & EV_READ) && (c->flags & CONN_PAUSED)) {
-        c->flags |= CONN_READ_OFF;
-        conn_update_events(c);
-    } else if ((events & EV_READ) || (c->flags & CONN_READ_NEEDS_WRITE)) {
+    if ((events & EV_READ) || (c->flags & CONN_READ_NEEDS_WRITE)) {
         c->flags &= ~(uint32_t)CONN_READ_NEEDS_WRITE;
-        if (!conn_read(c))
+        if (c->flags & CONN_PAUSED) {
+            c->flags |= CONN_READ_OFF;
+            conn_update_events(c);
+        } else if (!conn_read(c)) {
             return;
+        }
     }
     if ((events & EV_WRITE) || (c->flags & CONN_WRITE_NEEDS_READ))
         conn_flush(c);
@@ -170,7 +171,7 @@ static void on_turn_end(void *arg)
         if (!conn_call(c, c->ops->on_ready))
             return;
     }
-    if ((c->flags & (CONN_INPUT_DUE | CONN_PAUSED)) == CONN_INPUT_DUE && !conn_deliver_due(c))
+    if ((c->flags & (CONN_INPUT_DUE | CONN_TLS_MORE)) && !conn_deliver_due(c))
         return;
     if (!conn_flush(c))
         return;

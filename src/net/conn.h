@@ -128,6 +128,7 @@ void conn_consume(struct conn *c, size_t n);
 void conn_consume_secret(struct conn *c, size_t n);
 /* No on_input until resumed, and no on_end(CONN_PEER_CLOSED). */
 void conn_pause_input(struct conn *c);
+/* Does nothing if input is not paused. */
 void conn_resume_input(struct conn *c);
 /* For early-talker and injection checks: do bytes wait here, in OpenSSL, or in the kernel? (MSG_PEEK) */
 bool conn_has_more_input(struct conn *c);

@@ -97,12 +97,9 @@ static bool keep_rest(struct conn *c)
 }
 
 /* What OpenSSL holds, no descriptor tells of. */
-static void ask_tls_again(struct conn *c)
+static bool tls_has_more(const struct conn *c)
 {
-    if (!(c->flags & CONN_TLS_MORE) || (c->flags & CONN_PAUSED) || buf_len(&c->in) >= c->in.max)
-        return;
-    c->flags |= CONN_INPUT_DUE;
-    task_defer(c->loop, &c->turn);
+    return (c->flags & (CONN_TLS_MORE | CONN_PAUSED)) == CONN_TLS_MORE && !c->end && buf_len(&c->in) < c->in.max;
 }
 
 bool conn_deliver(struct conn *c)
@@ -115,19 +112,22 @@ bool conn_deliver(struct conn *c)
     }
     if (buf_len(&c->in) == 0)
         buf_fini(&c->in);
-    ask_tls_again(c);
+    if (tls_has_more(c))
+        task_defer(c->loop, &c->turn);
     return true;
 }
 
-/* conn_read on what TLS holds reads no socket that was just read empty (CONN_SOCKET_DRY), so this comes to an end. */
+/* What waits comes first, for there may be all that the owner needs. Then what TLS holds: conn_read reads no socket
+ * that was just read empty (CONN_SOCKET_DRY), so this comes to an end within the turn. */
 bool conn_deliver_due(struct conn *c)
 {
+    bool is_resumed = c->flags & CONN_INPUT_DUE;
     c->flags &= ~(uint32_t)CONN_INPUT_DUE;
-    if (c->flags & (CONN_ENDED | CONN_CONNECTING | CONN_HANDSHAKING))
+    if (c->flags & (CONN_PAUSED | CONN_ENDED | CONN_CONNECTING | CONN_HANDSHAKING))
         return true;
-    if ((c->flags & CONN_TLS_MORE) && buf_len(&c->in) < c->in.max)
-        return conn_read(c);
-    if (buf_len(&c->in) && !conn_deliver(c))
+    if (is_resumed && buf_len(&c->in) && !conn_deliver(c))
+        return false;
+    if (tls_has_more(c) && !conn_read(c))
         return false;
     return conn_tell_end(c);
 }
@@ -166,7 +166,8 @@ void conn_consume(struct conn *c, size_t n)
         c->flags &= ~(uint32_t)CONN_READ_OFF;
         conn_update_events(c);
     }
-    ask_tls_again(c);
+    if (tls_has_more(c))
+        task_defer(c->loop, &c->turn);
 }
 
 void conn_consume_secret(struct conn *c, size_t n)
@@ -184,7 +185,7 @@ void conn_pause_input(struct conn *c)
 
 void conn_resume_input(struct conn *c)
 {
-    if (!conn_is_open(c) || (c->flags & (CONN_ENDED | CONN_LINGERS)))
+    if (!(c->flags & CONN_PAUSED) || !conn_is_open(c) || (c->flags & (CONN_ENDED | CONN_LINGERS)))
         return;
     c->flags &= ~(uint32_t)(CONN_PAUSED | CONN_READ_OFF);
     conn_update_events(c);

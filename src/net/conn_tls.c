@@ -177,11 +177,11 @@ enum io_result conn_tls_read(struct conn *c, char *to, size_t room, size_t *got)
             result = result_of(c, n);
     } while (result == IO_OK && *got < room);
 
-    c->flags &= ~(uint32_t)(CONN_TLS_MORE | CONN_READ_NEEDS_WRITE);
-    if (result == IO_OK) {
-        if (SSL_has_pending(c->ssl))
-            c->flags |= CONN_TLS_MORE;
-    } else if (result == IO_AGAIN && SSL_want_write(c->ssl)) {
+    bool needs_write = result == IO_AGAIN && SSL_want_write(c->ssl);
+    c->flags &= ~(uint32_t)CONN_TLS_MORE;
+    if ((result == IO_OK || needs_write) && SSL_has_pending(c->ssl))
+        c->flags |= CONN_TLS_MORE;
+    if (needs_write) {
         c->flags |= CONN_READ_NEEDS_WRITE | CONN_FULL;
         conn_update_events(c);
     }
@@ -234,8 +234,8 @@ bool conn_tls_handshake(struct conn *c)
         SSL_set_msg_callback(c->ssl, on_message);
         SSL_set_msg_callback_arg(c->ssl, c);
         if (SSL_has_pending(c->ssl))
-            c->flags |= CONN_TLS_MORE | CONN_INPUT_DUE;
-        if (SSL_has_pending(c->ssl) || buf_len(&c->out))
+            c->flags |= CONN_TLS_MORE;
+        if ((c->flags & CONN_TLS_MORE) || buf_len(&c->out))
             task_defer(c->loop, &c->turn);
         conn_update_events(c);
         return conn_call(c, c->ops->on_ready);

@@ -35,21 +35,8 @@ static void on_before_wait(struct ev_loop *ev, struct ev_prepare *w, int events)
 
 static void on_after_wait(struct ev_loop *ev, struct ev_check *w, int events)
 {
-    (void)events;
-    struct loop *l = CONTAINER_OF(w, struct loop, after_wait);
-    read_clocks(l);
-    while (!list_is_empty(&l->later)) {
-        struct list *node = l->later.next;
-        list_remove(node);
-        list_add_last(&l->tasks, node);
-    }
-    ev_idle_stop(ev, &l->no_wait);
-}
-
-/* Its running is all there is to it: libev does not wait while an idle watcher runs. */
-static void on_no_wait(struct ev_loop *ev, struct ev_idle *w, int events)
-{
-    (void)ev, (void)w, (void)events;
+    (void)ev, (void)events;
+    read_clocks(CONTAINER_OF(w, struct loop, after_wait));
 }
 
 bool loop_init(struct loop *l, struct err *err)
@@ -64,13 +51,11 @@ bool loop_init(struct loop *l, struct err *err)
         return err_set(err, "cannot make an event loop: the kernel gives no epoll descriptor");
     }
     list_init(&l->tasks);
-    list_init(&l->later);
     ev_prepare_init(&l->before_wait, on_before_wait);
     ev_prepare_start(l->ev, &l->before_wait);
     ev_check_init(&l->after_wait, on_after_wait);
     ev_set_priority(&l->after_wait, EV_MAXPRI);
     ev_check_start(l->ev, &l->after_wait);
-    ev_idle_init(&l->no_wait, on_no_wait);
     read_clocks(l);
     return true;
 }
@@ -203,16 +188,8 @@ void task_init(struct task *t, void (*run)(void *), void *arg)
 
 void task_defer(struct loop *l, struct task *t)
 {
-    list_remove(&t->node); /* it may wait for the next turn */
-    list_add_last(&l->tasks, &t->node);
-}
-
-void task_defer_next(struct loop *l, struct task *t)
-{
-    if (!list_is_empty(&t->node))
-        return;
-    list_add_last(&l->later, &t->node);
-    ev_idle_start(l->ev, &l->no_wait);
+    if (list_is_empty(&t->node))
+        list_add_last(&l->tasks, &t->node);
 }
 
 void task_cancel(struct task *t)

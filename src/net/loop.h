@@ -21,10 +21,8 @@ struct conn_call;
 struct loop {
     struct ev_loop *ev;
     struct list tasks; /* deferred, run before the loop waits */
-    struct list later; /* deferred to the next turn */
     struct ev_prepare before_wait;
     struct ev_check after_wait; /* first of all in a turn: reads the clocks */
-    struct ev_idle no_wait;     /* running while `later` holds tasks: the loop then only looks and does not wait */
     int64_t now_ms, wall_us;
 
     /* Where a readable connection reads into. Its bytes are the reader's input while its on_input runs, and nobody's
@@ -104,9 +102,6 @@ struct task {
 void task_init(struct task *t, void (*run)(void *), void *arg);
 /* Runs it at the end of this turn; again before that: still once. A task that a task defers runs in the same turn. */
 void task_defer(struct loop *l, struct task *t);
-/* Runs it at the end of the next turn, which does not wait: for who has more to do than is fair to do now. Does nothing
- * if it is deferred already. */
-void task_defer_next(struct loop *l, struct task *t);
 void task_cancel(struct task *t);
 
 #endif

@@ -458,6 +458,66 @@ static void resume_finds_what_openssl_holds(void **state)
     assert_false(conn_has_more_input(&server.c));
 }
 
+/* Carries at most max bytes; returns how many. */
+static size_t carry(int from, int to, size_t max)
+{
+    static char bytes[65536];
+    ssize_t n = recv(from, bytes, MIN_OF(max, sizeof bytes), MSG_DONTWAIT);
+    if (n <= 0)
+        return 0;
+    assert_int_equal(send(to, bytes, (size_t)n, 0), n);
+    return (size_t)n;
+}
+
+static void take_one_and_pause(struct side *s)
+{
+    assert_true(buf_append(&s->got, conn_input(&s->c).ptr, 1));
+    conn_consume(&s->c, 1);
+    conn_pause_input(&s->c);
+}
+
+/* A record of two requests and half of another, and the owner takes one: resuming gives it the second though OpenSSL
+ * waits for the rest of the third. */
+static void half_a_record_holds_nothing_up(void **state)
+{
+    (void)state;
+    struct err err;
+    int near_server[2], near_client[2], waiting = 0;
+    make_pair(near_server);
+    make_pair(near_client);
+    side_accept(&server, near_server[0]);
+    side_accept(&client, near_client[0]);
+    server.c.in.max = 2; /* it is read to the bound, so that more may be held */
+    assert_true(conn_start_tls_server(&server.c, server_ctx, &err));
+    assert_true(conn_start_tls_client(&client.c, client_ctx, NULL, &err));
+    for (int i = 0; i < 100 && !(server.readies && client.readies); i++) {
+        loop_run_once(&loop, 1);
+        carry(near_server[1], near_client[1], 65536);
+        carry(near_client[1], near_server[1], 65536);
+    }
+    assert_true(server.readies && client.readies);
+    server.on_input = take_one_and_pause;
+    assert_true(conn_send(&client.c, STR("ab")));
+    run_turns(1);
+    assert_true(conn_send(&client.c, STR("c")));
+    run_turns(1);
+    assert_int_equal(ioctl(near_client[1], FIONREAD, &waiting), 0);
+    carry(near_client[1], near_server[1], (size_t)waiting - 5);
+    RUN_UNTIL(server.inputs == 1);
+    run_turns(2);
+    conn_resume_input(&server.c);
+    RUN_UNTIL(server.inputs == 2);
+    assert_true(side_got(&server, "ab"));
+    conn_resume_input(&server.c);
+    run_turns(3);
+    assert_int_equal(server.inputs, 2);
+    assert_int_equal(carry(near_client[1], near_server[1], 65536), 5);
+    RUN_UNTIL(server.inputs == 3);
+    assert_true(side_got(&server, "abc"));
+    close(near_server[1]);
+    close(near_client[1]);
+}
+
 /* ---- ends ---- */
 
 static void goodbye(void **state)
@@ -621,6 +681,7 @@ int main(void)
         TEST(without_keys_no_tickets),
         TEST(large_bodies),
         TEST(resume_finds_what_openssl_holds),
+        TEST(half_a_record_holds_nothing_up),
         TEST(goodbye),
         TEST(last_words_are_heard),
         TEST(broken_record),

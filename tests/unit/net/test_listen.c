@@ -231,10 +231,12 @@ static void out_of_descriptors_it_rests(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_true(rests);
     assert_int_equal(accepted.count, 0);
-    RUN_UNTIL(accepted.count == 1); /* after its rest */
+    int third = connect_to("127.0.0.1", port);
+    RUN_UNTIL(accepted.count >= 1); /* after its rest (valgrind's accept(2) has closed the second one) */
     acceptor_stop(&a);
     close(client);
     close(second);
+    close(third);
     close(listener);
     close_accepted();
 }
