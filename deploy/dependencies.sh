@@ -15,7 +15,7 @@ build=(gcc libc6-dev cmake ninja-build pkg-config
 try=(postfix swaks libnet-ssleay-perl openssl procps)
 test=(python3 python3-pytest python3-pytest-xdist python3-pytest-timeout libcmocka-dev
       clang clang-tidy libclang-rt-14-dev llvm valgrind libsasl2-modules)
-bench=(haproxy nginx libnginx-mod-mail)
+bench=(python3 haproxy nginx libnginx-mod-mail)
 
 usage() {
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"

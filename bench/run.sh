@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Builds a release and measures it beside HAProxy, nginx and Postfix; `bench/run.sh --help` tells what can be chosen.
+# Wants root and Debian 12, takes some minutes, and is no test: what it prints depends on the machine.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+bash deploy/dependencies.sh --bench
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+options=()
+pkg-config --exists cmocka || options+=(-DMAILWEIR_TESTS=OFF) # the unit tests need it, this does not
+if ! { cmake --preset release -G Ninja -DMAILWEIR_BENCH=ON "${options[@]}" && ninja -C build/release mailweir bench; } >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    echo "run.sh: the build failed; its log is above" >&2
+    exit 1
+fi
+/usr/bin/python3 bench/run.py "$@"
