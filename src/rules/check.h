@@ -12,8 +12,8 @@
  * - operands, text pieces, places of `in`, overrides point at what their names mean, with its type.
  * - rules and limits know whether they are observed or disabled.
  *
- * What a version does not have in force yet (the .def tables, `later`) is refused by name: `alert is not in force in
- * this version`.
+ * What a version does not have in force yet (the .def tables, `later`) is refused by name: `"alert" is not in force in
+ * this version`, and checked like everything else.
  */
 #ifndef RULES_CHECK_H
 #define RULES_CHECK_H
@@ -23,5 +23,7 @@
 /* True: nothing is wrong. With a syntax error in the tree (is_broken statements) it still checks all others. Opens no
  * file: tables of files are read by compile. */
 MUST_USE bool rules_check(struct tree *tree, struct diagnostics *d);
+/* The same; allows_later: what is not in force yet is not refused. For the tests of the language as a whole. */
+MUST_USE bool rules_check_all(struct tree *tree, struct diagnostics *d, bool allows_later);
 
 #endif

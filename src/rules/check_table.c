@@ -1,0 +1,63 @@
+/* check_table.c - tables and dnsbls: their items, and where they are kept. Files of tables are read by compile. */
+#include "rules/check_internal.h"
+
+static bool check_key(struct checker *c, struct table *table, struct value *key)
+{
+    switch (table->type) {
+    case TABLE_ADDRESSES:
+        return check_item(c, key, SHAPE_ADDRESS, type_rows[TYPE_ADDRESS].one);
+    case TABLE_DOMAINS:
+        return check_item(c, key, SHAPE_DOMAIN, type_rows[TYPE_DOMAIN].one);
+    case TABLE_NETWORKS:
+    case TABLE_NETMAP:
+        return check_item(c, key, SHAPE_NETWORK, type_rows[TYPE_NETWORK].one);
+    default:
+        return true;
+    }
+}
+
+static void check_items(struct checker *c, struct table *table)
+{
+    for (size_t i = 0; i < table->item_count; i++) {
+        struct table_item *item = &table->items[i];
+        if (check_value(c, &item->key))
+            (void)check_key(c, table, &item->key);
+        (void)check_values(c, &item->values);
+        if (table->type == TABLE_NETMAP && item->values.count > 1)
+            (void)diag_error(c->d, item->values.items[1].at, "a netmap gives one value");
+    }
+}
+
+static void check_remote(struct checker *c, struct table *table)
+{
+    const struct table_type_row *row = &table_type_rows[table->type];
+    const char *word = table->source == TABLE_REDIS ? "redis" : "socketmap";
+    const char *later = statement_rows[STATEMENT_TABLE].later;
+    check_later(c, later_names(later, str_of_z(word)), word, table->source_at);
+    if (!row->remote)
+        (void)diag_error(c->d, table->type_at, "%s holds no %s", word, row->word);
+    if (table->source == TABLE_SOCKETMAP)
+        (void)check_value(c, &table->endpoint);
+    (void)check_text_value(c, &table->file,
+                           table->source == TABLE_REDIS ? "a key in quotes" : "a map's name in quotes");
+    check_options(c, &table->options);
+}
+
+void check_table(struct checker *c, struct table *table)
+{
+    const struct table_type_row *row = &table_type_rows[table->type];
+    check_later(c, row->later, row->word, table->type_at);
+    if (table->source == TABLE_INLINE)
+        check_items(c, table);
+    else if (table->source == TABLE_FILE)
+        (void)check_text_value(c, &table->file, "a file name in quotes");
+    else
+        check_remote(c, table);
+}
+
+void check_dnsbl(struct checker *c, struct dnsbl *dnsbl)
+{
+    if (check_text_value(c, &dnsbl->zone, "a zone in quotes"))
+        (void)check_item(c, &dnsbl->zone, SHAPE_DOMAIN, type_rows[TYPE_DOMAIN].one);
+    check_options(c, &dnsbl->options);
+}
