@@ -43,7 +43,7 @@ MUST_USE bool password_hash_read(struct str field, struct str *hash, struct err 
  * and wrong. Any thread. */
 enum password_match password_hash_verify(struct str hash, struct str password);
 
-/* A new hash (argon2id, 32 MiB, 3 passes) of a password, into `to` of PASSWORD_HASH_MAX_BYTES + 1 bytes. False: a
+/* A new hash (argon2id, 19 MiB, 2 passes) of a password, into `to` of PASSWORD_HASH_MAX_BYTES + 1 bytes. False: a
  * password that no login could ever give (empty, too long, not UTF-8, with a control character), or no memory. */
 MUST_USE bool password_hash_make(struct str password, char *to, struct err *err);
 
