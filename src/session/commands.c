@@ -339,7 +339,10 @@ static void on_command(struct session *s, struct str line, size_t consumed)
     /* the argument is looked at after the line has left the input, where a reply, or TLS, may already change it */
     size_t len = str_copy_into(copy, sizeof copy, command.argument).len;
     command.argument = str_of(copy, len);
-    conn_consume(&s->conn, consumed);
+    if (command.verb == SMTP_VERB_AUTH)
+        conn_consume_secret(&s->conn, consumed);
+    else
+        conn_consume(&s->conn, consumed);
     if ((row->flags & ENDS_PIPELINE) && session_is_early(s))
         return;
     if (row->where != INSIDE_MAIL)
@@ -375,7 +378,7 @@ static bool read_line(struct session *s)
             else
                 auth_on_line(s, line); /* the line lies in the input, where it is consumed last */
             if (conn_is_open(&s->conn) && s->state != SESSION_CLOSING)
-                conn_consume(&s->conn, consumed);
+                conn_consume_secret(&s->conn, consumed);
         } else {
             on_command(s, line, consumed);
         }

@@ -1,0 +1,102 @@
+/* main.c - `mailweir COMMAND …`: a row per command. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/defs.h"
+#include "cli/cli.h"
+
+static const struct cli_command COMMANDS[] = {
+    {"serve", "[-c FILE] [--try]", "run in the foreground",
+     "  -c FILE   the configuration (default " CLI_DEFAULT_CONFIG ")\n"
+     "  --try     without root: ports 2587 and 2465 for 587 and 465, a self-signed certificate if none is\n"
+     "            given, everything else under one temporary directory\n"
+     "\n"
+     "Signals: HUP checks the configuration and, if it is right, goes on with it; TERM and INT finish what is\n"
+     "running and stop (a second one: at once); USR1 reopens the event file.\n",
+     cli_serve},
+    {"check", "[FILE]", "read the whole configuration and say all that is wrong",
+     "  FILE      a configuration, or a rules file alone (default " CLI_DEFAULT_CONFIG ")\n"
+     "\n"
+     "Nothing is started or changed. Exit code 0: it may be used; 1: it has errors.\n",
+     cli_check},
+    {"passwd", "USER [--file F]", "set a password in the users file",
+     "  USER      the login, as mail programs send it\n"
+     "  --file F  the users file (default /etc/mailweir/users); made if it is missing\n"
+     "\n"
+     "Asks twice on a terminal, else reads one line from standard input. The other lines stay as they are.\n",
+     cli_passwd},
+};
+
+static const struct cli_command *find(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++)
+        if (strcmp(COMMANDS[i].name, name) == 0)
+            return &COMMANDS[i];
+    return NULL;
+}
+
+static void print_commands(FILE *to)
+{
+    fprintf(to, "mailweir stands in front of a mail server's submission ports.\n\n");
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++)
+        fprintf(to, "  mailweir %-7s %-18s %s\n", COMMANDS[i].name, COMMANDS[i].usage, COMMANDS[i].brief);
+    fprintf(to, "  mailweir %-7s %-18s %s\n", "help", "[COMMAND]", "this page, or all about a command");
+    fprintf(to, "  mailweir --version\n");
+}
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+    const struct cli_command *c = find(command);
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "mailweir %s: ", command);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fprintf(stderr, "\nusage: mailweir %s %s\n", command, c ? c->usage : "");
+    return CLI_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_commands(stdout);
+        return CLI_DONE;
+    }
+    const struct cli_command *c = find(argv[1]);
+    if (!c) {
+        fprintf(stderr, "mailweir: there is no command \"%s\"\n\n", argv[1]);
+        print_commands(stderr);
+        return CLI_USAGE;
+    }
+    printf("mailweir %s %s - %s\n\n%s", c->name, c->usage, c->brief, c->help);
+    return CLI_DONE;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_commands(stderr);
+        return CLI_USAGE;
+    }
+    if (is_help(argv[1]) || strcmp(argv[1], "help") == 0)
+        return help(argc - 1, argv + 1);
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("mailweir %s\n", MAILWEIR_VERSION);
+        return CLI_DONE;
+    }
+    const struct cli_command *c = find(argv[1]);
+    if (!c) {
+        fprintf(stderr, "mailweir: there is no command \"%s\"\n\n", argv[1]);
+        print_commands(stderr);
+        return CLI_USAGE;
+    }
+    if (argc > 2 && is_help(argv[2]))
+        return help(2, argv);
+    return c->run(argc - 1, argv + 1);
+}
