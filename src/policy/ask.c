@@ -186,11 +186,12 @@ static void note_counts(struct asking *a, const struct reservation *r)
         struct policy_count *count = arena_alloc(a->question->arena, sizeof *count);
         if (!count)
             return;
+        uint64_t scale = reading->limit->unit == UNIT_BYTES ? 1024 : 1; /* the limiter counts KiB */
         *count = (struct policy_count){.name = reading->limit->name,
                                        .key = policy_key_text(reading->entity, a->question->arena),
                                        .period_s = reading->rate.period_s,
-                                       .limit = reading->rate.count,
-                                       .used = reading->used};
+                                       .limit = reading->rate.count * scale,
+                                       .used = reading->used * scale};
         *end = count;
         end = &count->next;
     }
