@@ -44,7 +44,7 @@ static void say_wrong(struct auth_backend *b, const struct err *err)
     b->is_good = false;
     if (strcmp(text, b->said) == 0)
         return;
-    strcpy(b->said, text);
+    str_copy_into(b->said, sizeof b->said, str_of_z(text));
     b->on_state(b->on_state_arg, false, text);
 }
 

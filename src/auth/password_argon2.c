@@ -110,24 +110,24 @@ bool argon2_hash_compute(const struct argon2_hash *h, struct str password, unsig
     return rc == ARGON2_OK;
 }
 
-static size_t encode_unpadded(const unsigned char *bytes, size_t len, char *to, size_t max)
+/* Into `to` of max bytes, NUL-terminated. 0: no memory. */ static size_t encode_unpadded(const unsigned char *bytes,
+                                                                                          size_t len, char *to,
+                                                                                          size_t max)
 {
     struct buf encoded;
     buf_init(&encoded, max);
-    bool ok = base64_encode(&encoded, str_of((const char *)bytes, len));
-    struct str text = buf_str(&encoded);
-    while (text.len && text.ptr[text.len - 1] == '=')
-        text.len--;
-    if (ok)
-        memcpy(to, text.ptr, text.len);
-    size_t written = ok ? text.len : 0;
+    size_t written = 0;
+    if (base64_encode(&encoded, str_of((const char *)bytes, len))) {
+        struct str text = buf_str(&encoded);
+        written = str_copy_into(to, max, str_sub(text, 0, str_find(text, '='))).len;
+    }
     buf_fini(&encoded);
     return written;
 }
 
 bool argon2_hash_write(const struct argon2_hash *h, char *to)
 {
-    char salt[BASE64_ENCODED_LEN(ARGON2_SALT_MAX)], sum[BASE64_ENCODED_LEN(ARGON2_SUM_MAX)];
+    char salt[BASE64_ENCODED_LEN(ARGON2_SALT_MAX) + 1], sum[BASE64_ENCODED_LEN(ARGON2_SUM_MAX) + 1];
     size_t salt_len = encode_unpadded(h->salt, h->salt_len, salt, sizeof salt);
     size_t sum_len = encode_unpadded(h->sum, h->sum_len, sum, sizeof sum);
     if (!salt_len || !sum_len)

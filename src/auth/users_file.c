@@ -119,17 +119,16 @@ static void err_count_more(struct err *err, size_t more)
              more == 1 ? "line is wrong" : "lines are wrong");
 }
 
-/* Takes text, which is heap memory. */
-static bool file_build(char *text, size_t len, const char *path, struct str realm, struct users_file **file,
-                       struct err *err)
+/* Takes text, which is heap memory. NULL: something is wrong. */
+static struct users_file *file_build(char *text, size_t len, const char *path, struct str realm, struct err *err)
 {
     struct users_file *f = calloc(1, sizeof *f);
     if (!f) {
         explicit_bzero(text, len);
         free(text);
-        return err_no_memory(err);
+        err_no_memory(err);
+        return NULL;
     }
-    *file = f;
     f->text = text;
     f->text_len = len;
     arena_init(&f->names, (size_t)4 * USERS_FILE_MAX_BYTES);
@@ -145,23 +144,25 @@ static bool file_build(char *text, size_t len, const char *path, struct str real
         memory = line_read(f, str_split(rest, '\n', &rest), ++number, &complaints);
     memory = memory && index_names(f, &complaints);
     if (memory && complaints.count == 0)
-        return true;
+        return f;
     if (!memory)
         err_no_memory(err);
     else if (complaints.count > 1)
         err_count_more(err, complaints.count - 1);
-    users_file_free(file);
-    return false;
+    users_file_free(&f);
+    return NULL;
 }
 
 bool users_file_parse(struct str text, const char *path, struct str realm, struct users_file **file, struct err *err)
 {
+    *file = NULL;
     char *copy = malloc(MAX_OF(text.len, (size_t)1));
     if (!copy)
         return err_no_memory(err);
     if (text.len)
         memcpy(copy, text.ptr, text.len);
-    return file_build(copy, text.len, path, realm, file, err);
+    *file = file_build(copy, text.len, path, realm, err);
+    return *file != NULL;
 }
 
 /* ---- from the disk ---- */
@@ -221,10 +222,11 @@ static bool load_open(int fd, const char *path, struct str realm, struct users_f
         free(text);
         return err_set(err, "%s: is being written while it is read", path);
     }
-    if (!file_build(text, size, path, realm, file, err))
-        return false;
-    (*file)->open_to_all = st.st_mode & S_IROTH;
-    return true;
+    struct users_file *f = file_build(text, size, path, realm, err);
+    if (f)
+        f->open_to_all = st.st_mode & S_IROTH;
+    *file = f;
+    return f != NULL;
 }
 
 bool users_file_load(const char *path, struct str realm, struct users_file **file, struct file_stamp *stamp,

@@ -39,18 +39,18 @@ static bool place_find(const char *path, struct place *p, struct err *err)
     char real[PATH_MAX], given[PATH_MAX];
     if (strlen(path) >= sizeof given)
         return err_set(err, "%.64s…: the path is too long", path);
-    strcpy(given, path);
+    str_copy_into(given, sizeof given, str_of_z(path));
     if (realpath(path, real))
-        strcpy(given, real);
+        str_copy_into(given, sizeof given, str_of_z(real));
     else if (errno != ENOENT)
         return err_set(err, "%s: %s", path, strerror(errno));
     char *slash = strrchr(given, '/');
     const char *name = slash ? slash + 1 : given;
     if (name[0] == '\0' || strlen(name) >= sizeof p->name - sizeof ".XXXXXX")
         return err_set(err, "%s: is no name of a file", path);
-    strcpy(p->name, name);
+    str_copy_into(p->name, sizeof p->name, str_of_z(name));
     if (!slash)
-        strcpy(p->dir, ".");
+        str_copy_into(p->dir, sizeof p->dir, STR("."));
     else
         str_copy_into(p->dir, sizeof p->dir, slash == given ? STR("/") : str_of(given, (size_t)(slash - given)));
     return true;
@@ -166,7 +166,7 @@ static bool make_text(struct str old, struct str user, const char *hash, struct 
         return err_no_memory(err);
     if (count == 0) {
         change->added_user = true;
-        bool open_end = old.len && old.ptr[old.len - 1] != '\n';
+        bool open_end = old.ptr && old.len && old.ptr[old.len - 1] != '\n';
         return (buf_append_str(text, old) && (!open_end || buf_append_char(text, '\n')) && buf_append_str(text, user) &&
                 buf_printf(text, ":%s\n", hash)) ||
                err_no_memory(err);

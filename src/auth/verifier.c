@@ -115,14 +115,14 @@ struct verifier *verifier_new(const struct verifier_options *o, struct err *err)
     v->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     v->jobs = calloc(o->jobs_max, sizeof *v->jobs);
     v->threads = calloc(o->threads, sizeof *v->threads);
-    bool ok = true;
-    if (!v->jobs || !v->threads)
-        ok = err_no_memory(err);
-    else if (v->event_fd < 0)
-        ok = err_set(err, "eventfd: %s", strerror(errno));
-    for (unsigned i = 0; ok && i < o->jobs_max; i++)
+    if (v->event_fd < 0 || !v->jobs || !v->threads) {
+        err_set(err, "the threads that check passwords: %s", strerror(errno));
+        verifier_free(&v);
+        return NULL;
+    }
+    for (unsigned i = 0; i < o->jobs_max; i++)
         list_add_last(&v->free, &v->jobs[i].node);
-    if (!ok || !start_threads(v, err))
+    if (!start_threads(v, err))
         verifier_free(&v);
     return v;
 }
