@@ -16,7 +16,7 @@
 
 /* ---- in the child ---- */
 
-static pid_t parent_pid;
+static pid_t parent_pid; /* for the handler */
 
 /* TERM comes from the kernel when the supervisor has died, even to a process that hangs: ALRM then ends it. */
 static void on_term(int signal)
@@ -26,11 +26,12 @@ static void on_term(int signal)
         alarm(CHILD_ORPHAN_SECONDS);
 }
 
-static void set_signals(void)
+static void set_signals(pid_t supervisor_pid)
 {
     static const int IGNORED[] = {SIGINT, SIGHUP, SIGUSR1, SIGPIPE};
     struct sigaction ignore = {.sa_handler = SIG_IGN}, term = {.sa_handler = on_term, .sa_flags = SA_RESTART};
     sigset_t none;
+    parent_pid = supervisor_pid;
     for (size_t i = 0; i < COUNT_OF(IGNORED); i++)
         sigaction(IGNORED[i], &ignore, NULL);
     sigaction(SIGTERM, &term, NULL);
@@ -46,10 +47,10 @@ static void set_title(enum process_role role)
 }
 
 /* The kernel forgets this wish when the process becomes another user, so it is made again then. */
-static void die_with_parent(void)
+static void die_with_parent(pid_t supervisor_pid)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-    if (getppid() != parent_pid)
+    if (getppid() != supervisor_pid)
         exit(0);
 }
 
@@ -110,16 +111,17 @@ static int run_body(struct child *c, struct process_context *ctx)
     }
 }
 
-static NORETURN void live(struct child *c, int control_fd, int event_fd)
+static NORETURN void live(struct child *c, pid_t supervisor_pid, int control_fd, int event_fd)
 {
     static int keep[SOCKETS_MAX + PROCESS_WORKERS_MAX + 2];
     struct supervisor *s = c->sup;
-    set_signals();
-    die_with_parent();
+    set_signals(supervisor_pid);
+    die_with_parent(supervisor_pid);
     set_title(c->role);
     log_set_name(c->name);
     struct process_context ctx = {
         .role = c->role,
+        .supervisor_pid = supervisor_pid,
         .sink = &s->hub.sink,
         .privileges = &s->privileges,
         .shared = s->shared,
@@ -147,7 +149,7 @@ bool process_drop_privileges(const struct process_context *ctx, struct err *err)
 {
     if (!privileges_drop(ctx->privileges, err))
         return false;
-    die_with_parent();
+    die_with_parent(ctx->supervisor_pid);
     return true;
 }
 
@@ -243,11 +245,11 @@ bool child_start(struct child *c, struct err *err)
     pid_t pid = -1;
     if (c->role == ROLE_EVENT_WRITER || event_fd >= 0) {
         c->worker_id = c->role == ROLE_WORKER ? ++s->last_worker_id : 0;
-        parent_pid = getpid();
+        pid_t supervisor_pid = getpid();
         fflush(NULL); /* or both would write what waits */
         pid = fork();
         if (pid == 0)
-            live(c, control[1], event_fd);
+            live(c, supervisor_pid, control[1], event_fd);
         if (pid < 0)
             err_set(err, "cannot start a process: %s", strerror(errno));
     }

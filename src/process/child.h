@@ -38,6 +38,7 @@ struct process_socket {
 /* What a process is given; valid as long as it lives. */
 struct process_context {
     enum process_role role;
+    pid_t supervisor_pid;
     const struct process_plan *plan;       /* NULL in the event writer, which outlives plans */
     const struct event_sink_options *sink; /* the event writer's */
     const struct privileges *privileges;

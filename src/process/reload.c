@@ -127,7 +127,6 @@ void reload_begin(struct supervisor *s, struct process_plan *plan)
         return;
     }
     list_add_last(&s->generations, &g->node);
-    s->generation_count++;
     s->coming = g;
     timer_start(&s->ready, loop_now_ms(&s->loop) + s->times.ready_ms);
     try_sink(s, g);
@@ -156,21 +155,29 @@ void reload_start(struct supervisor *s)
     refuse_err(s, &err);
 }
 
-/* Old generations that are many (somebody reloads every minute while sessions last an hour) end early. */
+static unsigned count_living(const struct supervisor *s)
+{
+    unsigned n = 0;
+    LIST_EACH(node, &s->generations)
+    n += CONTAINER_OF(node, struct generation, node)->state != GENERATION_KILLED;
+    return n;
+}
+
+/* Old generations that are many (somebody reloads every minute while sessions last an hour) end early, so that there is
+ * room for one that is coming. */
 static void end_oldest(struct supervisor *s)
 {
-    unsigned over = s->generation_count >= GENERATIONS_MAX ? s->generation_count - GENERATIONS_MAX + 1 : 0;
+    unsigned living = count_living(s);
     LIST_EACH(node, &s->generations)
     {
         struct generation *g = CONTAINER_OF(node, struct generation, node);
-        if (over == 0)
+        if (living < GENERATIONS_MAX)
             return;
         if (g->state != GENERATION_DRAINING)
             continue;
-        log_warning("%d generations are running: generation %u is ended with the sessions it still has",
-                    s->generation_count, g->id);
+        log_warning("%u generations are running: generation %u is ended with the sessions it still has", living, g->id);
         generation_kill(g);
-        over--;
+        living--;
     }
 }
 

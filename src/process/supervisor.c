@@ -188,10 +188,8 @@ static void settle(void *arg)
     LIST_EACH(node, &s->generations)
     {
         struct generation *g = CONTAINER_OF(node, struct generation, node);
-        if (!generation_is_over(g))
-            continue;
-        generation_free(&g);
-        s->generation_count--;
+        if (generation_is_over(g))
+            generation_free(&g);
     }
     if (s->state == SUPERVISOR_STOPPING && list_is_empty(&s->generations))
         begin_flushing(s);

@@ -59,7 +59,6 @@ struct supervisor {
     struct task settle;
     bool has_loop;
     struct list generations;
-    unsigned generation_count;
     struct generation *current, *coming; /* NULL: none */
     struct timer ready;                  /* coming must be ready by then */
     bool awaits_sink;                    /* the event writer tries the sink of the coming one */

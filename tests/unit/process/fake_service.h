@@ -9,7 +9,7 @@
  * for lines: every wait ends with the line or after PATIENCE_MS. At the end of file all processes are gone.
  *
  * A fake worker says, as lines on stderr, "hello SLOT GENERATION PID WRITER-PID", and to who connects "SLOT GENERATION"
- * and closes.
+ * and closes. When it has been told to end, and no longer listens, "bye SLOT GENERATION".
  */
 #ifndef FAKE_SERVICE_H
 #define FAKE_SERVICE_H
@@ -219,6 +219,11 @@ static int fake_worker(void *arg, struct process_context *ctx)
     if (behaviour == DIES_MID_LINE && atomic_fetch_add(&the_script->half_lines, 1) == 0)
         fake_die_mid_line(f);
     loop_run(&f->loop);
+    for (size_t i = 0; i < f->acceptor_count; i++) {
+        acceptor_stop(&f->acceptors[i]);
+        close(f->acceptors[i].fd);
+    }
+    dprintf(2, "bye %u %u\n", ctx->slot, ctx->generation);
     return 0;
 }
 

@@ -125,11 +125,13 @@ static void test_the_event_writer_is_replaced(void **state)
 static void test_half_a_line_of_a_dead_worker_spoils_nothing(void **state)
 {
     struct service *v = *state;
+    struct hello h;
     v->script->workers = 1;
+    start_and_meet(v, &h, 1);
     atomic_store(&v->script->behaviour, DIES_MID_LINE);
-    service_start(v);
+    kill(h.pid, SIGKILL);
     wait_line(v, "\"event\":\"whole\"");
-    wait_line(v, "\"event\":\"crash\"");
+    wait_line_2(v, "\"event\":\"crash\"", "\"signal\":6");
     assert_int_equal(stop(v), 0);
     assert_int_equal(count_lines(v, "\"event\":\"half"), 0);
 }
