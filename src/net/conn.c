@@ -142,13 +142,11 @@ static void on_io(struct ev_loop *ev, struct ev_io *io, int events)
         conn_linger(c, events & EV_READ);
         return;
     }
-    if ((c->flags & CONN_HANDSHAKING) && c->clear_bytes == 0) {
-        conn_tls_handshake(c);
-        return;
-    }
-    if ((events & EV_READ) || (c->flags & CONN_READ_NEEDS_WRITE)) {
-        c->flags &= ~(uint32_t)CONN_READ_NEEDS_WRITE;
-        if (c->flags & CONN_PAUSED) {
+    if (events & EV_READ) {
+        if (c->flags & CONN_HANDSHAKING) {
+            if (c->clear_bytes == 0 && !conn_tls_handshake(c))
+                return;
+        } else if (c->flags & CONN_PAUSED) {
             c->flags |= CONN_READ_OFF;
             conn_update_events(c);
         } else if (!conn_read(c)) {
@@ -342,7 +340,7 @@ void conn_linger(struct conn *c, bool readable)
         drop_what_comes(c);
     if (!is_lost && !conn_is_broken(c)) {
         conn_flush(c);
-        if (buf_len(&c->out) == 0 && !(c->flags & CONN_SHUT) && !conn_is_broken(c))
+        if (conn_unsent_bytes(c) == 0 && !(c->flags & CONN_SHUT) && !conn_is_broken(c))
             shut_down(c);
     }
     bool heard_enough = c->end || c->drop_bytes == 0 || (c->flags & CONN_IN_MEMORY);

@@ -34,6 +34,7 @@
 #include "net/loop.h"
 
 struct conn;
+struct conn_sealed;
 struct tls_context; /* net/tls.h */
 
 /* Why a connection is over. */
@@ -63,7 +64,8 @@ struct conn_ops {
 struct conn {
     const struct conn_ops *ops;
     struct loop *loop;
-    SSL *ssl; /* NULL: plain */
+    SSL *ssl;                   /* NULL: plain */
+    struct conn_sealed *sealed; /* records of TLS that the socket has not taken yet; NULL: none */
     struct ev_io io;
     struct timer deadline;
     struct task turn; /* what is to be done at the end of this turn: write, deliver, end */
@@ -71,6 +73,7 @@ struct conn {
     int fd; /* -1: closed */
     uint32_t out_low_bytes;
     uint32_t flags;               /* conn_internal.h */
+    uint32_t sealed_bytes;        /* of `sealed` */
     uint32_t clear_bytes;         /* so many at the head of `out` go out before TLS begins */
     uint32_t drop_bytes;          /* so many may still be dropped while it closes */
     uint16_t error;               /* errno of the end, or OpenSSL's reason; 0: none */
@@ -146,9 +149,10 @@ void conn_flush_later(struct conn *c);
  * small that a copy is cheaper than a system call is queued whole. False, as conn_send: the stream is broken (a part
  * may have been sent) and the caller closes it. */
 MUST_USE bool conn_send_now(struct conn *c, struct str s);
+/* By TLS, what is sealed already counts as it is: a little more than what was given. */
 static inline size_t conn_unsent_bytes(const struct conn *c)
 {
-    return buf_len(&c->out);
+    return buf_len(&c->out) + c->sealed_bytes;
 }
 
 /* ---- time and end ---- */

@@ -57,8 +57,9 @@ bool conn_read(struct conn *c)
     if (held <= PUT_BACK_MAX) {
         got = read_into(c, l->scratch + held, MIN_OF(room, LOOP_SCRATCH_BYTES - held));
         if (got) {
-            if (held)
-                memcpy(l->scratch, buf_str(&c->in).ptr, held);
+            struct str rest = buf_str(&c->in);
+            if (rest.ptr)
+                memcpy(l->scratch, rest.ptr, rest.len);
             buf_clear(&c->in);
             l->reader = c;
             l->scratch_start = 0;

@@ -28,12 +28,11 @@ enum conn_flag {
     CONN_TLS_MORE = 1 << 9,          /* OpenSSL holds bytes that were not asked for yet */
     CONN_SOCKET_DRY = 1 << 10,       /* the last recv(2) brought less than it asked for: no use in another one now */
     CONN_FULL = 1 << 11,             /* the socket takes nothing now: epoll is asked when it does */
-    CONN_READ_NEEDS_WRITE = 1 << 12, /* OpenSSL wants to write before it can read on (a key update's answer) */
-    CONN_WRITE_NEEDS_READ = 1 << 13, /* and the reverse */
-    CONN_ABOVE_LOW = 1 << 14,        /* on_drained is due when unsent output falls to the low mark */
-    CONN_ENDED = 1 << 15,            /* on_end was called */
-    CONN_LINGERS = 1 << 16,          /* conn_close_when_sent was called */
-    CONN_SHUT = 1 << 17,             /* our end of file is sent */
+    CONN_WRITE_NEEDS_READ = 1 << 12, /* OpenSSL wants to read before it can write on (half of a key update) */
+    CONN_ABOVE_LOW = 1 << 13,        /* on_drained is due when unsent output falls to the low mark */
+    CONN_ENDED = 1 << 14,            /* on_end was called */
+    CONN_LINGERS = 1 << 15,          /* conn_close_when_sent was called */
+    CONN_SHUT = 1 << 16,             /* our end of file is sent */
 };
 
 /* One running callback of a connection, on the stack; conn_close clears c in it. */
@@ -80,8 +79,11 @@ bool conn_flush(struct conn *c);
 
 /* Reads what is there, up to room bytes: IO_OK, IO_AGAIN with *got bytes; IO_EOF, IO_FAILED the same, the end noted. */
 enum io_result conn_tls_read(struct conn *c, char *to, size_t room, size_t *got);
-/* Writes as much as goes: IO_OK all of it, IO_AGAIN *written bytes of it, IO_FAILED with the end noted. */
+/* Writes as much as goes: IO_OK all of it, IO_AGAIN *written bytes of it, IO_FAILED with the end noted. What is written
+ * is sealed: the rest of a record that the socket did not take waits in c->sealed, and CONN_FULL is set. */
 enum io_result conn_tls_write(struct conn *c, struct str s, size_t *written);
+/* Sends what is sealed: IO_OK all of it, IO_AGAIN with CONN_FULL set, IO_FAILED with the end noted. */
+enum io_result conn_tls_send_sealed(struct conn *c);
 /* A step of the handshake; calls on_ready or on_end. */
 bool conn_tls_handshake(struct conn *c);
 /* Tries to send close_notify. */

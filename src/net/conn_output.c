@@ -44,8 +44,10 @@ static enum io_result write_plain(struct conn *c, size_t queued, struct str s, s
 static enum io_result write_all(struct conn *c, struct str s, size_t *sent)
 {
     size_t queued = buf_len(&c->out), written = 0;
-    enum io_result result = IO_OK;
+    enum io_result result = c->sealed ? conn_tls_send_sealed(c) : IO_OK;
     *sent = 0;
+    if (result != IO_OK || ((c->flags & CONN_HANDSHAKING) && c->clear_bytes == 0))
+        return result;
     if (c->clear_bytes || !c->ssl) {
         if (c->clear_bytes) { /* before TLS: nothing else */
             queued = c->clear_bytes;
@@ -80,7 +82,7 @@ static bool give_up(struct conn *c)
 
 static void note_level(struct conn *c)
 {
-    if (buf_len(&c->out) > c->out_low_bytes)
+    if (conn_unsent_bytes(c) > c->out_low_bytes)
         c->flags |= CONN_ABOVE_LOW;
 }
 
@@ -88,14 +90,14 @@ static bool can_write(const struct conn *c)
 {
     if (c->flags & (CONN_IN_MEMORY | CONN_CONNECTING | CONN_FULL | CONN_SHUT))
         return false;
-    return c->clear_bytes || !(c->flags & CONN_HANDSHAKING);
+    return c->clear_bytes || c->sealed || !(c->flags & CONN_HANDSHAKING);
 }
 
 bool conn_flush(struct conn *c)
 {
     size_t none;
     note_level(c);
-    if (can_write(c) && buf_len(&c->out) && !conn_is_broken(c)) {
+    if (can_write(c) && conn_unsent_bytes(c) && !conn_is_broken(c)) {
         c->flags &= ~(uint32_t)CONN_WRITE_NEEDS_READ;
         write_all(c, STR_NONE, &none);
     }
@@ -110,7 +112,7 @@ bool conn_flush(struct conn *c)
         c->clear_bytes == 0)
         return conn_tls_handshake(c);
 
-    if (!(c->flags & CONN_ABOVE_LOW) || buf_len(&c->out) > c->out_low_bytes || (c->flags & CONN_LINGERS))
+    if (!(c->flags & CONN_ABOVE_LOW) || conn_unsent_bytes(c) > c->out_low_bytes || (c->flags & CONN_LINGERS))
         return true;
     c->flags &= ~(uint32_t)CONN_ABOVE_LOW;
     return conn_call(c, c->ops->on_drained);
@@ -128,8 +130,6 @@ bool conn_send(struct conn *c, struct str s)
 {
     if (is_told(c))
         return false;
-    if (conn_is_broken(c))
-        return true; /* on_end is on its way */
     if (!buf_append_str(&c->out, s))
         return false;
     conn_flush_later(c);
@@ -154,26 +154,19 @@ bool conn_send_now(struct conn *c, struct str s)
     size_t queued = buf_len(&c->out), sent;
     if (is_told(c))
         return false;
-    if (conn_is_broken(c))
-        return true;
     bool is_small = queued + s.len <= SMALL_WRITE_BYTES && queued + s.len <= c->out.max;
-    if (is_small || !can_write(c) || c->clear_bytes)
+    if (is_small || !can_write(c) || c->clear_bytes || conn_is_broken(c))
         return conn_send(c, s);
 
     note_level(c);
     write_all(c, s, &sent);
-    if (conn_is_broken(c)) {
-        task_defer(c->loop, &c->turn); /* it tells */
-        return true;
-    }
-    if (sent < s.len) {
-        if (!buf_append_str(&c->out, str_from(s, sent)))
-            return false;
-        note_level(c);
-        conn_update_events(c);
-    }
-    /* What the low mark and an emptied buffer ask for is done at the end of the turn. */
-    if ((c->flags & CONN_ABOVE_LOW) || queued)
+    bool is_kept = sent == s.len || buf_append_str(&c->out, str_from(s, sent));
+    if (!is_kept && !conn_is_broken(c))
+        return false;
+    note_level(c);
+    conn_update_events(c);
+    /* What the low mark, an emptied buffer and an end that was met ask for is done at the end of the turn. */
+    if ((c->flags & CONN_ABOVE_LOW) || queued || conn_is_broken(c))
         task_defer(c->loop, &c->turn);
     return true;
 }

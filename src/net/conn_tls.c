@@ -5,7 +5,8 @@
  *
  * The BIO is ours and small: it reads and writes the conn's descriptor without a signal, keeps errno for conn_error,
  * and knows when a read found less than it asked for, so that OpenSSL's next one (it always looks for another record)
- * costs no system call.
+ * costs no system call. What the socket does not take of a record it keeps (c->sealed). For OpenSSL every write
+ * succeeds: with a record half written it could not answer a key update, and would break the connection over it.
  *
  * A peer can make TLS itself work without ever sending data: key updates, refused renegotiations, warnings. So many
  * such messages are borne (TLS_MESSAGES_MAX); what one read finds of them is bounded by OpenSSL's buffer.
@@ -16,13 +17,15 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/panic.h"
 #include "net/tls.h"
 
-enum { TLS_MESSAGES_MAX = 64 };
+/* A record, and the few words of TLS itself that may come while it waits. */
+enum { TLS_MESSAGES_MAX = 64, SEALED_MAX_BYTES = 65536 };
 
 /* ---- the BIO ---- */
 
@@ -46,16 +49,72 @@ static int bio_read(BIO *bio, char *to, int size)
     return (int)n;
 }
 
+struct conn_sealed {
+    size_t at; /* what went out of it since */
+    char bytes[];
+};
+
+static bool seal(struct conn *c, const char *bytes, size_t len)
+{
+    size_t end = c->sealed ? c->sealed->at + c->sealed_bytes : 0;
+    struct conn_sealed *sealed = NULL;
+    if (end + len <= SEALED_MAX_BYTES)
+        sealed = realloc(c->sealed, sizeof *sealed + end + len);
+    if (!sealed)
+        return false;
+    if (!c->sealed)
+        sealed->at = 0;
+    memcpy(sealed->bytes + end, bytes, len);
+    c->sealed = sealed;
+    c->sealed_bytes += (uint32_t)len;
+    c->flags |= CONN_FULL;
+    return true;
+}
+
+static bool is_passing(int error)
+{
+    return error == EAGAIN || error == EINTR || error == ENOBUFS;
+}
+
+/* Takes all, always: OpenSSL never has to wait amid a record. */
 static int bio_write(BIO *bio, const char *from, int len)
 {
     struct conn *c = BIO_get_data(bio);
+    ssize_t n = 0;
     BIO_clear_retry_flags(bio);
-    ssize_t n = send(c->fd, from, (size_t)len, MSG_NOSIGNAL);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS))
-        BIO_set_retry_write(bio);
-    else if (n < 0)
-        c->error = (uint16_t)errno;
-    return (int)n;
+    if (!c->sealed) {
+        n = send(c->fd, from, (size_t)len, MSG_NOSIGNAL);
+        if (n < 0 && !is_passing(errno)) {
+            c->error = (uint16_t)errno;
+            return -1;
+        }
+        n = MAX_OF(n, 0);
+    }
+    if (n < len && !seal(c, from + n, (size_t)(len - n))) {
+        c->error = ENOMEM;
+        return -1;
+    }
+    return len;
+}
+
+enum io_result conn_tls_send_sealed(struct conn *c)
+{
+    struct conn_sealed *sealed = c->sealed;
+    ssize_t n = send(c->fd, sealed->bytes + sealed->at, c->sealed_bytes, MSG_NOSIGNAL);
+    if (n < 0 && !is_passing(errno)) {
+        conn_note_end(c, CONN_RESET, errno);
+        return IO_FAILED;
+    }
+    n = MAX_OF(n, 0);
+    sealed->at += (size_t)n;
+    c->sealed_bytes -= (uint32_t)n;
+    if (c->sealed_bytes) {
+        c->flags |= CONN_FULL;
+        return IO_AGAIN;
+    }
+    free(sealed);
+    c->sealed = NULL;
+    return IO_OK;
 }
 
 static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
@@ -177,14 +236,11 @@ enum io_result conn_tls_read(struct conn *c, char *to, size_t room, size_t *got)
             result = result_of(c, n);
     } while (result == IO_OK && *got < room);
 
-    bool needs_write = result == IO_AGAIN && SSL_want_write(c->ssl);
     c->flags &= ~(uint32_t)CONN_TLS_MORE;
-    if ((result == IO_OK || needs_write) && SSL_has_pending(c->ssl))
+    if (result == IO_OK && SSL_has_pending(c->ssl))
         c->flags |= CONN_TLS_MORE;
-    if (needs_write) {
-        c->flags |= CONN_READ_NEEDS_WRITE | CONN_FULL;
+    if (c->sealed)
         conn_update_events(c);
-    }
     if (c->tls_messages > TLS_MESSAGES_MAX && !c->end) {
         conn_note_end(c, CONN_TLS_FAILED, SSL_R_TOO_MANY_KEY_UPDATES);
         result = IO_FAILED;
@@ -197,6 +253,8 @@ enum io_result conn_tls_write(struct conn *c, struct str s, size_t *written)
     *written = 0;
     ERR_clear_error();
     while (*written < s.len) {
+        if (c->sealed)
+            return IO_AGAIN;
         size_t left = MIN_OF(s.len - *written, (size_t)INT32_MAX);
         int n = SSL_write(c->ssl, s.ptr + *written, (int)left);
         if (n > 0) {
@@ -205,7 +263,7 @@ enum io_result conn_tls_write(struct conn *c, struct str s, size_t *written)
         }
         enum io_result result = result_of(c, n);
         if (result == IO_AGAIN)
-            c->flags |= SSL_want_write(c->ssl) ? CONN_FULL : CONN_WRITE_NEEDS_READ;
+            c->flags |= CONN_WRITE_NEEDS_READ;
         /* Writing finds no end of file: what looks like one is a session that is torn. */
         if (result == IO_EOF)
             conn_note_end(c, CONN_RESET, EPIPE);
@@ -230,7 +288,7 @@ bool conn_tls_handshake(struct conn *c)
     ERR_clear_error();
     int done = SSL_do_handshake(c->ssl);
     if (done == 1) {
-        c->flags = (c->flags & ~(uint32_t)(CONN_HANDSHAKING | CONN_FULL)) | CONN_SECURE;
+        c->flags = (c->flags & ~(uint32_t)CONN_HANDSHAKING) | CONN_SECURE;
         SSL_set_msg_callback(c->ssl, on_message);
         SSL_set_msg_callback_arg(c->ssl, c);
         if (SSL_has_pending(c->ssl))
@@ -242,8 +300,6 @@ bool conn_tls_handshake(struct conn *c)
     }
     enum io_result result = result_of(c, done);
     if (result == IO_AGAIN) {
-        if (SSL_want_write(c->ssl))
-            c->flags |= CONN_FULL;
         conn_update_events(c);
         return true;
     }
@@ -339,7 +395,10 @@ void conn_tls_say_goodbye(struct conn *c)
 void conn_tls_free(struct conn *c)
 {
     SSL_free(c->ssl);
+    free(c->sealed);
     c->ssl = NULL;
+    c->sealed = NULL;
+    c->sealed_bytes = 0;
 }
 
 /* ---- what is asked about it ---- */

@@ -230,10 +230,9 @@ static const char *error_of(int status)
         return "the name has no address";
     case ARES_ETIMEOUT:
         return "no answer from DNS in time";
-    case ARES_ECONNREFUSED:
-        return "no DNS server answers";
+    case ARES_ECONNREFUSED: /* also after SERVFAIL of the last one */
     case ARES_ESERVFAIL:
-        return "the DNS server failed";
+        return "no DNS server has an answer";
     default:
         return ares_strerror(status);
     }

@@ -518,6 +518,66 @@ static void half_a_record_holds_nothing_up(void **state)
     close(near_client[1]);
 }
 
+/* The end of the handshake and the first requests in one packet. */
+static void data_behind_the_handshake(void **state)
+{
+    (void)state;
+    struct err err;
+    int near_server[2], near_client[2];
+    make_pair(near_server);
+    make_pair(near_client);
+    side_accept(&server, near_server[0]);
+    side_accept(&client, near_client[0]);
+    assert_true(conn_start_tls_server(&server.c, server_ctx, &err));
+    assert_true(conn_start_tls_client(&client.c, client_ctx, NULL, &err));
+    assert_true(conn_send(&client.c, STR("EHLO a\r\n")));
+    for (int i = 0; i < 100 && !client.readies; i++) {
+        loop_run_once(&loop, 1);
+        carry(near_server[1], near_client[1], 65536);
+        if (!client.readies)
+            carry(near_client[1], near_server[1], 65536);
+    }
+    run_turns(3);
+    assert_int_equal(server.readies, 0);
+    assert_true(carry(near_client[1], near_server[1], 65536) > 0);
+    RUN_UNTIL(server.inputs);
+    assert_int_equal(server.readies, 1);
+    assert_true(side_got(&server, "EHLO a\r\n"));
+    close(near_server[1]);
+    close(near_client[1]);
+}
+
+/* New keys are asked for while the socket is full and half a record is on its way. */
+static void new_keys_amid_a_body(void **state)
+{
+    (void)state;
+    static char body[4 << 20];
+    struct source source = {.body = body, .len = sizeof body, .piece = 65536};
+    int asked = 0;
+    fill_body(body, sizeof body);
+    begin();
+    run_turns(3);
+    client.on_input = take_some;
+    server.arg = &source;
+    server.on_drained = source_go_on;
+    source_go_on(&server);
+    while (buf_len(&client.got) < sizeof body && !client.ends && !server.ends) {
+        if (buf_len(&client.got) > (size_t)asked * 300000 && asked < 12) {
+            asked++;
+            assert_int_equal(SSL_key_update(client.c.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+            SSL_do_handshake(client.c.ssl);
+            assert_true(conn_send(&client.c, STR("x")));
+        }
+        loop_run_once(&loop, 1);
+        conn_resume_input(&client.c);
+    }
+    ERR_clear_error();
+    assert_int_equal(asked, 12);
+    assert_int_equal(buf_len(&client.got), sizeof body);
+    assert_memory_equal(buf_str(&client.got).ptr, body, sizeof body);
+    RUN_UNTIL(buf_len(&server.got) == 12);
+}
+
 /* ---- ends ---- */
 
 static void goodbye(void **state)
@@ -682,6 +742,8 @@ int main(void)
         TEST(large_bodies),
         TEST(resume_finds_what_openssl_holds),
         TEST(half_a_record_holds_nothing_up),
+        TEST(data_behind_the_handshake),
+        TEST(new_keys_amid_a_body),
         TEST(goodbye),
         TEST(last_words_are_heard),
         TEST(broken_record),

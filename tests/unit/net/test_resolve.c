@@ -9,9 +9,10 @@
 static struct resolver *resolver;
 static struct watch server;
 static int server_fd, questions;
-static bool is_silent, says_there_is_no_such_name;
+static bool is_silent;
+static uint8_t code; /* of its answers: 0 with an address, NO_ADDRESS without, else the RCODE */
 
-enum { TYPE_A = 1, TYPE_AAAA = 28 };
+enum { TYPE_A = 1, TYPE_AAAA = 28, SERVFAIL = 2, NXDOMAIN = 3, NO_ADDRESS = 255 };
 
 /* RFC 1035 4.1: the question is sent back with one answer, 192.0.2.7 or 2001:db8::7, to the name at offset 12. */
 static void on_question(void *arg, bool readable, bool writable)
@@ -32,10 +33,11 @@ static void on_question(void *arg, bool readable, bool writable)
     unsigned type = m[end + 2];
     end += 5;
     assert_true(end <= (size_t)n);
-    m[2] = 0x81, m[3] = says_there_is_no_such_name ? 0x83 : 0x80;
-    m[7] = !says_there_is_no_such_name; /* one answer */
-    m[8] = m[9] = m[10] = m[11] = 0;    /* nothing else */
-    if (!says_there_is_no_such_name) {
+    m[2] = 0x81;
+    m[3] = (uint8_t)(0x80 | (code == NO_ADDRESS ? 0 : code));
+    m[7] = code == 0;                /* one answer */
+    m[8] = m[9] = m[10] = m[11] = 0; /* nothing else */
+    if (code == 0) {
         const uint8_t head[] = {0xc0, 12, 0, (uint8_t)type, 0, 1, 0, 0, 0, 60, 0, type == TYPE_A ? 4 : 16};
         memcpy(m + end, head, sizeof head);
         end += sizeof head;
@@ -60,7 +62,8 @@ static int set_up(void **state)
     watch_init(&server, &loop, server_fd, on_question, NULL);
     watch_set(&server, true, false);
     questions = 0;
-    is_silent = says_there_is_no_such_name = false;
+    is_silent = false;
+    code = 0;
     resolver = resolver_new(&loop, &err);
     snprintf(servers, sizeof servers, "127.0.0.1:%u", ntohs(sin.sin_port));
     return resolver && resolver_use_servers(resolver, servers, &err) ? 0 : -1;
@@ -135,16 +138,30 @@ static void answers_without_dns(void **state)
     assert_int_equal(questions, 0);
 }
 
-static void no_such_name(void **state)
+static void no_address(void **state)
 {
     (void)state;
+    static const struct {
+        uint8_t code;
+        const char *error;
+    } cases[] = {{NXDOMAIN, "there is no such name"},
+                 {NO_ADDRESS, "the name has no address"},
+                 {SERVFAIL, "no DNS server has an answer"}};
     struct asked q;
+    struct err err;
     char long_name[400];
-    says_there_is_no_such_name = true;
-    ask(&q, "nowhere.example.org", 3000);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        code = cases[i].code;
+        ask(&q, "nowhere.example.org", 3000);
+        RUN_UNTIL(q.answers);
+        assert_int_equal(q.answer.count, 0);
+        assert_string_equal(q.answer.error, cases[i].error);
+    }
+    /* Nobody serves at that port: discard's, where a test machine has nobody. */
+    assert_true(resolver_use_servers(resolver, "127.0.0.1:9", &err));
+    ask(&q, "mta.example.org", 3000);
     RUN_UNTIL(q.answers);
-    assert_int_equal(q.answer.count, 0);
-    assert_string_equal(q.answer.error, "there is no such name");
+    assert_string_equal(q.answer.error, "no DNS server has an answer");
 
     memset(long_name, 'a', sizeof long_name - 1);
     long_name[sizeof long_name - 1] = '\0';
@@ -199,7 +216,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(answers_of_dns), TEST(answers_without_dns),         TEST(no_such_name),
+        TEST(answers_of_dns), TEST(answers_without_dns),         TEST(no_address),
         TEST(silent_server),  TEST(cancelled_before_it_is_told), TEST(bad_servers),
     };
     return cmocka_run_group_tests_name("net/resolve", tests, NULL, NULL);
