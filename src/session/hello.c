@@ -40,7 +40,8 @@ static bool compose(struct session *s, struct buf *out)
     return buf_printf(out, "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n", s->worker->config->hostname,
                       (unsigned long long)session_max_message(s)) &&
            (!(plain && session_offers_tls(s)) || buf_printf(out, "250-STARTTLS\r\n")) &&
-           (!(session_may_login_here(s) && !s->user) || buf_printf(out, "250-AUTH PLAIN LOGIN\r\n")) &&
+           (!(session_may_login_here(s) && !s->user) ||
+            (buf_printf(out, "250-AUTH ") && auth_mechanisms_offer(out, true) && buf_printf(out, "\r\n"))) &&
            (!(set & SMTP_EXT_8BITMIME) || buf_printf(out, "250-8BITMIME\r\n")) &&
            (!(set & SMTP_EXT_SMTPUTF8) || buf_printf(out, "250-SMTPUTF8\r\n")) &&
            (!(set & SMTP_EXT_DSN) || buf_printf(out, "250-DSN\r\n")) && buf_printf(out, "250 ENHANCEDSTATUSCODES\r\n");

@@ -171,16 +171,16 @@ void auth_proceed(struct session *s, const struct smtp_command *command)
         session_refuse(s, REPLY_AUTH_TWICE);
         return;
     }
-    if (!session_may_login_here(s)) {
-        session_refuse(s, REPLY_AUTH_TLS_REQUIRED);
-        return;
-    }
     if (!smtp_auth_parse(command->argument, &auth)) {
         session_refuse(s, REPLY_AUTH_SYNTAX);
         return;
     }
-    enum smtp_sasl_mechanism mechanism = smtp_sasl_mechanism_find(auth.mechanism);
-    if (mechanism == SMTP_SASL_UNKNOWN) {
+    const struct auth_mechanism *mechanism = auth_mechanism_find(auth.mechanism);
+    if (!session_may_login_here(s) && (!mechanism || !auth_mechanism_may_be_used(mechanism, false))) {
+        session_refuse(s, REPLY_AUTH_TLS_REQUIRED);
+        return;
+    }
+    if (!mechanism) {
         session_refuse(s, REPLY_AUTH_UNKNOWN);
         return;
     }
@@ -189,7 +189,7 @@ void auth_proceed(struct session *s, const struct smtp_command *command)
         session_say(s, REPLY_AUTH_UNAVAILABLE);
         return;
     }
-    s->mechanism = smtp_sasl_mechanism_name(mechanism);
-    smtp_sasl_init(&s->login->sasl, mechanism);
+    s->mechanism = smtp_sasl_mechanism_name(mechanism->sasl);
+    smtp_sasl_init(&s->login->sasl, mechanism->sasl);
     auth_advance(s, smtp_sasl_start(&s->login->sasl, &auth));
 }

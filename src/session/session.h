@@ -30,6 +30,7 @@
 #define SESSION_SESSION_H
 
 #include "auth/auth_client.h"
+#include "auth/mechanism.h"
 #include "config/config.h"
 #include "mta/exchange.h"
 #include "net/conn.h"
