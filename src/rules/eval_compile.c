@@ -258,15 +258,10 @@ static bool compile_in(struct eval_program *p, struct test_node *n, const struct
 static bool compile_pattern(struct eval_program *p, struct test_node *n, const struct value *text,
                             struct diagnostics *d)
 {
-    int code;
-    size_t at;
-    n->pattern = pcre2_compile((PCRE2_SPTR)text->text.ptr, text->text.len,
-                               PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
-    if (!n->pattern) {
-        char why[128];
-        pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof why);
-        return diag_error(d, text->at, "bad pattern: %s", why);
-    }
+    struct err err;
+    n->pattern = pattern_compile(text->text, &err);
+    if (!n->pattern)
+        return diag_error(d, text->at, "%s", err.text);
     n->next_pattern = p->patterns;
     p->patterns = n;
     n->match_data = pcre2_match_data_create(1, NULL);

@@ -2,10 +2,8 @@
 #ifndef RULES_EVAL_NODE_H
 #define RULES_EVAL_NODE_H
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "rules/eval.h"
+#include "rules/pattern.h"
 
 enum { SUBJECT_MAX_BYTES = 1024, MATCH_LIMIT = 20000, MATCH_DEPTH_LIMIT = 500, MATCH_HEAP_LIMIT_KIB = 1024 };
 
