@@ -142,6 +142,20 @@ struct reader {
     uint8_t arg;
 };
 
+/* `$name` may be a code or a text (`reject $name`): a code, where a text or an enhanced code follows it, or what in a
+ * test follows a code. Alone it is taken for a text; check sees what it stands for. */
+static bool is_code_by_name(struct parser *p)
+{
+    if (parse_peek(p)->kind != TOKEN_PARAM)
+        return false;
+    const struct token *next = parse_peek_second(p);
+    struct str word = parse_text(p, next);
+    bool is_word = next->kind == TOKEN_WORD;
+    return next->kind == TOKEN_STRING || next->kind == TOKEN_RAW || next->kind == TOKEN_PARAM ||
+           (is_word && ascii_is_digit(word.ptr[0])) ||
+           (is_word && (str_equal(word, STR("at")) || str_equal(word, STR("by"))));
+}
+
 bool parse_fits_shape(struct parser *p, enum shape shape)
 {
     const struct token *t = parse_peek(p);
@@ -154,7 +168,7 @@ bool parse_fits_shape(struct parser *p, enum shape shape)
     case SHAPE_NAME:
         return is_string || (is_word && shape_is_name(text) && !word_is_kept(text));
     case SHAPE_CODE:
-        return is_word && ascii_is_digit(text.ptr[0]);
+        return (is_word && ascii_is_digit(text.ptr[0])) || is_code_by_name(p);
     case SHAPE_NUMBER:
     case SHAPE_TAGVALUE: {
         bool is_number = is_word && (ascii_is_digit(text.ptr[0]) || text.ptr[0] == '-');

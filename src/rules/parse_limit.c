@@ -168,8 +168,10 @@ static bool parse_part(struct parser *p, struct limit_clause *l)
 {
     if (parse_accept_word(p, "at"))
         return parse_threshold(p, l);
-    if (parse_is_word(p, "overrides"))
+    if (parse_is_word(p, "overrides")) {
+        l->overrides_at = parse_place(p, parse_peek(p));
         return parse_once(p, "overrides", l->overrides.text.len > 0) && parse_name(p, "a table", &l->overrides);
+    }
     if (parse_is_word(p, "if"))
         return parse_once(p, "if", l->if_cond != NULL) && parse_condition(p, &l->if_cond);
     if (parse_is_word(p, "unless"))

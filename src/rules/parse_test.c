@@ -7,7 +7,7 @@ static bool find_expectation(struct parser *p, struct step *step)
     struct str word = parse_text(p, t);
     struct suggestion nearest;
     suggest_init(&nearest, word);
-    if (t->kind == TOKEN_WORD && ascii_is_digit(word.ptr[0]) && !step->is_would) {
+    if (!step->is_would && (t->kind == TOKEN_PARAM || (t->kind == TOKEN_WORD && ascii_is_digit(word.ptr[0])))) {
         step->expectation = EXPECTATION_ACCEPTED;
         return true;
     }

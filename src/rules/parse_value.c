@@ -316,9 +316,9 @@ bool parse_wanted_value(struct parser *p, const struct want *want, bool interpol
     } else if (shape == SHAPE_PHASE) {
         *v = (struct value){.shape = SHAPE_PHASE, .at = parse_place(p, t), .text = parse_text(p, t)};
         fine = parse_phase(p, &v->phase);
-    } else if (t->kind == TOKEN_PARAM && shape != SHAPE_CODE) {
+    } else if (t->kind == TOKEN_PARAM) {
         take_param(p, v);
-        fine = true;
+        fine = shape != SHAPE_CODE || parse_enhanced(p, v);
     } else if (shape == SHAPE_TAGVALUE && t->kind == TOKEN_WORD) {
         struct want number = {.shape = SHAPE_NUMBER, .has_range = true, .min = INT64_MIN, .max = INT64_MAX};
         *v = (struct value){.at = parse_place(p, t), .text = parse_text(p, t)};

@@ -456,7 +456,8 @@ struct limit_clause {
     size_t rate_count;
     struct threshold_clause *thresholds; /* in the order they stand */
     size_t threshold_count;
-    struct name overrides; /* text empty: none */
+    struct name overrides;     /* text empty: none */
+    struct place overrides_at; /* the word */
     struct condition *if_cond, *unless_cond;
     struct place observe_at;
     const struct table *overrides_table; /* check */
