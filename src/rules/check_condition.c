@@ -22,8 +22,12 @@ static bool are_alike(enum type a, enum type b)
 static bool unlike(struct checker *c, const struct operand *left, const struct operand *right)
 {
     struct str a = operand_said(c, left), b = operand_said(c, right);
-    return diag_error(c->d, right->at, PRI_STR " is %s, but " PRI_STR " is %s", STR_ARG(a), operand_word(left),
-                      STR_ARG(b), operand_word(right));
+    diag_error(c->d, right->at, PRI_STR " is %s, but " PRI_STR " is %s", STR_ARG(a), operand_word(left), STR_ARG(b),
+               operand_word(right));
+    bool is_ip = left->type == TYPE_IP || right->type == TYPE_IP;
+    if (is_ip && (left->type == TYPE_ADDRESS || right->type == TYPE_ADDRESS))
+        diag_hint(c->d, "one is an IP address, the other a mail address");
+    return false;
 }
 
 /* The same for a literal that is no operand. */
@@ -59,8 +63,8 @@ static void check_compare(struct checker *c, struct condition *cond, struct mome
 {
     static const char *const signs[] = {"=", "!=", "<", "<=", ">", ">="};
     struct operand *left = &cond->operand, *right = &cond->other;
-    bool fine = check_operand(c, left, false, m);
-    if (!check_operand(c, right, true, m) || !fine)
+    bool fine = check_operand(c, left, SIDE_LEFT, m);
+    if (!check_operand(c, right, SIDE_RIGHT, m) || !fine)
         return;
     if (cond->op >= OP_LESS && !is_ordered(left->type))
         (void)no_work(c, cond->at, signs[cond->op], left->type);
@@ -159,13 +163,16 @@ static void check_in_value(struct checker *c, struct condition *cond, bool is_le
         return;
     if (type == TYPE_IP && v->shape == SHAPE_TEXT)
         (void)check_item(c, v, SHAPE_NETWORK, type_rows[TYPE_NETWORK].one);
+    else if (type == TYPE_TIME && v->shape == SHAPE_TIME)
+        (void)diag_error(c->d, v->at, "expected %s, found \"" PRI_STR "\"", shape_rows[SHAPE_RANGE].expected,
+                         STR_ARG(v->text));
     else if ((type != TYPE_IP || v->shape != SHAPE_NETWORK) && (type != TYPE_TIME || v->shape != SHAPE_RANGE))
         (void)unlike_value(c, &cond->operand, v);
 }
 
 static void check_in(struct checker *c, struct condition *cond, struct moment m)
 {
-    bool fine = check_operand(c, &cond->operand, false, m);
+    bool fine = check_operand(c, &cond->operand, SIDE_LEFT, m);
     switch (cond->in.kind) {
     case IN_NAME:
         check_in_name(c, cond, fine);
@@ -191,7 +198,7 @@ static void check_texts(struct checker *c, struct condition *cond, struct moment
                                         [CONDITION_CONTAINS] = "contains",
                                         [CONDITION_UNDER] = "under"};
     bool is_under = cond->kind == CONDITION_UNDER;
-    bool fine = check_operand(c, &cond->operand, false, m);
+    bool fine = check_operand(c, &cond->operand, SIDE_LEFT, m);
     enum type type = cond->operand.type;
     if (fine && (is_under ? type != TYPE_DOMAIN && type != TYPE_TEXT : !is_text_family(type)))
         (void)no_work(c, cond->at, words[cond->kind], type);
@@ -199,6 +206,8 @@ static void check_texts(struct checker *c, struct condition *cond, struct moment
         return;
     if (is_under)
         (void)check_item(c, &cond->text, SHAPE_DOMAIN, type_rows[TYPE_DOMAIN].one);
+    else if (cond->kind == CONDITION_MATCHES)
+        (void)check_pattern(c, &cond->text);
 }
 
 /* ---- conditions ---- */
@@ -207,7 +216,7 @@ static void check_texts(struct checker *c, struct condition *cond, struct moment
 static void check_alone(struct checker *c, struct condition *cond, struct moment m)
 {
     struct operand *o = &cond->operand;
-    if (!check_operand(c, o, false, m) || o->type == TYPE_TRUTH)
+    if (!check_operand(c, o, SIDE_LEFT, m) || o->type == TYPE_TRUTH)
         return;
     if (o->kind != OPERAND_ATTRIBUTE || !o->resolved.is_tag)
         (void)diag_error(c->d, o->at, PRI_STR " is %s, not a condition", STR_ARG(operand_said(c, o)), operand_word(o));
@@ -237,7 +246,7 @@ void check_condition(struct checker *c, struct condition *cond, struct moment m)
         check_texts(c, cond, m);
         break;
     case CONDITION_IS_NONE:
-        (void)check_operand(c, &cond->operand, false, m);
+        (void)check_operand(c, &cond->operand, SIDE_LEFT, m);
         break;
     case CONDITION_ALONE:
         check_alone(c, cond, m);

@@ -113,8 +113,12 @@ bool check_value(struct checker *c, struct value *v);
 bool check_values(struct checker *c, struct values *v);
 /* The same where a text must stand (expected: "a zone in quotes"). */
 bool check_text_value(struct checker *c, struct value *v, const char *expected);
+/* `reject $name`: of [CODE] … [TEXT], whichever the parameter is. To be asked before check_value. */
+void check_code_by_name(const struct checker *c, struct values *values, uint8_t text_arg);
 /* Reads an item of a list or table: `Q is not a network`. */
 bool check_item(struct checker *c, struct value *v, enum shape shape, const char *one);
+/* `bad pattern: …` where it is one. */
+bool check_pattern(struct checker *c, const struct value *v);
 /* A half of a rate, as it was written or as its parameter's value was. */
 struct str rate_part_text(const struct checker *c, const struct value *rate, bool is_count);
 
@@ -135,11 +139,16 @@ enum phase moment_last(struct moment m);
 
 /* Says what is wrong about asking `said`, known from a phase on (or at rcpt only), at that moment. */
 bool check_known(struct checker *c, struct str said, struct place at, enum phase from, bool rcpt_only, struct moment m);
-/* The attribute or tag behind a dotted name. is_right: it stands where a text without its quotes may have been meant.
- */
-bool check_attribute(struct checker *c, struct name name, bool is_right, struct moment m,
+/* Where a name stands: what may have been meant by one that nobody knows. */
+enum side {
+    SIDE_LEFT,
+    SIDE_RIGHT, /* of a comparison: perhaps a text without its quotes */
+    SIDE_TEXT,  /* in ${…} */
+};
+/* The attribute or tag behind a dotted name. */
+bool check_attribute(struct checker *c, struct name name, enum side side, struct moment m,
                      struct resolved_attribute *found);
-bool check_operand(struct checker *c, struct operand *o, bool is_right, struct moment m);
+bool check_operand(struct checker *c, struct operand *o, enum side side, struct moment m);
 /* `name[inner]`. NULL: said. */
 struct table *check_lookup(struct checker *c, struct name name, struct operand *inner, struct moment m);
 /* May something of that type be looked for in a table (NULL: a dnsbl)? */

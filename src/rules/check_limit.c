@@ -131,7 +131,7 @@ static void check_overrides(struct checker *c, struct limit_clause *l)
 {
     if (!l->overrides.text.len)
         return;
-    check_part(c, PART_OVERRIDES, l->overrides.at);
+    check_part(c, PART_OVERRIDES, l->overrides_at);
     if (l->key_count != 1)
         (void)diag_error(c->d, l->overrides.at, "overrides needs a limit with one key");
     struct definition *d = names_use(c, NAMES_TABLES, DEFINES_TABLE | DEFINES_DNSBL, "table or dnsbl", l->overrides);

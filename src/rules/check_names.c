@@ -253,8 +253,11 @@ void names_define(struct checker *c)
     for (size_t i = 0; i < c->tree->count; i++)
         if (c->tree->statements[i]->kind == STATEMENT_ON)
             note_charges(c, c->tree->statements[i]);
-    /* GRAMMAR.md 5: without any listener, as in a rules file alone, these exist */
+    /* a rules file alone: without any listener these exist (GRAMMAR.md 5), and a pool always has this name, if no other
+     */
     if (!c->names[NAMES_LISTENERS].first)
         for (size_t i = 0; i < COUNT_OF(usual); i++)
             (void)define(c, (struct definition){.kind = DEFINES_LISTENER, .name = {usual[i], PLACE_NONE}});
+    if (!c->names[NAMES_POOLS].first)
+        (void)define(c, (struct definition){.kind = DEFINES_POOL, .name = {STR("default"), PLACE_NONE}});
 }

@@ -44,7 +44,7 @@ static bool check_tag(struct checker *c, struct name name, struct resolved_attri
     return false;
 }
 
-static bool unknown_attribute(struct checker *c, struct name name, bool is_right)
+static bool unknown_attribute(struct checker *c, struct name name, enum side side)
 {
     struct suggestion nearest;
     suggest_init(&nearest, name.text);
@@ -53,7 +53,7 @@ static bool unknown_attribute(struct checker *c, struct name name, bool is_right
         struct str candidate = str_of_z(attribute_rows[i].name);
         if (attribute_rows[i].form == FORM_PLAIN)
             suggest_offer(&nearest, candidate);
-        else if (str_equal(candidate, name.text)) {
+        else if (side != SIDE_TEXT && str_equal(candidate, name.text)) {
             diag_hint(c->d, attribute_rows[i].form == FORM_CALL ? "write %s(LIMIT)" : "write %s[\"NAME\"]",
                       attribute_rows[i].name);
             return false;
@@ -62,12 +62,12 @@ static bool unknown_attribute(struct checker *c, struct name name, bool is_right
     struct str best = suggest_best(&nearest);
     if (best.len)
         diag_did_you_mean(c->d, best);
-    else if (is_right || !shape_is_dotted_name(name.text))
+    else if (side == SIDE_RIGHT || !shape_is_dotted_name(name.text))
         diag_hint(c->d, "a text needs quotes");
     return false;
 }
 
-bool check_attribute(struct checker *c, struct name name, bool is_right, struct moment m,
+bool check_attribute(struct checker *c, struct name name, enum side side, struct moment m,
                      struct resolved_attribute *found)
 {
     if (str_starts(name.text, STR("tag.")))
@@ -80,7 +80,7 @@ bool check_attribute(struct checker *c, struct name name, bool is_right, struct 
         check_later(c, row->later, row->name, name.at);
         return check_known(c, name.text, name.at, row->phase, row->rcpt_only, m);
     }
-    return unknown_attribute(c, name, is_right);
+    return unknown_attribute(c, name, side);
 }
 
 /* ---- operands ---- */
@@ -186,14 +186,19 @@ static struct str table_said(struct checker *c, const struct table *table)
 bool check_wrong_table(struct checker *c, const struct operand *o, struct name name, const struct table *table)
 {
     struct str said = operand_said(c, o), what = table_said(c, table);
-    return diag_error(c->d, name.at, PRI_STR " is %s; \"" PRI_STR "\" is " PRI_STR, STR_ARG(said), operand_word(o),
-                      STR_ARG(name.text), STR_ARG(what));
+    diag_error(c->d, name.at, PRI_STR " is %s; \"" PRI_STR "\" is " PRI_STR, STR_ARG(said), operand_word(o),
+               STR_ARG(name.text), STR_ARG(what));
+    if (o->type == TYPE_IP && table && table->type == TABLE_ADDRESSES)
+        diag_hint(c->d, "these are mail addresses");
+    else if (o->type == TYPE_NETWORK && table && table->type == TABLE_NETWORKS)
+        diag_hint(c->d, "ask whether the address is in it");
+    return false;
 }
 
 struct table *check_lookup(struct checker *c, struct name name, struct operand *inner, struct moment m)
 {
     struct definition *d = names_use(c, NAMES_TABLES, DEFINES_TABLE | DEFINES_DNSBL, "table or dnsbl", name);
-    bool fine = check_operand(c, inner, false, m);
+    bool fine = check_operand(c, inner, SIDE_LEFT, m);
     if (!d || d->is_broken)
         return NULL;
     struct table *table = d->kind == DEFINES_TABLE ? d->table : NULL;
@@ -217,12 +222,12 @@ static bool check_lookup_operand(struct checker *c, struct operand *o, struct mo
     return o->table != NULL;
 }
 
-bool check_operand(struct checker *c, struct operand *o, bool is_right, struct moment m)
+bool check_operand(struct checker *c, struct operand *o, enum side side, struct moment m)
 {
     bool fine;
     switch (o->kind) {
     case OPERAND_ATTRIBUTE:
-        fine = check_attribute(c, o->name, is_right, m, &o->resolved);
+        fine = check_attribute(c, o->name, side, m, &o->resolved);
         o->type = o->resolved.type;
         return fine;
     case OPERAND_VALUE:
@@ -251,6 +256,6 @@ void check_text(struct checker *c, struct value *v, struct moment m)
     for (size_t i = 0; i < v->parts.count; i++) {
         struct text_piece *piece = &v->parts.pieces[i];
         if (piece->is_name)
-            (void)check_attribute(c, (struct name){piece->text, piece->at}, false, m, &piece->resolved);
+            (void)check_attribute(c, (struct name){piece->text, piece->at}, SIDE_TEXT, m, &piece->resolved);
     }
 }

@@ -7,6 +7,7 @@
  * against what that place wants.
  */
 #include "rules/check_internal.h"
+#include "rules/pattern.h"
 
 enum { PARAMETER_MAX_DEPTH = 100 };
 
@@ -47,9 +48,11 @@ static enum type shape_type(enum shape shape)
     }
 }
 
+/* `192.0.2.7`; `192.0.2.7/32` is a network. */
 static bool is_single_address(const struct value *v)
 {
-    return v->network.prefix == (v->network.from.family == ADDR_IPV4 ? 32 : 128);
+    return v->network.prefix == (v->network.from.family == ADDR_IPV4 ? 32 : 128) &&
+           str_find(v->text, '/') == v->text.len;
 }
 
 enum type literal_type(const struct value *v)
@@ -134,8 +137,8 @@ static bool find_literal(struct checker *c, struct definition *d)
         fine = false;
     } else if (setting) {
         struct value *set = &setting->parameter->value;
-        const char *word = literal_word(set);
         bool is_set = check_value(c, set);
+        const char *word = literal_word(set);
         if (fine && is_set && !fits_type(c, own, set))
             is_set = diag_error(c->d, set->at, "parameter \"" PRI_STR "\" is %s, \"" PRI_STR "\" is %s",
                                 STR_ARG(d->name.text), literal_word(own), STR_ARG(set->text), word);
@@ -219,6 +222,10 @@ bool check_value(struct checker *c, struct value *v)
         make_text(&made);
     if (made.want && !want_check(c->d, made.want, &made, &c->tree->arena, v->at))
         return false;
+    if (wanted == SHAPE_CODE) { /* the enhanced code is written beside the name */
+        made.code.enhanced = v->code.enhanced;
+        made.code.enhanced_at = v->code.enhanced_at;
+    }
     *v = made;
     return true;
 }
@@ -229,6 +236,26 @@ bool check_values(struct checker *c, struct values *v)
     for (size_t i = 0; i < v->count; i++)
         fine = check_value(c, &v->items[i]) && fine;
     return fine;
+}
+
+/* A parameter that is a number is a code, any other a text. */
+void check_code_by_name(const struct checker *c, struct values *values, uint8_t text_arg)
+{
+    static const struct want code = {.shape = SHAPE_CODE, .name = {"code", 4}};
+    static const struct want text = {.shape = SHAPE_TEXT, .name = {"text", 4}};
+    struct value *v = values->count ? &values->items[0] : NULL;
+    if (!v || v->shape != SHAPE_PARAM || (v->arg != 0 && v->arg != text_arg))
+        return;
+    const struct definition *d = names_find(c, NAMES_PARAMETERS, v->text);
+    bool is_alone = !values_arg(values, text_arg) && !v->code.enhanced.len;
+    bool is_number = d && d->progress == FINE && d->parameter->value.shape == SHAPE_NUMBER;
+    if (v->arg == 0 && is_alone && !is_number) {
+        v->arg = text_arg;
+        v->want = &text;
+    } else if (v->arg == text_arg && is_number) {
+        v->arg = 0;
+        v->want = &code;
+    }
 }
 
 bool check_text_value(struct checker *c, struct value *v, const char *expected)
@@ -254,4 +281,14 @@ bool check_item(struct checker *c, struct value *v, enum shape shape, const char
     default:
         return diag_error(c->d, v->at, "\"" PRI_STR "\" is not %s", STR_ARG(v->text), one);
     }
+}
+
+bool check_pattern(struct checker *c, const struct value *v)
+{
+    struct err err;
+    pcre2_code *pattern = pattern_compile(v->text, &err);
+    if (!pattern)
+        return diag_error(c->d, v->at, "%s", err.text);
+    pcre2_code_free(pattern);
+    return true;
 }

@@ -48,15 +48,25 @@ static void check_header_name(struct checker *c, const struct value *v)
         (void)diag_error(c->d, v->at, "\"" PRI_STR "\" is not a header name", STR_ARG(v->text));
 }
 
+static bool takes_code(enum action_kind kind)
+{
+    return kind == ACTION_REJECT || kind == ACTION_DEFER || kind == ACTION_DISCONNECT;
+}
+
 static void check_action(struct checker *c, struct action *a, struct moment m)
 {
     const struct action_row *row = &action_rows[a->kind];
+    bool is_by_name = a->values.count && a->values.items[0].shape == SHAPE_PARAM;
     check_later(c, row->later, row->word, a->at);
     check_possible(c, a, m);
+    if (takes_code(a->kind))
+        check_code_by_name(c, &a->values, 1);
     for (size_t i = 0; i < a->values.count; i++)
         if (check_value(c, &a->values.items[i]))
             check_text(c, &a->values.items[i], m);
     const struct value *first = values_arg(&a->values, 0);
+    if (is_by_name && takes_code(a->kind) && first && first->shape == SHAPE_CODE)
+        (void)!code_check(c->d, a->kind, first); /* of literals the parser has said it */
     switch (a->kind) {
     case ACTION_BAN:
         check_doubling(c, a);

@@ -11,6 +11,8 @@ static bool check_key(struct checker *c, struct table *table, struct value *key)
     case TABLE_NETWORKS:
     case TABLE_NETMAP:
         return check_item(c, key, SHAPE_NETWORK, type_rows[TYPE_NETWORK].one);
+    case TABLE_PATTERNS:
+        return check_pattern(c, key);
     default:
         return true;
     }

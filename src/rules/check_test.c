@@ -68,6 +68,8 @@ static void check_listed(struct checker *c, const struct value *v)
 
 static void check_step(struct checker *c, struct step *step)
 {
+    if (step->kind == STEP_EXPECT && expectation_rows[step->expectation].would)
+        check_code_by_name(c, &step->values, 3);
     if (!check_values(c, &step->values))
         return;
     const struct value *first = values_arg(&step->values, 0);

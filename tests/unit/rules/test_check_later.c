@@ -1,0 +1,150 @@
+/* test_check_later.c - what is not in force in this version is refused by name; nothing else is. */
+#include "check_cases.h"
+
+static const struct check_case LATER[] = {
+    {"alert a syslog", "1:1+5 \"alert\" is not in force in this version"},
+    {"include \"x\" observe", "1:9+3 cannot read \"x\": No such file or directory\n"
+                              "1:13+7 \"observe\" is not in force in this version"},
+    {"disable a\n"
+     "on mail { rule a log }",
+     "1:1+7 \"disable\" is not in force in this version"},
+    {"observe a\n"
+     "on mail { rule a log }",
+     "1:1+7 \"observe\" is not in force in this version"},
+    {"dnsbl d \"zen.example\"\n"
+     "on connect { rule r drop if client in d }",
+     "1:1+5 \"dnsbl\" is not in force in this version"},
+    {"test \"x\" { expect accept }", "1:1+4 \"test\" is not in force in this version"},
+    {"auth dovecot unix:/x", "1:1+4 \"auth dovecot\" is not in force in this version"},
+    {"auth pam \"x\"", "1:1+4 \"auth pam\" is not in force in this version"},
+    {"relay to lmtp 127.0.0.1:24", "1:10+4 \"lmtp\" is not in force in this version"},
+    {"relay to smtp 127.0.0.1:24", ""},
+    {"relay to 127.0.0.1:24", ""},
+    {"store redis \"redis://h:1/0\"", "1:1+5 \"store redis\" is not in force in this version"},
+    {"store redis sentinel m 127.0.0.1:1", "1:1+5 \"store redis sentinel\" is not in force in this version"},
+    {"store redis cluster 127.0.0.1:1", "1:1+5 \"store redis cluster\" is not in force in this version"},
+    {"store memory { persist on }", "1:16+7 \"persist\" is not in force in this version"},
+    {"store memory { entries 5000 }", ""},
+    {"milter m 127.0.0.1:9", "1:1+6 \"milter\" is not in force in this version"},
+    {"max-tarpits 5", "1:1+11 \"max-tarpits\" is not in force in this version"},
+    {"events syslog", "1:8+6 \"syslog\" is not in force in this version"},
+    {"events journal", "1:8+7 \"journal\" is not in force in this version"},
+    {"events stderr", ""},
+    {"events \"syslog\"", ""},
+    {"metrics 127.0.0.1:9", "1:1+7 \"metrics\" is not in force in this version"},
+    {"control unix:/x", "1:1+7 \"control\" is not in force in this version"},
+    {"dashboard 127.0.0.1:9", "1:1+9 \"dashboard\" is not in force in this version"},
+    {"geoip \"x\"", "1:1+5 \"geoip\" is not in force in this version"},
+    {"listen smtp 127.0.0.1:25 { proxy from 10.0.0.0/8 xclient from 10.0.0.0/8 }",
+     "1:28+5 \"proxy\" is not in force in this version\n"
+     "1:50+7 \"xclient\" is not in force in this version"},
+    {"tls certificate \"a\" key \"b\" { names a.b client-ca \"x\" }",
+     "1:31+5 \"names\" is not in force in this version\n"
+     "1:41+9 \"client-ca\" is not in force in this version"},
+    {"relay to 127.0.0.1:25 { proxy v2 user \"u\" password-file \"p\" }",
+     "1:25+5 \"proxy\" is not in force in this version\n"
+     "1:34+4 \"user\" is not in force in this version\n"
+     "1:43+13 \"password-file\" is not in force in this version"},
+    {"on header { rule a log }\n"
+     "on message { rule b log }\n"
+     "on result { rule c log }",
+     "1:4+6 \"header\" is not in force in this version\n"
+     "2:4+7 \"message\" is not in force in this version\n"
+     "3:4+6 \"result\" is not in force in this version"},
+    {"on mail { rule a ban client 1h if tls; rule b tarpit 1s, score 1, charge l; rule c add-header \"X\" \"y\", "
+     "remove-header \"X\", add-missing, relay to default, alert o; rule d log, tag x }\n"
+     "limit l per client count charges { 5/1h }\n"
+     "alert o syslog",
+     "1:18+3 \"ban\" is not in force in this version\n"
+     "1:47+6 \"tarpit\" is not in force in this version\n"
+     "1:58+5 \"score\" is not in force in this version\n"
+     "1:67+6 \"charge\" is not in force in this version\n"
+     "1:84+10 \"add-header\" is not in force in this version\n"
+     "1:104+13 \"remove-header\" is not in force in this version\n"
+     "1:123+11 \"add-missing\" is not in force in this version\n"
+     "1:136+5 \"relay\" is not in force in this version\n"
+     "1:154+5 \"alert\" is not in force in this version\n"
+     "2:26+7 \"charges\" is not in force in this version\n"
+     "3:1+5 \"alert\" is not in force in this version"},
+    {"on data { rule d quarantine }", "1:18+10 \"quarantine\" is not in force in this version"},
+    {"on mail { rule a log if client.name is none or client.country = \"x\" or client.asn = 1 or client.known or "
+     "stress or score > 5 }",
+     "1:25+11 \"client.name\" is not in force in this version\n"
+     "1:48+14 \"client.country\" is not in force in this version\n"
+     "1:72+10 \"client.asn\" is not in force in this version\n"
+     "1:90+12 \"client.known\" is not in force in this version\n"
+     "1:106+6 \"stress\" is not in force in this version\n"
+     "1:116+5 \"score\" is not in force in this version"},
+    {"limit l per client count connections { 1/1h }\n"
+     "on mail { rule a log if used(l) > 1 and left(l) > 1 }",
+     "2:25+4 \"used\" is not in force in this version\n"
+     "2:41+4 \"left\" is not in force in this version"},
+    {"on mail { rule a log \"${client.country}\" }", "1:25+14 \"client.country\" is not in force in this version"},
+    {"on mail { rule a observe reject }", "1:18+7 \"observe\" is not in force in this version"},
+    {"limit l per client count connections { 5/1h observe }", "1:45+7 \"observe\" is not in force in this version"},
+    {"limit l per client count connections { 5/1h at 100% defer }", ""},
+    {"limit l per client count connections { 5/1h at 100% defer 421 \"x\" }",
+     "1:45+2 \"at\" is not in force in this version"},
+    {"limit l per client count connections { 5/1h at 50% log }", "1:45+2 \"at\" is not in force in this version"},
+    {"limit l per client count connections { 5/1h overrides m }\n"
+     "table m map { a 5/1h }",
+     "1:45+9 \"overrides\" is not in force in this version"},
+    {"limit l per user.domain count messages { 5/1h }", "1:13+11 \"user.domain\" is not in force in this version"},
+    {"limit l per sender count messages { 5/1h }", "1:13+6 \"sender\" is not in force in this version"},
+    {"limit l per sender.domain count messages { 5/1h }", "1:13+13 \"sender.domain\" is not in force in this version"},
+    {"limit l per rcpt count messages { 5/1h }", "1:13+4 \"rcpt\" is not in force in this version"},
+    {"limit l per rcpt.domain count messages { 5/1h }", "1:13+11 \"rcpt.domain\" is not in force in this version"},
+    {"limit l per listener count messages { 5/1h }", "1:13+8 \"listener\" is not in force in this version"},
+    {"limit l per client count distinct-recipients { 5/1h }",
+     "1:26+19 \"distinct-recipients\" is not in force in this version"},
+    {"limit l per client count distinct-networks { 5/1h }",
+     "1:26+17 \"distinct-networks\" is not in force in this version"},
+    {"limit l per client count distinct-countries { 5/1h }",
+     "1:26+18 \"distinct-countries\" is not in force in this version"},
+    {"limit l per client count auth-failures { 5/1h }", "1:26+13 \"auth-failures\" is not in force in this version"},
+    {"limit l per client count guesses { 5/1h }", "1:26+7 \"guesses\" is not in force in this version"},
+    {"limit l per client count failed-users { 5/1h }", "1:26+12 \"failed-users\" is not in force in this version"},
+    {"limit l per client count errors { 5/1h }", "1:26+6 \"errors\" is not in force in this version"},
+    {"limit l per client count refusals { 5/1h }", "1:26+8 \"refusals\" is not in force in this version"},
+    {"limit l per client count unknown-recipients { 5/1h }",
+     "1:26+18 \"unknown-recipients\" is not in force in this version"},
+    {"table t patterns { \"a\" }\n"
+     "on mail { rule r log if sender in t }",
+     "1:9+8 \"patterns\" is not in force in this version"},
+    {"table t netmap { 10.0.0.0/8 x }\n"
+     "on mail { rule r log if t[client] = \"x\" }",
+     "1:9+6 \"netmap\" is not in force in this version"},
+    {"table t strings redis \"k\"\n"
+     "on mail { rule r log if listener in t }",
+     "1:17+5 \"redis\" is not in force in this version"},
+    {"table t strings socketmap 127.0.0.1:9 \"k\"\n"
+     "on mail { rule r log if listener in t }",
+     "1:17+9 \"socketmap\" is not in force in this version"},
+    {"on message { rule a log if milter[\"m\"] = \"x\" and header[\"Y\"] = \"z\" and header.count[\"Y\"] > 1 }",
+     "1:4+7 \"message\" is not in force in this version\n"
+     "1:28+6 \"milter\" is not in force in this version\n"
+     "1:35+3 unknown milter \"m\"\n"
+     "1:50+6 \"header\" is not in force in this version\n"
+     "1:72+12 \"header.count\" is not in force in this version"},
+    {"alert a mail nobody", "1:14+6 expected an address, found \"nobody\""},
+    {"on mail { rule r alert a }", "1:18+5 \"alert\" is not in force in this version\n"
+                                   "1:24+1 unknown alert \"a\""},
+    {"on mail { rule r accept if sender.domain in t and client in n }\n"
+     "table t domains { a.b }\n"
+     "table n networks { 10.0.0.0/8 }\n"
+     "limit l per user, client count messages { 5/1h if tls }\n"
+     "limit m per global count bytes { 5M/1h }\n"
+     "parameter p 5\n"
+     "set p 6",
+     ""},
+};
+
+CASES(LATER, false)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(check_LATER),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
