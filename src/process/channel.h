@@ -5,7 +5,8 @@
  *                        FAILED text        it cannot, and why; it ends
  *                        PIPE_DONE id       event writer: that producer is gone and all its lines are written
  *                        SINK_OK, SINK_BAD text
- *   supervisor → child   DRAIN mask         take no more work, finish what is running, end
+ *   supervisor → child   RETIRE mask        a successor is at work: accept no more, let clients finish, end
+ *                        DRAIN mask         the service stops: accept no more, finish what is running, end
  *                        QUIT               end now
  *                        SOCKET i + fd      worker: accept from this one too, it belongs to listener i of the plan
  *                        PIPE id + fd       event writer: another producer
@@ -27,6 +28,7 @@ enum channel_kind {
     CHANNEL_PIPE_DONE,
     CHANNEL_SINK_OK,
     CHANNEL_SINK_BAD,
+    CHANNEL_RETIRE,
     CHANNEL_DRAIN,
     CHANNEL_QUIT,
     CHANNEL_SOCKET,
@@ -43,7 +45,7 @@ struct channel_message {
     uint32_t kind;
     uint32_t number; /* SINK_TRY: keep */
     uint64_t id;     /* PIPE, PIPE_DONE: the pipe's; SINK_…: the try's, 0 for the one of a writer's start */
-    uint64_t value;  /* DRAIN: mask; SOCKET: listener; SINK_TRY: rotate_bytes */
+    uint64_t value;  /* RETIRE, DRAIN: mask; SOCKET: listener; SINK_TRY: rotate_bytes */
     char text[CHANNEL_TEXT_MAX]; /* NUL-terminated; empty: none */
 };
 

@@ -32,7 +32,7 @@ struct generation;
 /* A listening socket to accept from. */
 struct process_socket {
     int fd;
-    unsigned listener; /* index into plan->listeners; its bit in the mask of CHANNEL_DRAIN */
+    unsigned listener; /* index into plan->listeners; its bit in the mask of RETIRE and DRAIN */
 };
 
 /* What a process is given; valid as long as it lives. */
@@ -102,7 +102,7 @@ void child_fini(struct child *c);
 MUST_USE bool child_start(struct child *c, struct err *err);
 /* It was reaped. Forgets its channel and pipe; writes the crash event unless it was told to end and did so. */
 void child_ended(struct child *c, int status);
-/* Running: tells it to end, in this way (DRAIN, QUIT). */
+/* Running: tells it to end, in this way (RETIRE, DRAIN, QUIT). */
 void child_end(struct child *c, enum channel_kind kind, uint64_t value);
 void child_kill(struct child *c);
 /* After a death: at once, or held off in a crash loop. */

@@ -140,11 +140,11 @@ static void end_auth_if_alone(struct generation *g)
         child_end(&g->auth, CHANNEL_QUIT, 0);
 }
 
-void generation_drain(struct generation *g, uint64_t sweep_mask, int64_t limit_ms)
+void generation_drain(struct generation *g, enum channel_kind how, uint64_t sweep_mask, int64_t limit_ms)
 {
     g->state = GENERATION_DRAINING;
     for (unsigned i = 0; i < g->worker_count; i++)
-        child_end(&g->workers[i], CHANNEL_DRAIN, sweep_mask);
+        child_end(&g->workers[i], how, sweep_mask);
     end_auth_if_alone(g);
     timer_start(&g->deadline, loop_now_ms(&g->sup->loop) + limit_ms);
 }

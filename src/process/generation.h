@@ -41,9 +41,9 @@ void generation_give_added_sockets(struct generation *g);
 bool generation_is_ready(const struct generation *g);
 /* No process of it is left. */
 bool generation_is_over(const struct generation *g);
-/* Tells the workers to drain, accepting what waits on the listeners of the mask; what is left after limit_ms is told to
- * quit. */
-void generation_drain(struct generation *g, uint64_t sweep_mask, int64_t limit_ms);
+/* Tells the workers how to finish (RETIRE, DRAIN), accepting what waits on the listeners of the mask; what is left
+ * after limit_ms is told to quit. */
+void generation_drain(struct generation *g, enum channel_kind how, uint64_t sweep_mask, int64_t limit_ms);
 /* Tells all to end now; what is left after limit_ms is killed. */
 void generation_quit(struct generation *g, int64_t limit_ms);
 void generation_kill(struct generation *g);

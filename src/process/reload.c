@@ -217,7 +217,8 @@ static void commit(struct supervisor *s)
     }
     listeners_commit(&s->listeners, plan);
     if (old)
-        generation_drain(old, listeners_gone(old->plan, plan), MIN_OF(old->plan->drain_ms, s->times.reload_drain_ms));
+        generation_drain(old, CHANNEL_RETIRE, listeners_gone(old->plan, plan),
+                         MIN_OF(old->plan->drain_ms, s->times.reload_drain_ms));
     end_oldest(s);
     if (s->state == SUPERVISOR_STARTING) {
         s->state = SUPERVISOR_RUNNING;

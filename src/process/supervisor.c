@@ -151,7 +151,7 @@ static void drain_all(struct supervisor *s)
         struct generation *g = CONTAINER_OF(node, struct generation, node);
         int64_t limit_ms = MIN_OF(g->plan->drain_ms, s->times.stop_drain_ms);
         if (g->state != GENERATION_KILLED)
-            generation_drain(g, UINT64_MAX, limit_ms);
+            generation_drain(g, CHANNEL_DRAIN, UINT64_MAX, limit_ms);
     }
 }
 

@@ -15,9 +15,10 @@
 
 enum {
     BEAT_MS = 1000,
-    PROBE_MS = 5000,  /* the MTA's answer to what it can is awaited for so long before the first client is let in */
-    ORPHAN_MS = 5000, /* the supervisor is dead: sessions have so long to end */
-    CLOSING_MS = 500, /* told to end at once: for last replies to leave */
+    PROBE_MS = 5000,   /* the MTA's answer to what it can is awaited for so long before the first client is let in */
+    RETIRE_MS = 10000, /* after a reload a client may go on as if nothing had happened, for so long */
+    ORPHAN_MS = 5000,  /* the supervisor is dead: sessions have so long to end */
+    CLOSING_MS = 500,  /* told to end at once: for last replies to leave */
 };
 
 struct worker {
@@ -25,7 +26,7 @@ struct worker {
     const struct config *config;
     struct loop loop;
     struct channel channel;
-    struct timer beat, probe, end;
+    struct timer beat, probe, retire, orphan, end;
     struct task finish;
     struct event_log events;
     struct tls_context *tls;
@@ -123,8 +124,25 @@ static void on_empty(void *arg)
 static void drain(struct worker *w, uint64_t sweep_mask)
 {
     w->is_leaving = true;
+    timer_cancel(&w->retire);
     session_drain(&w->sessions);
     close_entrances(w, sweep_mask);
+    task_defer(&w->loop, &w->finish);
+}
+
+static void on_retire_due(void *arg)
+{
+    drain(arg, 0);
+}
+
+/* Others serve new clients. Those we have see nothing of it if they finish soon; then who is idle is asked to come
+ * again.
+ */
+static void retire(struct worker *w, uint64_t sweep_mask)
+{
+    w->is_leaving = true;
+    close_entrances(w, sweep_mask);
+    timer_start(&w->retire, loop_now_ms(&w->loop) + RETIRE_MS);
     task_defer(&w->loop, &w->finish);
 }
 
@@ -139,7 +157,6 @@ static void quit(struct worker *w)
     w->is_leaving = true;
     close_entrances(w, 0);
     session_close_all(&w->sessions);
-    timer_init(&w->end, &w->loop, on_end_due, w);
     timer_start(&w->end, loop_now_ms(&w->loop) + CLOSING_MS);
     task_defer(&w->loop, &w->finish);
 }
@@ -163,6 +180,9 @@ static void on_message(void *arg, const struct channel_message *m, int passed_fd
             return;
         log_error("cannot accept from another socket: %s", err.text);
         break;
+    case CHANNEL_RETIRE:
+        retire(w, m->value);
+        break;
     case CHANNEL_DRAIN:
         drain(w, m->value);
         break;
@@ -180,8 +200,7 @@ static void on_supervisor_gone(void *arg)
 {
     struct worker *w = arg;
     log_error("the supervisor is dead: ending");
-    timer_init(&w->end, &w->loop, on_orphan_due, w);
-    timer_start(&w->end, loop_now_ms(&w->loop) + ORPHAN_MS);
+    timer_start(&w->orphan, loop_now_ms(&w->loop) + ORPHAN_MS);
     drain(w, 0);
 }
 
@@ -190,6 +209,7 @@ static void on_beat(void *arg)
     struct worker *w = arg;
     process_beat(w->ctx);
     event_log_flush(&w->events);
+    finish(w); /* while retiring nobody says when the last session is closed */
     timer_start(&w->beat, loop_now_ms(&w->loop) + BEAT_MS);
 }
 
@@ -318,6 +338,8 @@ static bool join(struct worker *w, void *store_memory, struct err *err)
     task_init(&w->finish, finish, w);
     timer_init(&w->beat, &w->loop, on_beat, w);
     timer_init(&w->probe, &w->loop, on_probe_due, w);
+    timer_init(&w->retire, &w->loop, on_retire_due, w);
+    timer_init(&w->orphan, &w->loop, on_orphan_due, w);
     timer_init(&w->end, &w->loop, on_end_due, w);
     if (!make_pools(w, err) || !make_auth(w, err) || !make_limits(w, store_memory, err))
         return false;

@@ -4,7 +4,7 @@
  * A worker joins the modules to one loop and is nothing else: certificates (while it is still root), connections to the
  * MTA, limits in the shared table, the auth process, and sessions from its listening sockets.
  *
- *   read keys ─ drop privileges ─ join ─ MTA probed ─▶ accept, READY ─▶ DRAIN ─▶ last session closed ─▶ exit
+ *   read keys ─ drop privileges ─ join ─ MTA probed ─▶ accept, READY ─▶ RETIRE, DRAIN ─▶ last session closed ─▶ exit
  */
 #ifndef PROCESS_WORKER_H
 #define PROCESS_WORKER_H

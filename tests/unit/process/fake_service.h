@@ -145,12 +145,12 @@ static void fake_message(void *arg, const struct channel_message *m, int passed_
     struct fake *f = arg;
     if (m->kind == CHANNEL_SOCKET)
         fake_add(f, passed_fd);
-    if (m->kind == CHANNEL_DRAIN)
-        dprintf(2, "drain %u %u mask %llx\n", f->ctx->slot, f->ctx->generation,
-                (unsigned long long)m->value & ((1 << SCRIPT_LISTENERS) - 1));
+    if (m->kind == CHANNEL_DRAIN || m->kind == CHANNEL_RETIRE)
+        dprintf(2, "%s %u %u mask %llx\n", m->kind == CHANNEL_DRAIN ? "drain" : "retire", f->ctx->slot,
+                f->ctx->generation, (unsigned long long)m->value & ((1 << SCRIPT_LISTENERS) - 1));
     if (m->kind == CHANNEL_QUIT)
         dprintf(2, "quit %u %u\n", f->ctx->slot, f->ctx->generation);
-    if ((m->kind == CHANNEL_DRAIN || m->kind == CHANNEL_QUIT) && atomic_load(&the_script->behaviour) != IS_STUBBORN)
+    if (m->kind != CHANNEL_SOCKET && atomic_load(&the_script->behaviour) != IS_STUBBORN)
         loop_stop(&f->loop);
 }
 

@@ -51,8 +51,8 @@ static void test_a_new_generation_replaces_the_old(void **state)
     check_answers(v, 0, 1);
     char *event = reload(v);
     assert_non_null(strstr(event, "\"result\":\"ok\",\"generation\":2"));
-    wait_line(v, "drain 0 1 mask 0");
-    wait_line(v, "drain 1 1 mask 0");
+    wait_line(v, "retire 0 1 mask 0");
+    wait_line(v, "retire 1 1 mask 0");
     wait_gone(v, 1);
     wait_line(v, "auth ends"); /* after them */
     check_answers(v, 0, 2);
@@ -98,7 +98,7 @@ static void test_an_endpoint_goes(void **state)
     uint16_t gone = v->script->ports[0];
     v->script->ports[0] = 0;
     assert_non_null(strstr(reload(v), "\"result\":\"ok\""));
-    wait_line(v, "drain 0 1 mask 1"); /* its backlog is theirs to accept */
+    wait_line(v, "retire 0 1 mask 1"); /* its backlog is theirs to accept */
     wait_gone(v, 1);
     wait_closed(gone);
     check_answers(v, 1, 2);
@@ -117,7 +117,7 @@ static void test_the_event_file_changes(void **state)
     snprintf(v->script->event_file, sizeof v->script->event_file, "%s/events", v->dir);
     kill(v->pid, SIGHUP);
     wait_line(v, "the new configuration is in force (generation 2)");
-    wait_line(v, "drain 0 1");
+    wait_line(v, "retire 0 1");
     assert_int_equal(stop(v), 0);
     assert_int_equal(count_lines(v, "\"event\":\"stop\""), 0); /* stderr no longer */
     snprintf(path, sizeof path, "%s/events", v->dir);
@@ -146,7 +146,7 @@ static void check_refused(struct service *v, const char *words)
 static void check_end(struct service *v)
 {
     assert_int_equal(stop(v), 0);
-    assert_int_equal(count_lines(v, "drain 0 1 mask 0"), 0);
+    assert_int_equal(count_lines(v, "retire 0 1 mask 0"), 0);
     assert_int_equal(count_lines(v, "\"result\":\"ok\""), 0);
 }
 
