@@ -4,7 +4,7 @@
 #include "rules/parse.h"
 
 const struct phase_row phase_rows[PHASE_COUNT] = {
-#define PHASE(id, word, later) {word, later},
+#define PHASE(id, word, later, help) {word, later, help},
 #include "rules/phases.def"
 #undef PHASE
 };
@@ -17,64 +17,66 @@ const struct type_row type_rows[TYPE_COUNT] = {
 };
 
 const struct attribute_row attribute_rows[ATTRIBUTE_COUNT] = {
-#define ATTRIBUTE(id, name, type, phase, form, rcpt_only, later)                                                       \
-    {name, TYPE_##type, PHASE_##phase, FORM_##form, rcpt_only, later},
+#define ATTRIBUTE(id, name, type, phase, form, rcpt_only, later, help)                                                 \
+    {name, TYPE_##type, PHASE_##phase, FORM_##form, rcpt_only, later, help},
 #include "rules/attributes.def"
 #undef ATTRIBUTE
 };
 
 const struct unit_row unit_rows[RULE_UNIT_COUNT] = {
-#define UNIT(id, word, phase, kind, later) {word, PHASE_##phase, UNIT_KIND_##kind, later},
+#define UNIT(id, word, phase, kind, later, help) {word, PHASE_##phase, UNIT_KIND_##kind, later, help},
 #include "rules/units.def"
 #undef UNIT
 };
 
 const struct key_row key_rows[KEY_COUNT] = {
-#define KEY(id, word, phase, later) {word, PHASE_##phase, later},
+#define KEY(id, word, phase, later, help) {word, PHASE_##phase, later, help},
 #include "rules/keys.def"
 #undef KEY
 };
 
 const struct table_type_row table_type_rows[TABLE_TYPE_COUNT] = {
-#define TABLE_TYPE(id, word, remote, pairs, later) {word, remote, pairs, later},
+#define TABLE_TYPE(id, word, remote, pairs, later, help) {word, remote, pairs, later, help},
 #include "rules/table_types.def"
 #undef TABLE_TYPE
 };
 
 const struct action_row action_rows[ACTION_COUNT] = {
-#define ACTION(id, word, arguments, ends, threshold, phases, later) {word, arguments, ends, threshold, phases, later},
+#define ACTION(id, word, arguments, ends, threshold, phases, later, help)                                              \
+    {word, arguments, ends, threshold, phases, later, help},
 #include "rules/actions.def"
 #undef ACTION
 };
 
 const struct statement_row statement_rows[STATEMENT_COUNT] = {
-#define STATEMENT(id, words, arguments, options, times, later)                                                         \
-    {words, arguments, OPTIONS_##options, TIMES_##times, later},
+#define STATEMENT(id, words, arguments, options, times, later, without, help)                                          \
+    {words, arguments, OPTIONS_##options, TIMES_##times, later, without, help},
 #include "rules/statements.def"
 #undef STATEMENT
 };
 
 const struct option_row option_rows[OPTION_COUNT] = {
-#define OPTION(block, id, word, arguments, later) {OPTIONS_##block, word, arguments, later},
+#define OPTION(block, id, word, arguments, later, without, help)                                                       \
+    {OPTIONS_##block, word, arguments, later, without, help},
 #include "rules/options.def"
 #undef OPTION
 };
 
 const struct step_row step_rows[STEP_COUNT] = {
-#define STEP(id, words, arguments, kind) {words, arguments, STEP_##kind},
+#define STEP(id, words, arguments, kind, help) {words, arguments, STEP_##kind, help},
 #include "rules/steps.def"
 #undef STEP
 };
 
 const struct expectation_row expectation_rows[EXPECTATION_COUNT] = {
-#define EXPECTATION(id, word, arguments, would) {word, arguments, would},
+#define EXPECTATION(id, word, arguments, would, help) {word, arguments, would, help},
 #include "rules/expectations.def"
 #undef EXPECTATION
 };
 
 const struct shape_row shape_rows[SHAPE_COUNT] = {
-    {"", "nothing"},
-#define SHAPE(id, word, expected) {word, expected},
+    {"", "nothing", ""},
+#define SHAPE(id, word, expected, help) {word, expected, help},
 #include "rules/shapes.def"
 #undef SHAPE
 };

@@ -25,7 +25,7 @@
 /* ---- the tables, as enums ---- */
 
 enum phase {
-#define PHASE(id, word, later) PHASE_##id,
+#define PHASE(id, word, later, help) PHASE_##id,
 #include "rules/phases.def"
 #undef PHASE
     PHASE_COUNT
@@ -48,7 +48,7 @@ enum type {
 
 enum attribute_form { FORM_PLAIN, FORM_INDEXED, FORM_CALL };
 enum attribute {
-#define ATTRIBUTE(id, name, type, phase, form, rcpt_only, later) ATTRIBUTE_##id,
+#define ATTRIBUTE(id, name, type, phase, form, rcpt_only, later, help) ATTRIBUTE_##id,
 #include "rules/attributes.def"
 #undef ATTRIBUTE
     ATTRIBUTE_COUNT
@@ -56,35 +56,35 @@ enum attribute {
 
 enum unit_kind { UNIT_KIND_ADMISSION, UNIT_KIND_AUTH, UNIT_KIND_EVENT };
 enum unit {
-#define UNIT(id, word, phase, kind, later) RULE_UNIT_##id,
+#define UNIT(id, word, phase, kind, later, help) RULE_UNIT_##id,
 #include "rules/units.def"
 #undef UNIT
     RULE_UNIT_COUNT
 };
 
 enum key {
-#define KEY(id, word, phase, later) KEY_##id,
+#define KEY(id, word, phase, later, help) KEY_##id,
 #include "rules/keys.def"
 #undef KEY
     KEY_COUNT
 };
 
 enum table_type {
-#define TABLE_TYPE(id, word, remote, pairs, later) TABLE_##id,
+#define TABLE_TYPE(id, word, remote, pairs, later, help) TABLE_##id,
 #include "rules/table_types.def"
 #undef TABLE_TYPE
     TABLE_TYPE_COUNT
 };
 
 enum action_kind {
-#define ACTION(id, word, arguments, ends, threshold, phases, later) ACTION_##id,
+#define ACTION(id, word, arguments, ends, threshold, phases, later, help) ACTION_##id,
 #include "rules/actions.def"
 #undef ACTION
     ACTION_COUNT
 };
 
 enum statement_kind {
-#define STATEMENT(id, words, arguments, options, times, later) STATEMENT_##id,
+#define STATEMENT(id, words, arguments, options, times, later, without, help) STATEMENT_##id,
 #include "rules/statements.def"
 #undef STATEMENT
     STATEMENT_COUNT
@@ -106,7 +106,7 @@ enum option_block {
     OPTIONS_ALERT,
 };
 enum option_kind {
-#define OPTION(block, id, word, arguments, later) OPTION_##block##_##id,
+#define OPTION(block, id, word, arguments, later, without, help) OPTION_##block##_##id,
 #include "rules/options.def"
 #undef OPTION
     OPTION_COUNT
@@ -114,13 +114,13 @@ enum option_kind {
 
 enum step_effect { STEP_SETS, STEP_DOES, STEP_EXPECTS };
 enum step_kind {
-#define STEP(id, words, arguments, kind) STEP_##id,
+#define STEP(id, words, arguments, kind, help) STEP_##id,
 #include "rules/steps.def"
 #undef STEP
     STEP_COUNT
 };
 enum expectation_kind {
-#define EXPECTATION(id, word, arguments, would) EXPECTATION_##id,
+#define EXPECTATION(id, word, arguments, would, help) EXPECTATION_##id,
 #include "rules/expectations.def"
 #undef EXPECTATION
     EXPECTATION_COUNT
@@ -128,7 +128,7 @@ enum expectation_kind {
 
 enum shape {
     SHAPE_NONE,
-#define SHAPE(id, word, expected) SHAPE_##id,
+#define SHAPE(id, word, expected, help) SHAPE_##id,
 #include "rules/shapes.def"
 #undef SHAPE
     SHAPE_COUNT
@@ -138,7 +138,8 @@ enum shape {
 
 struct phase_row {
     const char *word;
-    bool later; /* of every row: not in force in this version; check refuses it by name */
+    bool later;       /* of every row: not in force in this version; check refuses it by name */
+    const char *help; /* of every row: what it is, in one line */
 };
 struct type_row {
     const char *one, *many; /* "a number", "numbers" */
@@ -150,21 +151,25 @@ struct attribute_row {
     enum attribute_form form;
     bool rcpt_only;
     bool later;
+    const char *help;
 };
 struct unit_row {
     const char *word;
     enum phase phase;
     enum unit_kind kind;
     bool later;
+    const char *help;
 };
 struct key_row {
     const char *word;
     enum phase phase;
     bool later;
+    const char *help;
 };
 struct table_type_row {
     const char *word;
     bool remote, pairs, later;
+    const char *help;
 };
 struct action_row {
     const char *word;
@@ -172,6 +177,7 @@ struct action_row {
     bool ends, threshold;
     unsigned phases;
     bool later;
+    const char *help;
 };
 enum statement_times { TIMES_SYNTAX, TIMES_ONCE, TIMES_MANY };
 struct statement_row {
@@ -179,27 +185,34 @@ struct statement_row {
     const char *arguments;
     enum option_block options;
     enum statement_times times;
-    const char *later; /* NULL: in force; "*": not; else the words of its arguments that are not, joined by spaces */
+    const char *later;   /* NULL: in force; "*": not; else the words of its arguments that are not, joined by spaces */
+    const char *without; /* what holds without it, or a remark in ( ); NULL: nothing */
+    const char *help;
 };
 struct option_row {
     enum option_block block;
     const char *word;
     const char *arguments;
     const char *later;
+    const char *without;
+    const char *help;
 };
 struct step_row {
     const char *words;
     const char *arguments;
     enum step_effect effect;
+    const char *help;
 };
 struct expectation_row {
     const char *word;
     const char *arguments;
     bool would;
+    const char *help;
 };
 struct shape_row {
     const char *word;
     const char *expected; /* "a duration" */
+    const char *help;     /* how it is written */
 };
 
 extern const struct phase_row phase_rows[PHASE_COUNT];
