@@ -60,7 +60,8 @@ void message_complete(struct session *s)
     }
     tx->dot_was_sent = true;
     tx->dot_us = loop_wall_us(s->worker->loop);
-    mta_dot(&tx->exchange, tx->dot.state == SMTP_DOT_LINE_START);
+    /* The end of data is found at the head of a line only, however its bytes were cut: nothing is missing before it. */
+    mta_dot(&tx->exchange, true);
 }
 
 void settle_on_verdict(struct session *s, const struct mta_reply *reply)

@@ -63,7 +63,10 @@ def test_a_greeting_name_cannot_break_out(start_mailweir, mta, helo):
     weir = start_mailweir(mta, listeners=("plain", "smtp"))
     with Client(weir.plain) as client:
         client.greet()
-        client.command(b"EHLO " + helo)
+        # Never refused, but for C1 control characters.
+        if client.command(b"EHLO " + helo).code != 250:
+            assert helo == b"\xc2\x9bcsi"
+            client.ehlo()
         client.login()
         assert client.mail(message()).code == 250
         client.quit()

@@ -80,19 +80,23 @@ def starttls(state):
     if state.tls:
         return "503 5.5.1"
     if not state.offers_tls:
-        return "502 5.5.1"
+        return ("502 5.5.1", "503 5.5.1") if state.mail or not state.greeted else "502 5.5.1"
     return "220 2.0.0" if state.greeted and not state.mail else "503 5.5.1"
 
 
 def starttls_argument(state):
     # Where STARTTLS is out of place both are true.
-    return "501 5.5.4" if starttls(state) == "220 2.0.0" else ("501 5.5.4", starttls(state))
+    due = starttls(state)
+    if due == "220 2.0.0":
+        return "501 5.5.4"
+    return ("501 5.5.4",) + (due if isinstance(due, tuple) else (due,))
 
 
 def auth(good):
     def due(state):
         if not state.offers_auth:
-            return "502 5.5.1"
+            # Before EHLO and within a mail both are true.
+            return ("502 5.5.1", "503 5.5.1") if state.mail or not state.greeted else "502 5.5.1"
         if state.authed or state.mail:
             return "503 5.5.1"
         if not state.may_log_in:
@@ -100,6 +104,11 @@ def auth(good):
             return "538 5.7.11" if state.greeted else ("538 5.7.11", "503 5.5.1")
         return good if state.greeted else "503 5.5.1"
     return due
+
+
+def auth_alone(state):
+    due = auth("501 5.5.4")(state)
+    return ("501 5.5.4", due) if due == "538 5.7.11" else due
 
 
 def mail(good):
@@ -168,7 +177,7 @@ COMMANDS = {
     "auth plain " + SECRET: auth("235 2.7.0"),
     "AUTH CRAM-MD5": auth("504 5.5.4"),
     "AUTH PLAIN ***": auth("501 5.5.2"),
-    "AUTH": auth("501 5.5.4"),
+    "AUTH": auth_alone,
     "MAIL FROM:<alice@example.org>": mail("250 2.1.0"),
     "MAIL FROM: <alice@example.org>": mail("250 2.1.0"),
     "mail from:<alice@example.org> size=100": mail("250 2.1.0"),

@@ -215,7 +215,7 @@ class Connection:
             to = self.xforward if moment == "XFORWARD" else self.xclient
             for word in line.split()[1:]:
                 name, _, value = word.partition(b"=")
-                to[name.decode()] = re.sub(rb"\+([0-9A-F]{2})", lambda m: bytes([int(m.group(1), 16)]), value).decode()
+                to[name.decode()] = re.sub(rb"\+([0-9A-F]{2})", lambda m: bytes([int(m.group(1), 16)]), value).decode("utf-8", "replace")
 
     def behave(self, moment, line):
         """What a good MTA does."""

@@ -71,6 +71,8 @@ class LoginGate:
                     sink.settimeout(30)
                     sink.sendall(data)
                     sink.settimeout(0.02)
+        except ConnectionError:
+            pass  # smtp-source does not wait for the reply to QUIT
         except OSError as error:
             self.failures.append(repr(error))
         finally:
