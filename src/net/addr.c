@@ -92,6 +92,27 @@ bool ip_is_any(const struct ip *ip)
     return ip->family != ADDR_NONE && memcmp(ip->bytes, zero, 16) == 0;
 }
 
+/* RFC 6890; 2002::/16 and 64:ff9b::/96 are the Internet's. */
+bool ip_is_public(const struct ip *ip)
+{
+    const uint8_t *b = ip->bytes;
+    switch (ip->family) {
+    case ADDR_IPV4:
+        return !(b[0] == 0 || b[0] == 10 || b[0] == 127 || b[0] >= 224 || (b[0] == 100 && (b[1] & 0xc0) == 64) ||
+                 (b[0] == 169 && b[1] == 254) || (b[0] == 172 && (b[1] & 0xf0) == 16) || (b[0] == 192 && b[1] == 168));
+    case ADDR_IPV6: /* ::/8 holds ::, ::1 and nothing that is routed; but 0064:ff9b:: begins with it, too */
+        return !((b[0] == 0 && !(b[1] == 0x64 && b[2] == 0xff && b[3] == 0x9b)) || (b[0] & 0xfe) == 0xfc ||
+                 (b[0] == 0xfe && (b[1] & 0x80) == 0x80) || b[0] == 0xff);
+    default:
+        return false;
+    }
+}
+
+bool ip_span_contains(const struct ip_span *span, const struct ip *ip)
+{
+    return span->from.family == ip->family && ip_compare(&span->from, ip) <= 0 && ip_compare(ip, &span->to) <= 0;
+}
+
 /* ---- networks ---- */
 
 struct ip_net ip_net_of(const struct ip *ip, unsigned prefix)
@@ -161,7 +182,7 @@ static bool parse_unix(struct str s, struct str path, struct endpoint *e, struct
 }
 
 /* RFC 1123 2.1, and the underscore that people use; "1.2.3" looks like an address and is none. */
-static bool is_host_name(struct str s)
+bool host_name_is_valid(struct str s)
 {
     if (s.len == 0 || s.len > 253)
         return false;
@@ -210,7 +231,7 @@ bool endpoint_parse(struct str s, struct endpoint *e, struct err *err)
     }
     if (ip_parse(host, &e->ip))
         return true;
-    if (!is_host_name(host))
+    if (!host_name_is_valid(host))
         return err_set(err, PRI_STR ": " PRI_STR " is neither an address nor a host name", STR_ARG(s), STR_ARG(host));
     e->kind = ENDPOINT_NAME;
     str_copy_into(e->name, sizeof e->name, host);

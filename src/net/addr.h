@@ -24,6 +24,11 @@ struct ip_net {
     uint8_t prefix;
 };
 
+/* All addresses from one to another of the same family, both among them. */
+struct ip_span {
+    struct ip from, to;
+};
+
 /* Where to connect or listen: an address and a port, a name and a port (to be resolved), or a Unix socket's path. */
 enum endpoint_kind { ENDPOINT_IP, ENDPOINT_NAME, ENDPOINT_UNIX };
 struct endpoint {
@@ -41,9 +46,13 @@ MUST_USE bool ip_parse(struct str s, struct ip *ip);
 struct str ip_format(const struct ip *ip, char *to);
 bool ip_equal(const struct ip *a, const struct ip *b);
 int ip_compare(const struct ip *a, const struct ip *b);
+bool ip_span_contains(const struct ip_span *span, const struct ip *ip);
 bool ip_is_loopback(const struct ip *ip);
 /* The unspecified address: 0.0.0.0 or ::. */
 bool ip_is_any(const struct ip *ip);
+/* May it be a stranger's on the Internet: not private, shared, link-local, loopback, multicast or reserved (RFC 6890)?
+ * Documentation's addresses count as public. */
+bool ip_is_public(const struct ip *ip);
 
 /* The network of an address: its first `prefix` bits. */
 struct ip_net ip_net_of(const struct ip *ip, unsigned prefix);
@@ -53,6 +62,10 @@ MUST_USE bool ip_net_parse(struct str s, struct ip_net *net, struct err *err);
 bool ip_net_contains(const struct ip_net *net, const struct ip *ip);
 /* Into `to` of IP_TEXT_MAX + 4 bytes: "192.0.2.0/24". */
 struct str ip_net_format(const struct ip_net *net, char *to);
+
+/* Can it be the name of a host: labels of letters, digits, hyphens and, as people use them, underscores (RFC 1123 2.1),
+ * the last one no number? A dot at its end is fine. */
+bool host_name_is_valid(struct str s);
 
 /* "127.0.0.1:25", "[::1]:25", "mta.example.org:25", "unix:/run/x.sock". */
 MUST_USE bool endpoint_parse(struct str s, struct endpoint *e, struct err *err);

@@ -1,7 +1,7 @@
 /*
- * resolve.c - c-ares on our loop. See resolve.h.
+ * resolve.c - addresses of a name. See resolve.h.
  *
- *   resolve_start ─▶ c-ares ─▶ its sockets and its clock (watched here) ─▶ on_addresses ─▶ task ─▶ on_answer
+ *   resolve_start ─▶ c-ares (net/dns_channel) ─▶ on_addresses ─▶ task ─▶ on_answer
  *
  * c-ares answers whenever it likes, from inside its own functions and ours, and cannot cancel one question. So a
  * question is two things: what the owner waits for, and what c-ares still holds. An answer is put down and told from a
@@ -9,30 +9,21 @@
  */
 #include "net/resolve.h"
 
-#include <ares.h>
-#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/dns_channel.h"
+
 /* Each server is asked twice, after 2 and 4 seconds: the owner's deadline is nearly always shorter. */
 enum { TRY_MS = 2000, TRIES = 2 };
 
 struct resolver {
-    ares_channel channel;
+    struct dns_channel *channel;
     struct loop *loop;
-    struct timer clock; /* when c-ares next wants to look at the time */
-    struct list sockets, queries;
-};
-
-/* One of c-ares's descriptors. */
-struct resolver_socket {
-    struct list node;
-    struct resolver *resolver;
-    struct watch watch;
-    int fd;
+    struct list queries;
 };
 
 struct resolve_query {
@@ -47,105 +38,29 @@ struct resolve_query {
     char host[256];
 };
 
-/* ---- c-ares's descriptors and clock ---- */
-
-static void set_clock(struct resolver *r)
-{
-    struct timeval wait;
-    if (!ares_timeout(r->channel, NULL, &wait)) {
-        timer_cancel(&r->clock);
-        return;
-    }
-    /* Rounded up: c-ares would find nothing to do a fraction of a millisecond early. */
-    int64_t wait_ms = (int64_t)wait.tv_sec * 1000 + wait.tv_usec / 1000 + 1;
-    timer_start(&r->clock, loop_now_ms(r->loop) + wait_ms);
-}
-
-static void on_clock(void *arg)
-{
-    struct resolver *r = arg;
-    ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    set_clock(r);
-}
-
-static void on_socket(void *arg, bool readable, bool writable)
-{
-    struct resolver_socket *s = arg;
-    struct resolver *r = s->resolver; /* s may be gone afterwards */
-    int fd = s->fd;
-    ares_process_fd(r->channel, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
-    set_clock(r);
-}
-
-static struct resolver_socket *find_socket(struct resolver *r, int fd)
-{
-    LIST_EACH(node, &r->sockets)
-    {
-        struct resolver_socket *s = CONTAINER_OF(node, struct resolver_socket, node);
-        if (s->fd == fd)
-            return s;
-    }
-    return NULL;
-}
-
-/* c-ares says what it wants to know of a descriptor; nothing: it is about to be closed. Without memory for the watch
- * the question runs into its deadline. */
-static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
-{
-    struct resolver *r = arg;
-    struct resolver_socket *s = find_socket(r, fd);
-    if (!s && (readable || writable) && (s = calloc(1, sizeof *s))) {
-        s->resolver = r;
-        s->fd = fd;
-        watch_init(&s->watch, r->loop, fd, on_socket, s);
-        list_add_last(&r->sockets, &s->node);
-    }
-    if (!s)
-        return;
-    watch_set(&s->watch, readable, writable);
-    if (!readable && !writable) {
-        list_remove(&s->node);
-        free(s);
-    }
-}
-
 /* ---- the resolver ---- */
 
 struct resolver *resolver_new(struct loop *l, struct err *err)
 {
+    static const struct dns_channel_options OPTIONS = {.lookups = "fb", .try_ms = TRY_MS, .tries = TRIES};
     struct resolver *r = calloc(1, sizeof *r);
     if (!r) {
         err_no_memory(err);
         return NULL;
     }
     r->loop = l;
-    timer_init(&r->clock, l, on_clock, r);
-    list_init(&r->sockets);
     list_init(&r->queries);
-
-    char hosts_then_dns[] = "fb";
-    struct ares_options options = {.timeout = TRY_MS,
-                                   .tries = TRIES,
-                                   .lookups = hosts_then_dns,
-                                   .sock_state_cb = on_socket_state,
-                                   .sock_state_cb_data = r};
-    int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
-    int status = ares_library_init(ARES_LIB_INIT_ALL);
-    if (status == ARES_SUCCESS) {
-        status = ares_init_options(&r->channel, &options, mask);
-        if (status == ARES_SUCCESS)
-            return r;
-        ares_library_cleanup();
+    r->channel = dns_channel_new(l, &OPTIONS, err);
+    if (!r->channel) {
+        free(r);
+        return NULL;
     }
-    err_set(err, "cannot set up name resolution: %s", ares_strerror(status));
-    free(r);
-    return NULL;
+    return r;
 }
 
 bool resolver_use_servers(struct resolver *r, const char *servers, struct err *err)
 {
-    int status = ares_set_servers_ports_csv(r->channel, servers);
-    return status == ARES_SUCCESS || err_set(err, "%s: no list of DNS servers: %s", servers, ares_strerror(status));
+    return dns_channel_use_servers(r->channel, servers, err);
 }
 
 static void free_query(struct resolve_query *q)
@@ -165,9 +80,7 @@ void resolver_free(struct resolver **resolver)
     {
         resolve_cancel(CONTAINER_OF(node, struct resolve_query, node));
     }
-    ares_destroy(r->channel); /* calls back for what it still held, and lets go of its descriptors */
-    ares_library_cleanup();
-    timer_cancel(&r->clock);
+    dns_channel_free(&r->channel); /* calls back for what it still held */
     free(r);
     *resolver = NULL;
 }
@@ -238,6 +151,8 @@ static const char *error_of(int status)
     }
 }
 
+static void ask(struct resolve_query *q);
+
 static void on_addresses(void *arg, int status, int timeouts, struct ares_addrinfo *found)
 {
     (void)timeouts;
@@ -248,6 +163,10 @@ static void on_addresses(void *arg, int status, int timeouts, struct ares_addrin
         free_query(q);
         return;
     }
+    if (status == ARES_EDESTRUCTION && dns_channel_is_open(q->resolver->channel)) {
+        ask(q); /* the servers have changed */
+        return;
+    }
     if (status == ARES_SUCCESS && found)
         for (struct ares_addrinfo_node *node = found->nodes; node; node = node->ai_next)
             add_address(&q->answer, node->ai_addr);
@@ -256,6 +175,13 @@ static void on_addresses(void *arg, int status, int timeouts, struct ares_addrin
                  error_of(status == ARES_SUCCESS ? ARES_ENODATA : status));
     ares_freeaddrinfo(found);
     task_defer(q->resolver->loop, &q->tell);
+}
+
+static void ask(struct resolve_query *q)
+{
+    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    q->is_in_cares = true;
+    ares_getaddrinfo(dns_channel_get(q->resolver->channel), q->host, NULL, &hints, on_addresses, q);
 }
 
 /* What needs no DNS: an address, and localhost (RFC 6761 6.3), whatever /etc/hosts may lack. */
@@ -294,10 +220,7 @@ struct resolve_query *resolve_start(struct resolver *r, const char *host, int64_
         task_defer(r->loop, &q->tell);
     } else {
         timer_start(&q->deadline, deadline_ms);
-        q->is_in_cares = true;
-        struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-        ares_getaddrinfo(r->channel, q->host, NULL, &hints, on_addresses, q);
-        set_clock(r);
+        ask(q);
     }
     return q;
 }

@@ -17,10 +17,6 @@
 #include "rules/print.h"
 #include "rules/tree.h"
 
-struct ip_span {
-    struct ip from, to;
-};
-
 struct lookup {
     enum table_type type;
     struct str name;

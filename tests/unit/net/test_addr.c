@@ -88,6 +88,67 @@ static void kinds_of_addresses(void **state)
     assert_string_equal(ip_format(&none, text).ptr, "");
 }
 
+static void public_addresses(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {"1.1.1.1",     "9.255.255.255", "11.0.0.0",         "100.63.255.255",
+                                      "100.128.0.0", "169.253.0.1",   "172.15.255.255",   "172.32.0.0",
+                                      "192.0.2.7",   "192.167.0.1",   "192.169.0.0",      "223.255.255.255",
+                                      "2001:db8::1", "2002:a00:1::",  "64:ff9b::102:304", "2a00:1450::1"};
+    static const char *const no[] = {"0.0.0.0",     "10.0.0.1",    "100.64.0.0",      "100.127.255.255",
+                                     "127.0.0.1",   "169.254.1.1", "172.16.0.0",      "172.31.255.255",
+                                     "192.168.1.1", "224.0.0.1",   "240.0.0.1",       "255.255.255.255",
+                                     "::",          "::1",         "::ffff:10.0.0.1", "fc00::1",
+                                     "fdff::1",     "fe80::1",     "febf::1",         "fec0::1",
+                                     "ff02::1"};
+    for (size_t i = 0; i < COUNT_OF(yes); i++) {
+        struct ip ip = ip_of(yes[i]);
+        if (!ip_is_public(&ip))
+            fail_msg("%s", yes[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(no); i++) {
+        struct ip ip = ip_of(no[i]);
+        if (ip_is_public(&ip))
+            fail_msg("%s", no[i]);
+    }
+    assert_false(ip_is_public(&(struct ip){.family = ADDR_NONE}));
+}
+
+static void spans(void **state)
+{
+    (void)state;
+    struct ip_span v4 = {ip_of("127.0.0.2"), ip_of("127.0.0.9")}, v6 = {ip_of("2001:db8::1"), ip_of("2001:db8::ff")};
+    static const struct {
+        const char *ip;
+        bool in_v4, in_v6;
+    } cases[] = {
+        {"127.0.0.1", false, false},   {"127.0.0.2", true, false},      {"127.0.0.9", true, false},
+        {"127.0.0.10", false, false},  {"2001:db8::", false, false},    {"2001:db8::1", false, true},
+        {"2001:db8::ff", false, true}, {"2001:db8::100", false, false}, {"::ffff:127.0.0.2", true, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct ip ip = ip_of(cases[i].ip);
+        if (ip_span_contains(&v4, &ip) != cases[i].in_v4 || ip_span_contains(&v6, &ip) != cases[i].in_v6)
+            fail_msg("%s", cases[i].ip);
+    }
+}
+
+static void host_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool valid;
+    } cases[] = {
+        {"mail.example.org", true}, {"localhost", true}, {"_x.example", true},  {"1.2.3.example", true},
+        {"1.2.3.4", false},         {"", false},         {"-a.example", false}, {"a-.example", false},
+        {"a..example", false},      {"a b", false},      {"a\n", false},        {"\xc3\xa9.example", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        if (host_name_is_valid(str_of_z(cases[i].name)) != cases[i].valid)
+            fail_msg("%s", cases[i].name);
+}
+
 static void networks(void **state)
 {
     (void)state;
@@ -283,10 +344,16 @@ static void socket_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses),        cmocka_unit_test(kinds_of_addresses),
-        cmocka_unit_test(networks),         cmocka_unit_test(contents_of_networks),
-        cmocka_unit_test(endpoints),        cmocka_unit_test(equal_endpoints),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(kinds_of_addresses),
+        cmocka_unit_test(networks),
+        cmocka_unit_test(contents_of_networks),
+        cmocka_unit_test(endpoints),
+        cmocka_unit_test(equal_endpoints),
         cmocka_unit_test(socket_addresses),
+        cmocka_unit_test(public_addresses),
+        cmocka_unit_test(spans),
+        cmocka_unit_test(host_names),
     };
     return cmocka_run_group_tests_name("net/addr", tests, NULL, NULL);
 }
