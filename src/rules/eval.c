@@ -112,6 +112,14 @@ static bool in_numbers(const struct test_node *n, int64_t x)
     return false;
 }
 
+static bool in_facts(const struct test_node *n, const struct fact *x)
+{
+    for (size_t i = 0; i < n->fact_count; i++)
+        if (is_equal(n, x, &n->facts[i]))
+            return true;
+    return false;
+}
+
 static bool in_map_values(const struct test_node *n, const struct eval_context *c, const struct fact *x, bool *is_known)
 {
     struct fact key;
@@ -140,6 +148,9 @@ static bool in(const struct test_node *n, const struct eval_context *c)
         break;
     case IN_PLACE_NUMBERS:
         is_in = in_numbers(n, magnitude(&n->left, &x));
+        break;
+    case IN_PLACE_FACTS:
+        is_in = in_facts(n, &x);
         break;
     }
     return is_known && is_in != n->is_negated;

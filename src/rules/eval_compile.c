@@ -183,7 +183,6 @@ static enum table_type list_table_type(enum type type)
 {
     switch (type) {
     case TYPE_IP:
-    case TYPE_NETWORK:
         return TABLE_NETWORKS;
     case TYPE_DOMAIN:
         return TABLE_DOMAINS;
@@ -237,6 +236,21 @@ static bool compile_ranges(struct eval_program *p, struct test_node *n, const st
     return true;
 }
 
+/* GRAMMAR.md 3, `x in { … }`: "else equality". */
+static bool compile_facts(struct eval_program *p, struct test_node *n, const struct in_place *in, enum type type,
+                          struct diagnostics *d)
+{
+    struct fact *facts = alloc(p, in->values.count * sizeof *facts, d);
+    if (!facts)
+        return false;
+    for (size_t i = 0; i < in->values.count; i++)
+        facts[i] = constant_of(p, &in->values.items[i], type);
+    n->place = IN_PLACE_FACTS;
+    n->facts = facts;
+    n->fact_count = in->values.count;
+    return true;
+}
+
 static bool compile_in(struct eval_program *p, struct test_node *n, const struct condition *c, struct diagnostics *d)
 {
     const struct in_place *in = &c->in;
@@ -249,6 +263,8 @@ static bool compile_in(struct eval_program *p, struct test_node *n, const struct
             n->right = operand_of(p, in->inner, TYPE_ADDRESS);
         return n->lookup || diag_error(d, in->at, "unknown table or dnsbl \"" PRI_STR "\"", STR_ARG(in->name.text));
     }
+    if (type == TYPE_TRUTH || type == TYPE_NETWORK)
+        return compile_facts(p, n, in, type, d);
     bool is_numeric = type == TYPE_TIME || type == TYPE_WEEKDAY || type == TYPE_NUMBER || type == TYPE_DURATION;
     return is_numeric ? compile_ranges(p, n, in, type, d) : compile_list(p, n, in, type, d);
 }

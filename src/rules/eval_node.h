@@ -29,7 +29,7 @@ enum test_kind {
     TEST_ALONE
 };
 
-enum in_place_kind { IN_PLACE_LOOKUP, IN_PLACE_MAP_VALUES, IN_PLACE_RANGES, IN_PLACE_NUMBERS };
+enum in_place_kind { IN_PLACE_LOOKUP, IN_PLACE_MAP_VALUES, IN_PLACE_RANGES, IN_PLACE_NUMBERS, IN_PLACE_FACTS };
 
 struct test_range {
     int64_t from, to; /* of a time: minutes, `to` does not belong; of a number: from alone */
@@ -45,6 +45,8 @@ struct test_node {
     const struct lookup *lookup;
     const struct test_range *ranges;
     size_t range_count;
+    const struct fact *facts; /* of what knows nothing but equality: truths, networks */
+    size_t fact_count;
     struct str text; /* of like, contains; of under: in normal form */
     pcre2_code *pattern;
     pcre2_match_data *match_data; /* a worker has one thread, and a match is over before the next begins */
