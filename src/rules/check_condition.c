@@ -204,6 +204,8 @@ static void check_texts(struct checker *c, struct condition *cond, struct moment
         (void)no_work(c, cond->at, words[cond->kind], type);
     if (!check_text_value(c, &cond->text, is_under ? "a domain" : "a text"))
         return;
+    if (is_under && str_starts(cond->text.text, STR("."))) /* the domain or below, with or without its dot */
+        cond->text.text = str_from(cond->text.text, 1);
     if (is_under)
         (void)check_item(c, &cond->text, SHAPE_DOMAIN, type_rows[TYPE_DOMAIN].one);
     else if (cond->kind == CONDITION_MATCHES)
