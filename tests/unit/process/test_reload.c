@@ -222,10 +222,10 @@ static void test_new_workers_that_cannot_start(void **state)
 static void test_new_workers_that_are_never_ready(void **state)
 {
     struct service *v = *state;
-    v->times.ready_ms = 1000;
+    v->times.ready_ms = 3000;
     start_and_meet(v);
     atomic_store(&v->script->behaviour, NEVER_READY);
-    check_refused(v, "the new processes were not ready within 1 s");
+    check_refused(v, "the new processes were not ready within 3 s");
     check_end(v);
 }
 
@@ -262,13 +262,15 @@ static void test_sockets_for_workers_who_never_came(void **state)
 static void test_a_reload_while_one_is_under_way(void **state)
 {
     struct service *v = *state;
-    v->times.ready_ms = 500;
     start_and_meet(v);
     atomic_store(&v->script->behaviour, NEVER_READY);
     kill(v->pid, SIGHUP);
-    wait_line(v, "hello 0 2");
+    struct hello h = wait_hello(v);
+    assert_int_equal(h.generation, 2);
+    wait_hello(v);
     atomic_store(&v->script->behaviour, WORKS);
     kill(v->pid, SIGHUP);
+    kill(h.pid, SIGKILL);
     assert_non_null(strstr(wait_line(v, "\"event\":\"reload\""), "\"result\":\"failed\""));
     assert_non_null(strstr(wait_line(v, "\"event\":\"reload\""), "\"result\":\"ok\",\"generation\":3"));
     assert_int_equal(stop(v), 0);
