@@ -14,12 +14,12 @@ enum {
     ARENA_MAX_BYTES = 32768, /* tags and texts that rules make for a connection */
 };
 
-static const struct conn_ops OPS = {.on_input = session_on_input,
-                                    .on_drained = session_on_drained,
-                                    .on_ready = session_on_ready,
-                                    .on_end = session_on_end};
+const struct conn_ops session_conn_ops = {.on_input = session_on_input,
+                                          .on_drained = session_on_drained,
+                                          .on_ready = session_on_ready,
+                                          .on_end = session_on_end};
 
-static const struct conn_limits LIMITS = {INPUT_MAX_BYTES, OUTPUT_MAX_BYTES, OUTPUT_LOW_BYTES};
+const struct conn_limits session_conn_limits = {INPUT_MAX_BYTES, OUTPUT_MAX_BYTES, OUTPUT_LOW_BYTES};
 
 void session_worker_init(struct session_worker *w)
 {
@@ -108,27 +108,41 @@ static void refuse_full(struct session_worker *w, const struct listener_config *
     close(fd);
 }
 
-void session_accept(struct session_worker *w, const struct listener_config *listener, int fd, const struct ip *peer,
-                    uint16_t port)
+struct session *session_new(struct session_worker *w, const struct listener_config *listener, const struct ip *peer,
+                            uint16_t port)
 {
-    counter_add(w->counters, COUNTER_CONNECTIONS, 1);
     struct session *s = w->session_count < w->max_sessions ? calloc(1, sizeof *s) : NULL;
-    if (!s) {
-        refuse_full(w, listener, fd);
-        return;
-    }
+    if (!s)
+        return NULL;
     *s = (struct session){.worker = w, .listener = listener, .client = *peer, .port = port};
     s->number = next_number(w);
     s->opened_us = s->began_us = loop_wall_us(w->loop);
     s->ends_at_ms = loop_now_ms(w->loop) + w->config->timeout.session_ms;
     arena_init(&s->arena, ARENA_MAX_BYTES);
     session_prepare_end(s);
-    conn_init_accepted(&s->conn, w->loop, fd, &OPS, &LIMITS);
     list_add_last(&w->sessions, &s->node);
     w->session_count++;
     counter_add(w->counters, COUNTER_OPEN_CONNECTIONS, 1);
-    if (policy_uses(w->policy.policy, ATTRIBUTE_SESSION_EARLY) && listener->tls != LISTENER_TLS_IMPLICIT &&
-        conn_has_more_input(&s->conn))
+    return s;
+}
+
+void session_begin(struct session *s)
+{
+    bool speaks_first = s->listener->tls != LISTENER_TLS_IMPLICIT;
+    if (policy_uses(s->worker->policy.policy, ATTRIBUTE_SESSION_EARLY) && speaks_first && conn_has_more_input(&s->conn))
         s->flags |= SESSION_IS_EARLY;
     session_ask(s, PHASE_CONNECT, connect_go_on, connect_refused);
+}
+
+void session_accept(struct session_worker *w, const struct listener_config *listener, int fd, const struct ip *peer,
+                    uint16_t port)
+{
+    counter_add(w->counters, COUNTER_CONNECTIONS, 1);
+    struct session *s = session_new(w, listener, peer, port);
+    if (!s) {
+        refuse_full(w, listener, fd);
+        return;
+    }
+    conn_init_accepted(&s->conn, w->loop, fd, &session_conn_ops, &session_conn_limits);
+    session_begin(s);
 }

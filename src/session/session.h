@@ -261,6 +261,15 @@ bool session_refuse_by_policy(struct session *s, const struct policy_answer *ans
 /* Forgets the question that waits, if one does. */
 void session_ask_cancel(struct session *s);
 
+/* accept.c: session_accept in three steps. Tests and fuzzers give the second one a connection without a socket:
+ * session_new, then conn_init_…(&s->conn, …, &session_conn_ops, &session_conn_limits), then session_begin, once. NULL:
+ * the worker is full, or no memory. */
+struct session *session_new(struct session_worker *w, const struct listener_config *listener, const struct ip *peer,
+                            uint16_t port);
+void session_begin(struct session *s);
+extern const struct conn_ops session_conn_ops;
+extern const struct conn_limits session_conn_limits;
+
 /* accept.c tls.c hello.c login.c envelope.c: steps of commands */
 void session_greet(struct session *s);
 bool session_offers_tls(const struct session *s);
