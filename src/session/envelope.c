@@ -124,6 +124,7 @@ static void mail_answered(struct session *s, const struct mta_reply *reply)
     struct transaction *tx = s->tx;
     slot_fill(tx, tx->slots, reply->code, reply->enhanced, reply->text);
     if (reply->code < 300) {
+        tx->was_taken = true;
         slots_flush(s);
         return;
     }
@@ -197,23 +198,36 @@ static void on_failed(void *arg, enum mta_failure failure, const char *text)
         settle_on_failure(s, failure);
         return;
     }
-    tx_decide_reply(tx, s->state == SESSION_BODY ? "data" : tx->recipient_count ? "rcpt" : "mail", reply);
+    bool awaits_data = s->wait == WAIT_DATA;
+    tx_decide_reply(tx, s->state == SESSION_BODY || awaits_data ? "data" : tx->recipient_count ? "rcpt" : "mail", reply);
     if (s->state == SESSION_BODY) {
         body_refuse(s);
         return;
     }
-    if (s->wait == WAIT_DATA && !slot_add(tx)) { /* DATA's reply is the one that is open */
+    if (awaits_data && !slot_add(tx)) { /* DATA's reply is the one that is open */
         session_close(s, "no memory for a reply");
         return;
     }
     for (struct slot *slot = tx->slots; slot; slot = slot->next)
         if (slot->code == 0)
             slot_fill_reply(slot, reply);
-    bool resumes = s->wait == WAIT_DATA || s->wait == WAIT_VERDICTS;
+    /* A mail that was begun stays until its client has heard: the next RCPT or DATA is told the same, for a 503 would
+     * be a refusal for good of what we lost. */
+    bool is_told = awaits_data || !tx->was_taken;
     slots_flush(s);
-    tx_end(s);
-    if (resumes)
+    if (is_told)
+        tx_end(s);
+    if (awaits_data)
         session_resume(s);
+}
+
+/* Answers a command for a mail that the MTA lost. False: it did not. */
+static bool refuse_lost(struct session *s)
+{
+    const struct transaction *tx = s->tx;
+    if (tx->has_failed)
+        session_reply_text(s, tx->code, tx->enhanced, tx->text);
+    return tx->has_failed;
 }
 
 static void on_drained(void *arg)
@@ -442,6 +456,10 @@ void rcpt_proceed(struct session *s, const struct smtp_command *command)
         session_refuse(s, REPLY_NEEDS_SMTPUTF8);
         return;
     }
+    if (refuse_lost(s)) {
+        tx->refused_count++;
+        return;
+    }
     if (tx->recipient_count >= s->worker->config->max_recipients) {
         char digits[24];
         int n = snprintf(digits, sizeof digits, "%u", s->worker->config->max_recipients);
@@ -483,6 +501,10 @@ void data_proceed(struct session *s, const struct smtp_command *command)
     struct transaction *tx = s->tx;
     if (command->argument.len) {
         session_refuse(s, REPLY_NO_ARGUMENT, STR("DATA"));
+        return;
+    }
+    if (refuse_lost(s)) {
+        tx_end(s);
         return;
     }
     if (tx->accepted_count == 0) {

@@ -161,6 +161,7 @@ struct transaction {
     struct slot *last_refusal; /* of a recipient */
     struct str last_refused_by;
     bool dot_was_sent, is_settled; /* is_settled: the charge is kept or given back */
+    bool was_taken;                /* MAIL was, by the MTA */
     bool has_failed;               /* the exchange is over before its time */
     bool takes_8bit;               /* the MTA that the body goes to */
 
