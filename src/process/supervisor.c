@@ -14,14 +14,19 @@
 
 enum { TICK_MS = 1000, FLUSH_MS = 5000, FLUSH_KILLED_MS = 1000 };
 
+#define SECONDS(n) (INT64_C(1000) * (n))
+#define MINUTES(n) SECONDS(60 * (n))
+#define HOURS(n)   MINUTES(60 * (n))
+
+/* Draining lasts as long as a session may (`timeout session`), but no longer than this. */
 const struct supervisor_times SUPERVISOR_TIMES = {
-    .ready_ms = 30 * 1000,
-    .reload_drain_ms = 60 * 60 * 1000,
-    .stop_drain_ms = 10 * 60 * 1000,
-    .quit_ms = 2000,
-    .stuck_ms = 60 * 1000,
-    .ticket_keys_ms = 12 * 60 * 60 * 1000,
-    .crash = {.window_ms = 60 * 1000, .first_ms = 1000, .max_ms = 30 * 1000},
+    .ready_ms = SECONDS(30),
+    .reload_drain_ms = HOURS(1),
+    .stop_drain_ms = MINUTES(10),
+    .quit_ms = SECONDS(2),
+    .stuck_ms = MINUTES(1),
+    .ticket_keys_ms = HOURS(12),
+    .crash = {.window_ms = MINUTES(1), .first_ms = SECONDS(1), .max_ms = SECONDS(30)},
 };
 
 /* ---- children ---- */

@@ -259,7 +259,7 @@ static bool make_tls(struct worker *w, struct err *err)
         if (!w->tls)
             return false;
     }
-    w->relay_tls = calloc(cfg->pool_count, sizeof *w->relay_tls);
+    w->relay_tls = calloc(cfg->pool_count, sizeof(struct tls_context *));
     if (!w->relay_tls)
         return err_no_memory(err);
     for (size_t i = 0; i < cfg->pool_count; i++) {
@@ -279,7 +279,7 @@ static bool make_pools(struct worker *w, struct err *err)
     w->resolver = resolver_new(&w->loop, err);
     if (!w->resolver)
         return false;
-    w->pools = calloc(cfg->pool_count, sizeof *w->pools);
+    w->pools = calloc(cfg->pool_count, sizeof(struct mta_pool *));
     if (!w->pools)
         return err_no_memory(err);
     for (size_t i = 0; i < cfg->pool_count; i++) {
