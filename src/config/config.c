@@ -48,18 +48,18 @@ static struct config *config_new(const char *path, struct diagnostics *d)
     return cfg;
 }
 
+/* One run says all that is wrong: what is right in itself is built even beside errors, only to be looked at. */
 static bool build(struct config *cfg, struct tree *tree, const struct config_options *options, struct diagnostics *d)
 {
     struct config_builder builder = {.config = cfg, .tree = tree, .options = options, .diagnostics = d};
     cfg->is_starter_policy = !has_policy(tree);
-    if (cfg->is_starter_policy && !rules_parse_builtin(tree->sources, STARTER_RULES, d, tree))
+    bool is_right = !cfg->is_starter_policy || rules_parse_builtin(tree->sources, STARTER_RULES, d, tree);
+    is_right = rules_check(tree, d) && is_right;
+    config_server_build(&builder, options->purpose == CONFIG_CHECK && !has_server(tree));
+    if (!is_right || diag_has_errors(d)) {
+        policy_check_tables(tree, d);
         return false;
-    if (!rules_check(tree, d))
-        return false;
-    bool is_rules_alone = options->purpose == CONFIG_CHECK && !has_server(tree);
-    config_server_build(&builder, is_rules_alone);
-    if (diag_has_errors(d))
-        return false;
+    }
     cfg->policy = policy_compile(tree, d);
     return cfg->policy && !diag_has_errors(d);
 }
@@ -73,13 +73,8 @@ struct config *config_load(const char *path, const struct config_options *option
         return NULL;
     tree_init(&tree, sources);
     bool is_parsed = rules_parse(sources, path, d, &tree);
-    /* with a syntax error the names may still be checked, so that one run says all; nothing is built from such a tree
-     */
-    if (!is_parsed) {
-        bool ignored = rules_check(&tree, d);
-        (void)ignored;
-    }
-    if (!is_parsed || !build(cfg, &tree, options, d))
+    bool is_built = (is_parsed || tree.count) && build(cfg, &tree, options, d); /* of an unreadable file all was said */
+    if (!is_parsed || !is_built)
         config_free(&cfg);
     tree_fini(&tree);
     return cfg;

@@ -198,7 +198,7 @@ static void check_certificates(struct config_builder *b)
         make_certificate(b);
     if (cfg->certificate_count == 0) {
         const struct statement *listen = first_of(b, STATEMENT_LISTEN);
-        if (listen && needs_certificate(cfg))
+        if (listen && needs_certificate(cfg) && !first_of(b, STATEMENT_TLS_CERTIFICATE))
             missing(b, listen->at, "this listener needs a certificate: tls certificate \"chain.pem\" key \"key.pem\"");
         return;
     }
@@ -438,13 +438,13 @@ static void settle_try(struct config_builder *b)
 static void check_whole(struct config_builder *b)
 {
     const struct config *cfg = b->config;
-    if (cfg->listener_count == 0)
+    if (!first_of(b, STATEMENT_LISTEN))
         diag_error(b->diagnostics, PLACE_NONE, "there is no listener: listen submission [::]:587");
-    if (cfg->pool_count == 0)
+    if (!first_of(b, STATEMENT_RELAY))
         diag_error(b->diagnostics, PLACE_NONE,
                    "there is no relay: relay to 127.0.0.1:25, where the mail server behind listens");
     for (size_t i = 0; i < cfg->listener_count; i++)
-        if (cfg->listeners[i].auth == LISTENER_AUTH_REQUIRED && !cfg->auth.file) {
+        if (cfg->listeners[i].auth == LISTENER_AUTH_REQUIRED && !first_of(b, STATEMENT_AUTH_FILE)) {
             missing(b, first_of(b, STATEMENT_LISTEN)->at,
                     "nobody can log in: say where the users are, auth file \"users\"");
             break;
@@ -458,10 +458,11 @@ void config_server_build(struct config_builder *b, bool is_rules_alone)
         return;
     /* pools first: listeners name them */
     for (size_t i = 0; i < b->tree->count; i++)
-        if (b->tree->statements[i]->kind == STATEMENT_RELAY)
+        if (b->tree->statements[i]->kind == STATEMENT_RELAY && !b->tree->statements[i]->is_broken)
             build_pool(b, b->tree->statements[i]);
     for (size_t i = 0; i < b->tree->count; i++)
-        build_statement(b, b->tree->statements[i]);
+        if (!b->tree->statements[i]->is_broken)
+            build_statement(b, b->tree->statements[i]);
     if (b->options->purpose == CONFIG_TRY)
         settle_try(b);
     finish_pools(b->config);

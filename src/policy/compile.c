@@ -221,6 +221,15 @@ struct policy *policy_compile(const struct tree *tree, struct diagnostics *d)
     return policy;
 }
 
+void policy_check_tables(const struct tree *tree, struct diagnostics *d)
+{
+    struct eval_program program;
+    eval_program_init(&program);
+    bool is_right = eval_add_tables(&program, tree, d);
+    (void)is_right; /* said to the diagnostics */
+    eval_program_fini(&program);
+}
+
 void policy_free(struct policy **policy)
 {
     if (!*policy)

@@ -14,6 +14,8 @@ struct policy;
 /* Compiles a tree that check found right. Tables of files are read (what is wrong in one is said with its own place).
  * Nothing of the tree is needed afterwards. NULL: diagnostics say why. */
 struct policy *policy_compile(const struct tree *tree, struct diagnostics *d);
+/* Only reads the tables of a tree that has errors elsewhere, so that one run says all that is wrong. */
+void policy_check_tables(const struct tree *tree, struct diagnostics *d);
 void policy_free(struct policy **policy);
 
 /* Does some rule or limit look at this attribute? What nobody looks at need not be found out. */

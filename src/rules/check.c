@@ -70,7 +70,7 @@ static void check_include(struct checker *c, struct statement *s)
         check_part(c, PART_OBSERVE, s->end);
 }
 
-static void check_statement(struct checker *c, struct statement *s)
+static void check_parts(struct checker *c, struct statement *s)
 {
     const struct statement_row *row = &statement_rows[s->kind];
     if (row->later && str_equal(str_of_z(row->later), STR("*")))
@@ -106,6 +106,19 @@ static void check_statement(struct checker *c, struct statement *s)
     }
 }
 
+/* What is wrong in itself is marked, so that whoever builds on the tree can look at all the others. */
+static void check_statement(struct checker *c, struct statement *s, bool is_table)
+{
+    size_t errors = c->d->error_count;
+    if (s->is_broken)
+        return;
+    if (is_table)
+        check_table(c, &s->table);
+    else
+        check_parts(c, s);
+    s->is_broken = c->d->error_count > errors;
+}
+
 bool rules_check_all(struct tree *tree, struct diagnostics *d, bool allows_later)
 {
     struct checker c = {.tree = tree, .d = d, .allows_later = allows_later};
@@ -116,11 +129,10 @@ bool rules_check_all(struct tree *tree, struct diagnostics *d, bool allows_later
     check_watched(&c);
     /* tables before limits: `overrides` looks at what their items turned out to be */
     for (size_t i = 0; i < tree->count; i++)
-        if (tree->statements[i]->kind == STATEMENT_TABLE && !tree->statements[i]->is_broken)
-            check_table(&c, &tree->statements[i]->table);
+        if (tree->statements[i]->kind == STATEMENT_TABLE)
+            check_statement(&c, tree->statements[i], true);
     for (size_t i = 0; i < tree->count; i++)
-        if (!tree->statements[i]->is_broken)
-            check_statement(&c, tree->statements[i]);
+        check_statement(&c, tree->statements[i], false);
     check_warnings(&c);
     names_fini(&c);
     return d->error_count == errors;

@@ -105,7 +105,7 @@ bool eval_add_tables(struct eval_program *p, const struct tree *tree, struct dia
 {
     bool ok = true;
     for (size_t i = 0; i < tree->count; i++)
-        if (tree->statements[i]->kind == STATEMENT_TABLE)
+        if (tree->statements[i]->kind == STATEMENT_TABLE && !tree->statements[i]->is_broken)
             ok = build_table(p, tree, &tree->statements[i]->table, d) && ok;
     return ok;
 }
