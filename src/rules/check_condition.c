@@ -59,13 +59,26 @@ static bool read_beside(struct checker *c, struct operand *text, enum type other
     return true;
 }
 
+/* As a parameter's value a network in quotes is the same as one without (GRAMMAR.md 1). */
+static void read_network_by_name(struct checker *c, struct operand *text, enum type other)
+{
+    struct err err;
+    if (text->value.shape != SHAPE_TEXT || (other != TYPE_IP && other != TYPE_NETWORK))
+        return;
+    if (shape_read(SHAPE_NETWORK, text->value.text, &c->tree->arena, &text->value, &err) == SHAPE_FITS)
+        text->type = literal_type(&text->value);
+}
+
 static void check_compare(struct checker *c, struct condition *cond, struct moment m)
 {
     static const char *const signs[] = {"=", "!=", "<", "<=", ">", ">="};
     struct operand *left = &cond->operand, *right = &cond->other;
+    bool is_by_name = right->kind == OPERAND_VALUE && right->value.shape == SHAPE_PARAM;
     bool fine = check_operand(c, left, SIDE_LEFT, m);
     if (!check_operand(c, right, SIDE_RIGHT, m) || !fine)
         return;
+    if (is_by_name)
+        read_network_by_name(c, right, left->type);
     if (cond->op >= OP_LESS && !is_ordered(left->type))
         (void)no_work(c, cond->at, signs[cond->op], left->type);
     else if (!are_alike(left->type, right->type))

@@ -87,6 +87,8 @@ void names_define(struct checker *c);
 struct definition *names_find(const struct checker *c, enum name_set set, struct str name);
 /* What `name` means where one of `kinds` is wanted. NULL: none such; said, `unknown WHAT Q` with the nearest. */
 struct definition *names_use(struct checker *c, enum name_set set, unsigned kinds, const char *what, struct name name);
+/* False: `no rule sets the tag Q`. */
+bool names_use_tag(struct checker *c, struct name tag);
 
 /* ---- common sentences ---- */
 

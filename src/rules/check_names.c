@@ -1,6 +1,8 @@
 /* check_names.c - who defines what: GRAMMAR.md 1, "Names". */
 #include "rules/check_internal.h"
 
+enum { SUGGEST_MAX_ERRORS = 4 * DIAG_MAX_SHOWN };
+
 static const char *kind_word(enum definition_kind kind)
 {
     switch (kind) {
@@ -79,6 +81,18 @@ struct definition *names_find(const struct checker *c, enum name_set set, struct
     return map_get(&c->names[set].map, name);
 }
 
+/* The nearest of those of the set that `kinds` takes. Beyond some errors nobody reads suggestions, and to look through
+ * many names for each takes its time. */
+static void suggest_name(struct checker *c, enum name_set set, unsigned kinds, struct str wrong)
+{
+    struct suggestion nearest;
+    suggest_init(&nearest, wrong);
+    for (struct definition *d = c->names[set].first; d && c->d->error_count < SUGGEST_MAX_ERRORS; d = d->next)
+        if (d->kind & kinds)
+            suggest_offer(&nearest, d->name.text);
+    diag_did_you_mean(c->d, suggest_best(&nearest));
+}
+
 struct definition *names_use(struct checker *c, enum name_set set, unsigned kinds, const char *what, struct name name)
 {
     struct definition *found = names_find(c, set, name.text);
@@ -86,15 +100,18 @@ struct definition *names_use(struct checker *c, enum name_set set, unsigned kind
         found->is_used = true;
         return found;
     }
-    struct suggestion nearest;
-    suggest_init(&nearest, name.text);
     diag_error(c->d, name.at, "unknown %s \"" PRI_STR "\"", what, STR_ARG(name.text));
-    /* beyond what is shown nobody reads suggestions, and looking for them takes its time */
-    for (struct definition *d = c->names[set].first; d && c->d->error_count < DIAG_MAX_KEPT; d = d->next)
-        if (d->kind & kinds)
-            suggest_offer(&nearest, d->name.text);
-    diag_did_you_mean(c->d, suggest_best(&nearest));
+    suggest_name(c, set, kinds, name.text);
     return NULL;
+}
+
+bool names_use_tag(struct checker *c, struct name tag)
+{
+    if (names_find(c, NAMES_TAGS, tag.text))
+        return true;
+    diag_error(c->d, tag.at, "no rule sets the tag \"" PRI_STR "\"", STR_ARG(tag.text));
+    suggest_name(c, NAMES_TAGS, DEFINES_TAG, tag.text);
+    return false;
 }
 
 static void say_twice(struct checker *c, const struct definition *d, const struct definition *before)

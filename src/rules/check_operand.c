@@ -33,15 +33,7 @@ static bool check_tag(struct checker *c, struct name name, struct resolved_attri
     found->is_tag = true;
     found->tag = tag.text;
     found->type = TYPE_TEXT;
-    if (names_find(c, NAMES_TAGS, tag.text))
-        return true;
-    struct suggestion nearest;
-    suggest_init(&nearest, tag.text);
-    for (const struct definition *d = c->names[NAMES_TAGS].first; d; d = d->next)
-        suggest_offer(&nearest, d->name.text);
-    diag_error(c->d, name.at, "no rule sets the tag \"" PRI_STR "\"", STR_ARG(tag.text));
-    diag_did_you_mean(c->d, suggest_best(&nearest));
-    return false;
+    return names_use_tag(c, tag);
 }
 
 static bool unknown_attribute(struct checker *c, struct name name, enum side side)

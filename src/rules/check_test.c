@@ -7,18 +7,6 @@ static void use_name(struct checker *c, const struct value *v, enum name_set set
         (void)names_use(c, set, kinds, what, (struct name){v->text, v->at});
 }
 
-static void check_tag_name(struct checker *c, const struct value *v)
-{
-    struct suggestion nearest;
-    if (names_find(c, NAMES_TAGS, v->text))
-        return;
-    suggest_init(&nearest, v->text);
-    for (const struct definition *d = c->names[NAMES_TAGS].first; d; d = d->next)
-        suggest_offer(&nearest, d->name.text);
-    diag_error(c->d, v->at, "no rule sets the tag \"" PRI_STR "\"", STR_ARG(v->text));
-    diag_did_you_mean(c->d, suggest_best(&nearest));
-}
-
 /* A verdict that no action could give would never be met. */
 static void check_expected_code(struct checker *c, const struct step *step)
 {
@@ -41,7 +29,7 @@ static void check_expectation(struct checker *c, struct step *step)
         use_name(c, first, NAMES_RULES, DEFINES_LIMIT, "limit");
         break;
     case EXPECTATION_TAG:
-        check_tag_name(c, first);
+        (void)names_use_tag(c, (struct name){first->text, first->at});
         break;
     case EXPECTATION_REJECT:
     case EXPECTATION_DEFER:

@@ -40,6 +40,8 @@ void suggest_offer(struct suggestion *s, struct str candidate)
     size_t longer = MAX_OF(s->wrong.len, candidate.len);
     size_t allowed = MAX_OF(longer / 3, (size_t)1);
     if (longer - MIN_OF(s->wrong.len, candidate.len) > allowed)
+        return; /* by their lengths alone too far apart: most are */
+    if (longer - MIN_OF(s->wrong.len, candidate.len) > allowed)
         return; /* so many letters must be added at least */
     unsigned distance = suggest_distance(s->wrong, candidate);
     if (distance > allowed || distance >= longer || distance >= s->distance)

@@ -128,6 +128,18 @@ static const struct check_case PARAMETERS[] = {
     {"parameter c example.org\n"
      "on rcpt { rule r log if client = $c }",
      "2:34+2 client is an address, but \"example.org\" is a domain"},
+    {"parameter c \"192.0.2.1\"\n"
+     "on rcpt { rule r log if client = $c and client.network = $c }",
+     "2:58+2 client.network is a network, but \"192.0.2.1\" is an address"},
+    {"parameter c \"192.0.2.0/24\"\n"
+     "on rcpt { rule r log if client.network = $c }",
+     ""},
+    {"parameter c \"x\"\n"
+     "on rcpt { rule r log if client = $c }",
+     "2:34+2 client is an address, but \"x\" is a text"},
+    {"parameter c \"192.0.2.1\"\n"
+     "on rcpt { rule r log if listener = $c }",
+     ""},
     {"parameter n 10M\n"
      "on rcpt { rule r log if mail.size > $n }",
      ""},
