@@ -15,8 +15,8 @@
 enum { TICK_MS = 1000, FLUSH_MS = 5000, FLUSH_KILLED_MS = 1000 };
 
 #define SECONDS(n) (INT64_C(1000) * (n))
-#define MINUTES(n) SECONDS(60 * (n))
-#define HOURS(n)   MINUTES(60 * (n))
+#define MINUTES(n) (60 * SECONDS(n))
+#define HOURS(n)   (60 * MINUTES(n))
 
 /* Draining lasts as long as a session may (`timeout session`), but no longer than this. */
 const struct supervisor_times SUPERVISOR_TIMES = {
