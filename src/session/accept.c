@@ -65,6 +65,11 @@ struct str session_mail_id(const struct session *s, unsigned mail, char *to)
 void session_greet(struct session *s)
 {
     struct str hostname = str_of_z(s->worker->config->hostname);
+    if (s->worker
+            ->is_draining) { /* taken from a backlog that nobody else would have looked at, or amid its handshake */
+        session_end(s, "shutting down", REPLY_SHUTTING_DOWN);
+        return;
+    }
     session_enter(s, SESSION_COMMAND);
     if (s->listener->banner.len)
         session_say(s, REPLY_GREETING_BANNER, hostname, s->listener->banner);

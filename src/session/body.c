@@ -195,10 +195,8 @@ static void pass(struct session *s, const struct smtp_dot_out *out, bool is_all)
 
 void body_on_drained(struct session *s)
 {
-    if (s->wait != WAIT_RELAY)
-        return;
-    session_resume(s);
-    session_deadline(s, s->worker->config->timeout.data_ms);
+    if (s->wait == WAIT_RELAY)
+        session_resume(s);
 }
 
 bool body_on_input(struct session *s)

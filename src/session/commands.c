@@ -36,18 +36,35 @@ void session_await(struct session *s, enum session_wait wait)
     conn_set_deadline(&s->conn, 0);
 }
 
+void session_deadline(struct session *s, int64_t ms)
+{
+    int64_t at = loop_now_ms(s->worker->loop) + ms;
+    conn_set_deadline(&s->conn, MIN_OF(at, s->ends_at_ms));
+}
+
+/* The client's time begins, for what it owes us now. While the MTA's verdicts are awaited it owes nothing. */
+static void await_client(struct session *s)
+{
+    const struct timeouts *timeout = &s->worker->config->timeout;
+    if (s->state == SESSION_BODY || s->state == SESSION_SKIP)
+        session_deadline(s, timeout->data_ms);
+    else if (s->tx && s->tx->slots)
+        conn_set_deadline(&s->conn, 0);
+    else
+        session_deadline(s, timeout->command_ms);
+}
+
 void session_resume(struct session *s)
 {
     if (s->state == SESSION_CLOSING || !conn_is_open(&s->conn))
         return;
     s->wait = WAIT_NOTHING;
+    if (s->worker->is_draining && s->state == SESSION_COMMAND && !s->tx && conn_input(&s->conn).len == 0) {
+        session_end(s, "shutting down", REPLY_SHUTTING_DOWN);
+        return;
+    }
+    await_client(s);
     conn_resume_input(&s->conn);
-}
-
-void session_deadline(struct session *s, int64_t ms)
-{
-    int64_t at = loop_now_ms(s->worker->loop) + ms;
-    conn_set_deadline(&s->conn, MIN_OF(at, s->ends_at_ms));
 }
 
 /* ---- replies ---- */
@@ -144,10 +161,8 @@ bool session_is_early(struct session *s)
 void session_on_drained(struct conn *c)
 {
     struct session *s = CONTAINER_OF(c, struct session, conn);
-    if (s->wait == WAIT_OUTPUT) {
-        session_deadline(s, s->worker->config->timeout.command_ms);
+    if (s->wait == WAIT_OUTPUT)
         session_resume(s);
-    }
 }
 
 static void rset_proceed(struct session *s, const struct smtp_command *command)
@@ -450,16 +465,12 @@ void session_on_input(struct conn *c)
     if (s->state == SESSION_CLOSING || !conn_is_open(c) || s->wait != WAIT_NOTHING)
         return;
     /* The deadline of the next line runs from here: from a whole command that was answered, never from a part of one.
-     * While the MTA's verdicts are awaited the client owes nothing. */
+     * While the MTA's verdicts are awaited none does. */
     bool awaits_line = s->state == SESSION_COMMAND || s->state == SESSION_AUTH;
     if (took && s->worker->is_draining && s->state == SESSION_COMMAND && !s->tx) {
         session_end(s, "shutting down", REPLY_SHUTTING_DOWN);
         return;
     }
-    if (awaits_line && s->tx && s->tx->slots)
-        conn_set_deadline(c, 0);
-    else if (took && (awaits_line || state != s->state))
-        session_deadline(s, s->state == SESSION_BODY || s->state == SESSION_SKIP
-                                ? s->worker->config->timeout.data_ms
-                                : s->worker->config->timeout.command_ms);
+    if ((awaits_line && s->tx && s->tx->slots) || (took && (awaits_line || state != s->state)))
+        await_client(s);
 }

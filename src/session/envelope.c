@@ -98,7 +98,7 @@ void slots_flush(struct session *s)
     tx->slots_end = &tx->slots;
     if (s->wait == WAIT_VERDICTS)
         session_resume(s);
-    if (s->wait == WAIT_NOTHING && s->state == SESSION_COMMAND)
+    else if (s->wait == WAIT_NOTHING && s->state == SESSION_COMMAND)
         session_deadline(s, s->worker->config->timeout.command_ms);
 }
 
@@ -199,7 +199,11 @@ static void on_failed(void *arg, enum mta_failure failure, const char *text)
         return;
     }
     bool awaits_data = s->wait == WAIT_DATA;
-    tx_decide_reply(tx, s->state == SESSION_BODY || awaits_data ? "data" : tx->recipient_count ? "rcpt" : "mail", reply);
+    tx_decide_reply(tx,
+                    s->state == SESSION_BODY || awaits_data ? "data"
+                    : tx->recipient_count                   ? "rcpt"
+                                                            : "mail",
+                    reply);
     if (s->state == SESSION_BODY) {
         body_refuse(s);
         return;
@@ -343,6 +347,10 @@ void mail_proceed(struct session *s, const struct smtp_command *command)
     struct smtp_path path;
     struct smtp_mail_params params;
     struct str rest, name;
+    if (s->worker->is_draining) {
+        session_end(s, "shutting down", REPLY_SHUTTING_DOWN);
+        return;
+    }
     enum smtp_path_result fault = smtp_path_parse(command->argument, SMTP_REVERSE_PATH, &path, &rest);
     if (fault != SMTP_PATH_OK) {
         session_refuse(s, REPLY_BAD_SENDER, str_of_z(smtp_path_fault(fault)));

@@ -225,7 +225,7 @@ struct str session_mail_id(const struct session *s, unsigned mail, char *to);
 /* commands.c */
 void session_on_input(struct conn *c);
 void session_on_drained(struct conn *c);
-/* Goes on reading where the last wait stopped it. */
+/* Goes on reading where the last wait stopped it; the client's time for what it owes us begins anew. */
 void session_resume(struct session *s);
 /* Stops reading until session_resume: for `wait`. */
 void session_await(struct session *s, enum session_wait wait);

@@ -22,11 +22,6 @@ static void finish(struct session *s, int code, const char *enhanced, struct str
         session_close(s, "lost before the reply");
         return;
     }
-    if (s->worker->is_draining && conn_input(&s->conn).len == 0) {
-        session_end(s, "shutting down", REPLY_SHUTTING_DOWN);
-        return;
-    }
-    session_deadline(s, s->worker->config->timeout.command_ms);
     session_resume(s);
 }
 

@@ -34,11 +34,9 @@ void session_on_ready(struct conn *c)
     if (conn_tls_was_resumed(c))
         counter_add(s->worker->counters, COUNTER_TLS_RESUMED, 1);
     s->tls_us = (uint32_t)MIN_OF(loop_wall_us(s->worker->loop) - s->began_us, (int64_t)UINT32_MAX);
+    session_resume(s);
     if (s->state == SESSION_GREETING)
         session_greet(s);
-    else
-        session_deadline(s, s->worker->config->timeout.command_ms);
-    session_resume(s);
 }
 
 void starttls_proceed(struct session *s, const struct smtp_command *command)
