@@ -152,6 +152,16 @@ static void rcpt_answered(struct session *s, size_t index, const struct mta_repl
     slots_flush(s);
 }
 
+/* DATA was refused after a wait. Whoever went on without the reply sends a message: its lines are no commands. */
+static void data_is_over(struct session *s)
+{
+    tx_end(s);
+    if (conn_has_more_input(&s->conn))
+        session_close_when_sent(s, "spoke too early");
+    else
+        session_resume(s);
+}
+
 static void data_answered(struct session *s, const struct mta_reply *reply)
 {
     s->wait = WAIT_NOTHING;
@@ -162,8 +172,7 @@ static void data_answered(struct session *s, const struct mta_reply *reply)
     }
     tx_decide(s->tx, verdict_of_code(reply->code), "data", reply->code, reply->enhanced, reply->text, STR_NONE);
     session_reply_text(s, reply->code, reply->enhanced, reply->text);
-    tx_end(s);
-    session_resume(s);
+    data_is_over(s);
 }
 
 static void on_reply(void *arg, enum mta_step step, size_t index, const struct mta_reply *reply)
@@ -217,12 +226,12 @@ static void on_failed(void *arg, enum mta_failure failure, const char *text)
             slot_fill_reply(slot, reply);
     /* A mail that was begun stays until its client has heard: the next RCPT or DATA is told the same, for a 503 would
      * be a refusal for good of what we lost. */
-    bool is_told = awaits_data || !tx->was_taken;
+    bool was_taken = tx->was_taken;
     slots_flush(s);
-    if (is_told)
-        tx_end(s);
     if (awaits_data)
-        session_resume(s);
+        data_is_over(s);
+    else if (!was_taken)
+        tx_end(s);
 }
 
 /* Answers a command for a mail that the MTA lost. False: it did not. */

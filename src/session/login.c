@@ -84,11 +84,18 @@ static void auth_refused(struct session *s, const struct policy_answer *answer)
 static void on_checked(void *arg, const struct auth_answer *answer)
 {
     struct session *s = arg;
+    bool was_awaited = s->wait == WAIT_AUTH;
     s->login->check = NULL;
     s->wait = WAIT_NOTHING;
     s->auth_us = (uint32_t)MIN_OF(loop_wall_us(s->worker->loop) - s->login->began_us, (int64_t)UINT32_MAX);
     if (answer->from_cache)
         counter_add(s->worker->counters, COUNTER_AUTH_CACHED, 1);
+    if (was_awaited && answer->result == AUTH_OK && conn_has_more_input(&s->conn)) {
+        /* said before it was known who says it, and so not said by who is logged in now */
+        session_event_auth(s, auth_result_name(answer->result), answer->user);
+        session_end(s, "spoke too early", REPLY_EARLY);
+        return;
+    }
     if (answer->result == AUTH_OK) {
         s->user = str_copy_z(answer->user);
         if (s->user) {
