@@ -162,7 +162,6 @@ static bool refuse_if_wrong(struct session *s)
 static void refuse_bare(struct session *s, enum smtp_dot_result fault)
 {
     struct str what = fault == SMTP_DOT_BARE_CR ? STR("CR") : fault == SMTP_DOT_BARE_LF ? STR("LF") : STR("NUL");
-    tx_decide_reply(s->tx, "data", REPLY_BARE_IN_DATA, what);
     session_end(s, "a bare CR, LF or NUL in DATA", REPLY_BARE_IN_DATA, what);
 }
 

@@ -78,7 +78,6 @@ void session_close_when_sent(struct session *s, const char *reason)
 
 static void on_deadline(struct session *s)
 {
-    struct transaction *tx = s->tx;
     bool is_over = loop_now_ms(s->worker->loop) >= s->ends_at_ms;
     if (s->wait == WAIT_DELAY) {
         session_end(s, "too many errors", REPLY_TOO_MANY_ERRORS);
@@ -91,8 +90,6 @@ static void on_deadline(struct session *s)
     enum smtp_reply reply = is_over                    ? REPLY_SESSION_TOO_LONG
                             : s->state == SESSION_BODY ? REPLY_TIMED_OUT_DATA
                                                        : REPLY_TIMED_OUT;
-    if (tx)
-        tx_decide_reply(tx, s->state == SESSION_BODY ? "data" : "mail", reply);
     session_end_call(s, is_over ? "lasted too long" : "timed out", &(struct smtp_reply_call){reply});
 }
 

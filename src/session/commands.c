@@ -120,8 +120,11 @@ void session_reply(struct session *s, const struct smtp_reply_call *call)
 
 void session_end_call(struct session *s, const char *reason, const struct smtp_reply_call *call)
 {
-    if (s->tx)
+    if (s->tx) {
         s->tx->slots = NULL; /* open verdicts never come: this reply stands for all of them */
+        if (smtp_reply_row(call->reply)->code >= 400)
+            tx_decide_call(s->tx, tx_at(s), call);
+    }
     session_reply(s, call);
     session_close_when_sent(s, reason);
 }

@@ -58,6 +58,12 @@ void tx_decide_policy(struct transaction *tx, const char *at, const struct polic
     tx_decide(tx, VERDICTS[answer->verdict], at, answer->code, answer->enhanced, answer->text, answer->by);
 }
 
+const char *tx_at(const struct session *s)
+{
+    bool is_in_data = s->state == SESSION_BODY || s->state == SESSION_DOT || s->wait == WAIT_DATA;
+    return is_in_data ? "data" : s->tx->recipient_count ? "rcpt" : "mail";
+}
+
 enum smtp_reply reply_of_failure(enum mta_failure failure)
 {
     static const enum smtp_reply REPLIES[] = {

@@ -240,7 +240,7 @@ void session_reply_text(struct session *s, int code, const char *enhanced, struc
 /* The same for an error of the client: counted; at max-errors the session ends. */
 void session_refuse_call(struct session *s, const struct smtp_reply_call *call);
 #define session_refuse(s, ...) session_refuse_call((s), &(struct smtp_reply_call){__VA_ARGS__})
-/* Replies and closes: 421, 554 … */
+/* Replies and closes: 421, 554 … A mail at hand ends with this reply, too. */
 void session_end_call(struct session *s, const char *reason, const struct smtp_reply_call *call);
 #define session_end(s, reason, ...) session_end_call((s), (reason), &(struct smtp_reply_call){__VA_ARGS__})
 /* Replies, as the last thing, and closes when it is sent. */
@@ -297,6 +297,8 @@ unsigned session_extensions(const struct session *s);
 void slots_flush(struct session *s);
 struct slot *slot_add(struct transaction *tx);
 struct mta_pool *session_pool(const struct session *s);
+/* The phase that the mail is in, for its event. */
+const char *tx_at(const struct session *s);
 /* The first refusal of the whole mail is its outcome. text is copied. */
 void tx_decide(struct transaction *tx, enum mail_verdict verdict, const char *at, int code, const char *enhanced,
                struct str text, struct str by);

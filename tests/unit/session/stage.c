@@ -403,6 +403,19 @@ static void pass_deadline(bool wanted)
 
 /* ---- the MTA ---- */
 
+/* What it owes, later than it should. */
+static void say_now(struct str text)
+{
+    char line[512];
+    snprintf(line, sizeof line, PRI_STR "\r\n", STR_ARG(text));
+    for (unsigned i = 0; i < S.mta.conn_count; i++) {
+        S.mta.conns[i]->in_body = str_starts(text, STR("354"));
+        fake_say(S.mta.conns[i], line);
+    }
+    for (int i = 0; i < 4; i++)
+        turn();
+}
+
 static void script_mta(struct str what)
 {
     static const char *const MOMENTS[FAKE_MOMENTS] = {
@@ -421,6 +434,10 @@ static void script_mta(struct str what)
     }
     struct str rest;
     struct str word = str_split(what, ' ', &rest);
+    if (str_equal(word, STR("say"))) {
+        say_now(rest);
+        return;
+    }
     for (size_t i = 0; i < FAKE_MOMENTS; i++) {
         if (!str_equal(word, str_of_z(MOMENTS[i])))
             continue;

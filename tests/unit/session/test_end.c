@@ -92,9 +92,35 @@ static void test_drain(void **state)
     PLAY(NULL, TALKS);
 }
 
+/* What came before our reply was said by somebody who does not listen: it is no command of who is logged in, and the
+ * lines of a message whose DATA was refused are no commands at all. */
+static void test_early_talkers(void **state)
+{
+    (void)state;
+    static const struct talk TALKS[] = {
+        {"behind EHLO", "submission greeting whole", "C EHLO x\nC NOOP\nS 554 5.5.1\nX"},
+        {"behind STARTTLS", "submission ehlo whole", "C STARTTLS\nC NOOP\nX\nE close \"reason\":\"sent"},
+        {"behind AUTH", "submission tls whole", AUTH_PLAIN "C NOOP\nS 554 5.5.1\nX"},
+        {"behind a line of AUTH", "submission tls whole",
+         "C AUTH PLAIN\nS 334\nC AGFsaWNlAHNlY3JldA==\nC NOOP\nS 554 5.5.1\nX"},
+        {"behind DATA", "submission rcpt whole",
+         "C DATA\nC x\nS 554 5.5.1\nX\nE mail \"verdict\":\"reject\" \"code\":554"},
+        {"while the password is checked", "submission tls whole",
+         "P hold\n" AUTH_PLAIN "Q\nC MAIL FROM:<alice@example.org>\nP go\nS 554 5.5.1\nX\nE auth \"result\":\"ok\""},
+        {"while a wrong password is checked: nobody gains by it", "submission tls whole",
+         "P hold\nC AUTH PLAIN AGFsaWNlAHdyb25n\nQ\nC NOOP\nP go\nS 535\nS 250"},
+        {"before DATA is refused", "submission rcpt whole",
+         "M DATA silent\nC DATA\nQ\nC RSET\nC MAIL FROM:<evil@example.org>\nC .\nM say 451 4.3.0 Later\nS 451 4.3.0 "
+         "Later\nX\n!H MAIL FROM:<evil"},
+        {"before DATA is accepted: it is the message", "submission rcpt whole",
+         "M DATA silent\nC DATA\nQ\nC RSET\nC .\nM say 354 go on\nS 354\nS 250 2.0.0\nN 1\nB RSET\\r\\n.\\r\\n"},
+    };
+    PLAY(NULL, TALKS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_deadlines), cmocka_unit_test(test_client_goes),
-                                       cmocka_unit_test(test_drain)};
+                                       cmocka_unit_test(test_drain), cmocka_unit_test(test_early_talkers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
