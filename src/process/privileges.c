@@ -82,7 +82,7 @@ bool privileges_allow_files(uint64_t wanted, struct err *err)
         return true;
     more = (struct rlimit){r.rlim_max, r.rlim_max};
     bool raised = setrlimit(RLIMIT_NOFILE, &more) == 0;
-    err_set(err, "max-connections needs %llu open files, the system allows %llu", (unsigned long long)wanted,
+    err_set(err, "each process may need %llu open files, the system allows %llu", (unsigned long long)wanted,
             (unsigned long long)(raised ? r.rlim_max : r.rlim_cur));
     return err_set_hint(err, "raise it (LimitNOFILE= in the systemd unit, or ulimit -n), or lower max-connections");
 }

@@ -95,12 +95,14 @@ static void try_sink(struct supervisor *s, const struct generation *g)
         event_hub_try_sink(&s->hub, &g->plan->events, g->id);
 }
 
+/* The limit is one process's. A worker: its share of the clients, each with a connection to the MTA. The supervisor:
+ * every listening socket, and of up to four generations the channels and pipes. */
 static void allow_files(const struct process_plan *plan)
 {
     struct err err = {0};
-    /* a client and its connection to the MTA; then sockets, pipes, files */
-    uint64_t wanted = 2 * (uint64_t)plan->max_connections + plan->workers * plan->listener_count + 1024;
-    if (!privileges_allow_files(wanted, &err))
+    uint64_t of_worker = 2 * ((uint64_t)plan->max_connections / plan->workers + 1);
+    uint64_t of_supervisor = plan->workers * (plan->listener_count + 4 * GENERATIONS_MAX);
+    if (!privileges_allow_files(of_worker + of_supervisor + 512, &err))
         log_warning("%s: %s", err.text, err.hint);
 }
 
