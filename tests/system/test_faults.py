@@ -28,6 +28,14 @@ def send(weir, **options):
         return client.mail(message())
 
 
+def script(mta, moment, action):
+    """Scripts a moment; where it is one of a fresh connection, closes those that are pooled, so that it comes."""
+    mta.on(moment, action)
+    if moment in ("CONNECT", "EHLO"):
+        mta.cut_all()
+        eventually(lambda: not mta.open, 5, "the old connections are closed")
+
+
 def recovers(weir, timeout=10):
     return eventually(lambda: send(weir).code == 250, timeout * SLOWNESS, "mail goes through again", pause=0.2)
 
@@ -71,7 +79,7 @@ def test_mta_down_at_the_start(start_mailweir, mta):
 
 def test_a_down_mta_is_asked_by_one_connection_at_a_time(weir, mta):
     """A server that takes connections and closes them is not stormed."""
-    mta.on("CONNECT", cut)
+    script(mta, "CONNECT", cut)
     before = len(mta.connections)
     for _ in range(20):
         assert send(weir).both in ("451 4.4.1", "451 4.4.2")
@@ -83,7 +91,7 @@ def test_a_down_mta_is_asked_by_one_connection_at_a_time(weir, mta):
 def test_failover_to_the_second_server(start_mailweir, mta):
     second = ScriptedMta().start()
     try:
-        weir = start_mailweir(None, server=QUICK, relay="relay to 127.0.0.1:%d, 127.0.0.1:%d { retry-down 1s }" % (mta.port, second.port))
+        weir = start_mailweir(None, server=QUICK, relay="relay to 127.0.0.1:%d 127.0.0.1:%d { retry-down 1s }" % (mta.port, second.port))
         assert [send(weir).code for _ in range(4)] == [250] * 4
         mta.stop()
         # A connection that had been pooled is found dead and replaced: no mail sees it.
@@ -101,7 +109,7 @@ def test_failover_to_the_second_server(start_mailweir, mta):
 
 @pytest.mark.parametrize("moment", ("CONNECT", "EHLO", "XFORWARD", "MAIL", "RCPT", "DATA", "BODY", "DOT"))
 def test_mta_hangs(weir, mta, moment):
-    mta.on(moment, hang)
+    script(mta, moment, hang)
     with session(weir.plain, "plain") as client:
         reply = within(12, lambda: client.mail(message()))
         wanted = ("451 4.4.1", "451 4.4.2") if moment in ("CONNECT", "EHLO", "XFORWARD") else ("451 4.4.2",)
@@ -166,8 +174,7 @@ def test_one_slow_mail_holds_up_no_other(weir, mta):
 @pytest.mark.parametrize("moment", ("CONNECT", "EHLO", "XFORWARD", "MAIL", "RCPT", "DATA", "BODY"))
 def test_mta_drops_before_the_dot(weir, mta, moment):
     charged = used(weir)
-    mta.cut_all()
-    mta.on(moment, cut)
+    script(mta, moment, cut)
     with session(weir.plain, "plain") as client:
         # Large enough that the dot cannot have left before the connection is gone.
         reply = client.mail(message(text="x" * 70 + "\r\n") + (b"y" * 998 + b"\r\n") * 3000)
@@ -205,7 +212,7 @@ GARBAGE = {
 @pytest.mark.parametrize("kind", GARBAGE)
 @pytest.mark.parametrize("moment", ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "DOT"))
 def test_mta_speaks_garbage(weir, mta, moment, kind):
-    mta.on(moment, say_and_cut(GARBAGE[kind]) if kind == "TLS alert" else say(GARBAGE[kind]))
+    script(mta, moment, say_and_cut(GARBAGE[kind]) if kind == "TLS alert" else say(GARBAGE[kind]))
     with session(weir.plain, "plain") as client:
         reply = within(12, lambda: client.mail(message()))
         assert reply.code == 451 and reply.enhanced in ("4.3.0", "4.4.1", "4.4.2"), reply
@@ -216,7 +223,7 @@ def test_mta_speaks_garbage(weir, mta, moment, kind):
 
 
 IMPOSSIBLE = (
-    ("MAIL", "354 go on"), ("RCPT", "354 go on"), ("MAIL", "220 hello"), ("RCPT", "235 2.7.0 in"), ("DATA", "250 2.0.0 Ok"),
+    ("MAIL", "354 go on"), ("RCPT", "354 go on"), ("MAIL", "220 hello"), ("RCPT", "221 bye"), ("DATA", "250 2.0.0 Ok"),
     ("DOT", "354 go on"), ("DATA", b"354 go on\r\n250 2.0.0 taken already\r\n"), ("MAIL", b"250 2.1.0 Ok\r\n250 2.1.0 Ok\r\n"),
     ("CONNECT", "354 go on"), ("EHLO", "354 go on"),
 )
@@ -225,7 +232,7 @@ IMPOSSIBLE = (
 @pytest.mark.parametrize("case", IMPOSSIBLE, ids=repr)
 def test_mta_says_what_is_impossible_here(weir, mta, case):
     moment, words = case
-    mta.on(moment, say(words))
+    script(mta, moment, say(words))
     with session(weir.plain, "plain") as client:
         reply = within(12, lambda: client.mail(message()))
         assert reply.code == 451, reply
@@ -239,7 +246,7 @@ def test_mta_says_what_is_impossible_here(weir, mta, case):
 @pytest.mark.parametrize("piece", (b"x" * 65536, b"250-again\r\n" * 1000, b"250-" + b"y" * 4000 + b"\r\n", b"\r\n" * 1000),
                          ids=("line without end", "reply without end", "long lines", "empty lines"))
 def test_mta_never_stops_talking(weir, mta, moment, piece):
-    mta.on(moment, endless(piece))
+    script(mta, moment, endless(piece))
     with session(weir.plain, "plain") as client:
         reply = within(12, lambda: client.mail(message()))
         assert reply.code == 451, reply
@@ -299,7 +306,8 @@ def test_connections_are_reused_and_forget_the_mail_before(weir, mta):
             client.expect("250", "RCPT TO:<first@example.net>")
             client.expect("250", "RSET")
             assert client.mail(message(), recipients=("second@example.net",)).code == 250
-    assert {t.connection for t in mta.taken} == {mta.taken[0].connection}
+    # Two: the next mail may begin before RSET was answered on the connection of the one before.
+    assert len({t.connection for t in mta.taken}) <= 2
     assert [t.recipients for t in mta.taken] == [["second@example.net"]] * 5
 
 
@@ -332,7 +340,7 @@ def test_auth_goes_on_as_the_login_only(start_mailweir):
     mta = ScriptedMta(keywords=KEYWORDS + ("AUTH PLAIN",)).start()
     try:
         weir = start_mailweir(mta)
-        for claimed in ("root+40example.net", "<>", "alice@example.org", "x+0Dy"):
+        for claimed in ("root@example.net", "<>", "alice@example.org", "x+0Dy", "ALICE@example.org"):
             with session(weir.plain, "plain") as client:
                 reply = client.command("MAIL FROM:<alice@example.org> AUTH=" + claimed)
                 assert reply.code == 250, reply
@@ -340,8 +348,8 @@ def test_auth_goes_on_as_the_login_only(start_mailweir):
                 assert client.data(b"x\r\n").code == 250
             line = mta.taken[-1].mail_line
             assert b"root" not in line
-            if b"AUTH=" in line:
-                assert line.split(b"AUTH=")[1].split()[0] in (b"<>", b"alice@example.org"), line
+            said = line.split(b"AUTH=")[1].split()[0]
+            assert said == (b"alice@example.org" if claimed.lower() == "alice@example.org" else b"<>"), line
     finally:
         mta.stop()
 

@@ -57,7 +57,6 @@ def test_20_per_10_seconds_under_50_greedy_clients_on_2_workers(start_mailweir, 
                         else:
                             refusals.append(reply)
                     if reply.code != 250:
-                        client.expect("250", "RSET")
                         time.sleep(0.05)
         except Exception as error:
             with lock:
@@ -106,10 +105,9 @@ def test_a_refused_mail_is_not_charged(start_mailweir, mta):
         mta.on("RCPT", say("550 5.1.1 no"), times=2)
         assert [client.mail(message()).code for _ in range(2)] == [550, 550]
         for _ in range(2):
-            client.expect("250", "RSET")
             client.expect("250", "MAIL FROM:<alice@example.org>")
             client.expect("250", "RCPT TO:<b@example.net>")
-        client.expect("250", "RSET")
+            client.expect("250", "RSET")
         assert [client.mail(message()).code for _ in range(3)] == [250] * 3
         assert client.mail(message()).both == "450 4.7.1"
         # Asking again and again does not lengthen the wait.
@@ -150,8 +148,7 @@ limit heads per client count recipients { 3/1h }
     with session(weir.plain, "plain") as client:
         two = ("b@example.net", "c@example.net")
         assert client.mail(message(), recipients=two).code == 250
-        assert client.mail(message(), recipients=two).both == "451 4.7.1"
-        client.expect("250", "RSET")
+        assert client.mail(message(), recipients=two).both == "450 4.7.1"
         assert client.mail(message()).code == 250
     last = weir.wait_event("mail", count=2, verdict="accept")
     used = {row["name"]: row["used"] for row in last["limits"]}
@@ -169,8 +166,7 @@ limit outside per user count recipients { 2/1h  unless rcpt.domain in { example.
         for _ in range(3):
             assert client.mail(message(), recipients=inside).code == 250
         assert client.mail(message(), recipients=inside + ("x@far.example", "y@far.example")).code == 250
-        assert client.mail(message(), recipients=("z@far.example",)).code in (450, 451)
-        client.expect("250", "RSET")
+        assert client.mail(message(), recipients=("z@far.example",)).code == 450
         assert client.mail(message(), recipients=inside).code == 250
 
 

@@ -203,18 +203,21 @@ class Client:
         return self.reply()
 
     def mail(self, body, sender="alice@example.org", recipients=("bob@example.net",)):
-        """A whole mail; the reply that decided on it."""
+        """A whole mail; the reply that decided on it. Afterwards no mail is begun."""
         reply = self.command("MAIL FROM:<%s>" % sender)
         if reply.code != 250:
             return reply
-        refused = None
         for recipient in recipients:
             reply = self.command("RCPT TO:<%s>" % recipient)
-            refused = reply if reply.code != 250 else refused
-        if refused and len(recipients) == 1:
-            return refused
-        reply = self.command("DATA")
-        return self.body(body) if reply.code == 354 else reply
+            if reply.code != 250:
+                break
+        else:
+            reply = self.command("DATA")
+            if reply.code == 354:
+                return self.body(body)
+        if reply.code != 421:
+            self.expect("250", "RSET")
+        return reply
 
     def quit(self):
         reply = self.command("QUIT")
