@@ -46,7 +46,8 @@ chmod 755 "$work"
 mailweir_pid=
 stop_postfix() {
     local pid
-    pid=$(tr -dc 0-9 <"$work/postfix/queue/pid/master.pid" 2>/dev/null) || return 0
+    [ -f "$work/postfix/queue/pid/master.pid" ] || return 0
+    pid=$(tr -dc 0-9 <"$work/postfix/queue/pid/master.pid")
     [ -n "$pid" ] && kill "$pid" 2>/dev/null || return 0
     for _ in $(seq 100); do
         kill -0 "$pid" 2>/dev/null || return 0
