@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,51 +22,28 @@
 #include "auth/users_file.h"
 #include "auth/users_line.h"
 #include "base/buf.h"
+#include "base/replace.h"
 
 enum { LOCK_WAIT_MS = 10000, LOCK_RETRY_MS = 20, READ_BYTES = 4096, MAX_TEXT_BYTES = USERS_FILE_MAX_BYTES + 65536 };
 
 /* Where the file really is, its directory held and locked. */
 struct place {
-    char dir[PATH_MAX];
-    char name[NAME_MAX + 1];
+    struct file_place file;
     int dir_fd;
 };
 
-/* The file's directory and name, links followed: a rename onto a link would replace the link. */
-static bool place_find(const char *path, struct place *p, struct err *err)
-{
-    char real[PATH_MAX], given[PATH_MAX];
-    if (strlen(path) >= sizeof given)
-        return err_set(err, "%.64s…: the path is too long", path);
-    str_copy_into(given, sizeof given, str_of_z(path));
-    if (realpath(path, real))
-        str_copy_into(given, sizeof given, str_of_z(real));
-    else if (errno != ENOENT)
-        return err_set(err, "%s: %s", path, strerror(errno));
-    char *slash = strrchr(given, '/');
-    const char *name = slash ? slash + 1 : given;
-    if (name[0] == '\0' || strlen(name) >= sizeof p->name - sizeof ".XXXXXX")
-        return err_set(err, "%s: is no name of a file", path);
-    str_copy_into(p->name, sizeof p->name, str_of_z(name));
-    if (!slash)
-        str_copy_into(p->dir, sizeof p->dir, STR("."));
-    else
-        str_copy_into(p->dir, sizeof p->dir, slash == given ? STR("/") : str_of(given, (size_t)(slash - given)));
-    return true;
-}
-
 static bool place_lock(struct place *p, struct err *err)
 {
-    p->dir_fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    p->dir_fd = open(p->file.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (p->dir_fd < 0)
-        return err_set(err, "%s: %s", p->dir, strerror(errno));
+        return err_set(err, "%s: %s", p->file.dir, strerror(errno));
     for (int waited_ms = 0;; waited_ms += LOCK_RETRY_MS) {
         if (flock(p->dir_fd, LOCK_EX | LOCK_NB) == 0)
             return true;
         if (errno != EWOULDBLOCK && errno != EINTR)
-            err_set(err, "%s: cannot be locked: %s", p->dir, strerror(errno));
+            err_set(err, "%s: cannot be locked: %s", p->file.dir, strerror(errno));
         else if (waited_ms >= LOCK_WAIT_MS)
-            err_set(err, "%s: another process holds its lock for more than %d s", p->dir, LOCK_WAIT_MS / 1000);
+            err_set(err, "%s: another process holds its lock for more than %d s", p->file.dir, LOCK_WAIT_MS / 1000);
         else {
             poll(NULL, 0, LOCK_RETRY_MS);
             continue;
@@ -86,16 +62,16 @@ static void place_unlock(struct place *p)
 static bool read_old(const struct place *p, struct buf *text, struct stat *st, bool *exists, struct err *err)
 {
     *exists = false;
-    int fd = openat(p->dir_fd, p->name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = openat(p->dir_fd, p->file.name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return errno == ENOENT || err_set(err, "%s/%s: %s", p->dir, p->name, strerror(errno));
+        return errno == ENOENT || err_set(err, "%s/%s: %s", p->file.dir, p->file.name, strerror(errno));
     bool ok = false;
     if (fstat(fd, st) < 0)
-        err_set(err, "%s/%s: %s", p->dir, p->name, strerror(errno));
+        err_set(err, "%s/%s: %s", p->file.dir, p->file.name, strerror(errno));
     else if (!S_ISREG(st->st_mode))
-        err_set(err, "%s/%s: is no plain file", p->dir, p->name);
+        err_set(err, "%s/%s: is no plain file", p->file.dir, p->file.name);
     else if (st->st_size > USERS_FILE_MAX_BYTES)
-        err_set(err, "%s/%s: has more than %d bytes", p->dir, p->name, USERS_FILE_MAX_BYTES);
+        err_set(err, "%s/%s: has more than %d bytes", p->file.dir, p->file.name, USERS_FILE_MAX_BYTES);
     else
         ok = true;
     /* room for all of it at once: a buffer that grows leaves copies behind, and these bytes are to be wiped */
@@ -105,13 +81,13 @@ static bool read_old(const struct place *p, struct buf *text, struct stat *st, b
         char *to = buf_reserve(text, READ_BYTES);
         ssize_t n = to ? read(fd, to, READ_BYTES) : -1;
         if (!to)
-            ok = err_set(err, "%s/%s: grows while it is read", p->dir, p->name);
+            ok = err_set(err, "%s/%s: grows while it is read", p->file.dir, p->file.name);
         else if (n > 0)
             buf_commit(text, (size_t)n);
         else if (n == 0)
             break;
         else if (errno != EINTR)
-            ok = err_set(err, "%s/%s: %s", p->dir, p->name, strerror(errno));
+            ok = err_set(err, "%s/%s: %s", p->file.dir, p->file.name, strerror(errno));
     }
     close(fd);
     *exists = ok;
@@ -180,51 +156,6 @@ static bool make_text(struct str old, struct str user, const char *hash, struct 
            err_no_memory(err);
 }
 
-/* ---- onto the disk ---- */
-
-static bool write_all(int fd, struct str text)
-{
-    while (text.len) {
-        ssize_t n = write(fd, text.ptr, text.len);
-        if (n < 0 && errno != EINTR)
-            return false;
-        if (n > 0)
-            text = str_from(text, (size_t)n);
-    }
-    return true;
-}
-
-static bool write_temp(int fd, struct str text, const struct stat *like, struct err *err)
-{
-    if (like && fchown(fd, like->st_uid, like->st_gid) < 0) {
-        err_set(err, "cannot keep the file's owner: %s", strerror(errno));
-        return err_set_hint(err, "run it as root, or as the owner of the file");
-    }
-    if (fchmod(fd, like ? like->st_mode & 07777 : 0600) < 0)
-        return err_set(err, "cannot keep the file's mode: %s", strerror(errno));
-    if (!write_all(fd, text) || fsync(fd) < 0)
-        return err_set(err, "the new file cannot be written: %s", strerror(errno));
-    return true;
-}
-
-static bool replace(const struct place *p, struct str text, const struct stat *like, struct err *err)
-{
-    char path[PATH_MAX + NAME_MAX + 2], *temp = path;
-    snprintf(path, sizeof path, "%s/.%s.XXXXXX", p->dir, p->name);
-    int fd = mkostemp(temp, O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, "%s: no file can be created in it: %s", p->dir, strerror(errno));
-    bool ok = write_temp(fd, text, like, err);
-    close(fd);
-    if (ok && renameat(AT_FDCWD, temp, p->dir_fd, p->name) < 0)
-        ok = err_set(err, "%s/%s: cannot be replaced: %s", p->dir, p->name, strerror(errno));
-    if (!ok)
-        unlink(temp);
-    else if (fsync(p->dir_fd) < 0 && errno != EINVAL) /* EINVAL: a file system that has nothing to sync there */
-        ok = err_set(err, "%s: was changed, but may be lost in a power failure: %s", p->dir, strerror(errno));
-    return ok;
-}
-
 bool users_file_set_password(const char *path, struct str user, struct str password, struct users_change *change,
                              struct err *err)
 {
@@ -238,12 +169,13 @@ bool users_file_set_password(const char *path, struct str user, struct str passw
         return false;
     if (str_starts(user, STR("#")))
         return err_set(err, "the name begins with #, which begins a comment in the users file");
-    if (!password_hash_make(password, hash, err) || !place_find(path, &place, err) || !place_lock(&place, err))
+    if (!password_hash_make(password, hash, err) || !file_place_find(path, &place.file, err) ||
+        !place_lock(&place, err))
         return false;
     buf_init(&old, MAX_TEXT_BYTES);
     buf_init(&text, MAX_TEXT_BYTES);
     bool ok = read_old(&place, &old, &st, &exists, err) && make_text(buf_str(&old), user, hash, &text, change, err) &&
-              replace(&place, buf_str(&text), exists ? &st : NULL, err);
+              file_replace_at(&place.file, place.dir_fd, buf_str(&text), exists ? &st : NULL, err);
     change->created_file = ok && !exists;
     buf_wipe(&old);
     buf_wipe(&text);
