@@ -114,6 +114,13 @@ const struct token *parse_take(struct parser *p)
     return t;
 }
 
+void parse_mark(struct parser *p, enum mark mark)
+{
+    if (!p->marks || parse_peek(p)->kind == TOKEN_END || p->marks[p->at] != MARK_NONE)
+        return;
+    p->marks[p->at] = (uint8_t)mark;
+}
+
 bool parse_is_word(struct parser *p, const char *word)
 {
     const struct token *t = parse_peek(p);
@@ -393,6 +400,7 @@ bool parse_block(struct parser *p, bool (*one)(struct parser *p, void *arg), voi
 {
     const struct token *open = parse_peek(p);
     bool fine = true;
+    parse_mark(p, MARK_BLOCK);
     if (!parse_expect_sign(p, SIGN_OPEN_BRACE))
         return false;
     while (parse_next_in_block(p, open)) {
@@ -403,6 +411,7 @@ bool parse_block(struct parser *p, bool (*one)(struct parser *p, void *arg), voi
             p->at -= p->at > 0 && token_at(p, p->at - 1)->kind == TOKEN_NEWLINE;
             return fine;
         }
+        parse_mark(p, MARK_STATEMENT);
         if (one(p, arg))
             continue;
         fine = false;

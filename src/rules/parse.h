@@ -21,7 +21,7 @@
 #ifndef RULES_PARSE_H
 #define RULES_PARSE_H
 
-#include "rules/print.h"
+#include "rules/lex.h"
 #include "rules/tree.h"
 
 enum { PARSE_MAX_NESTING = 100, TREE_MAX_BYTES = 1 << 30 };
@@ -36,6 +36,25 @@ MUST_USE bool rules_parse_builtin(struct source_set *sources, const char *name, 
  */
 MUST_USE bool rules_parse_text(struct source_set *sources, const char *name, struct str text, struct diagnostics *d,
                                struct tree *tree);
+
+/* What begins with a token. With it who lays a text out anew (format.c) knows where lines may end. */
+enum mark {
+    MARK_NONE,
+    MARK_STATEMENT, /* a statement, or one of those in a block: a rule, option, step, part of a limit, its first rate */
+    MARK_RATE,      /* a rate of a limit behind the first */
+    MARK_ITEM,      /* an item of a list or table */
+    MARK_BLOCK,     /* a { of statements */
+    MARK_LIST,      /* a { of items */
+};
+struct marked_tokens {
+    struct tokens tokens;
+    uint8_t *marks; /* an enum mark for each token */
+};
+/* Parses one file of the set, and none that it includes; `marked` gets its tokens, the caller's to marked_tokens_fini
+ * whatever is returned. */
+MUST_USE bool rules_parse_marked(struct source_set *sources, uint32_t file, struct diagnostics *d, struct tree *tree,
+                                 struct marked_tokens *marked);
+void marked_tokens_fini(struct marked_tokens *marked);
 
 /* Holds a value that stands for `$name` at `at` (or a literal) against what its place wants: shape and range, with the
  * parser's own words. `value` may be re-read as the wanted shape: *value is then that. A quoted text is read as a

@@ -25,6 +25,7 @@ struct parser {
     unsigned nesting; /* of conditions */
     bool is_observed;
     bool no_memory;
+    uint8_t *marks;          /* of rules_parse_marked, which reads no included file; else NULL */
     struct parser *includer; /* NULL: the first file */
     unsigned depth;
 };
@@ -36,6 +37,8 @@ const struct token *parse_peek(struct parser *p);
 /* The one behind it, by the same rule. */
 const struct token *parse_peek_second(struct parser *p);
 const struct token *parse_take(struct parser *p);
+/* Notes what begins with the token at hand, unless that was said before; nothing but for rules_parse_marked. */
+void parse_mark(struct parser *p, enum mark mark);
 struct str parse_text(const struct parser *p, const struct token *t);
 struct place parse_place(const struct parser *p, const struct token *t);
 /* Where the token last taken ends, and where it stands. */

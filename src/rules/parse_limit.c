@@ -110,6 +110,7 @@ static bool parse_rates(struct parser *p, struct limit_clause *l)
 {
     bool more = true;
     while (more) {
+        parse_mark(p, MARK_RATE);
         if (!parse_rate(p, l))
             return false;
         more = parse_accept_sign(p, SIGN_COMMA);

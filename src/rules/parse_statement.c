@@ -1,5 +1,5 @@
 /* parse_statement.c - files and includes, and the statements that have a line of their own. */
-#include <string.h>
+#include <stdlib.h>
 
 #include "rules/parse_internal.h"
 
@@ -134,6 +134,19 @@ static bool tree_add(struct parser *p, struct statement *s)
 
 /* ---- files ---- */
 
+static void parse_statements(struct parser *p)
+{
+    while (parse_next_in_block(p, NULL)) {
+        size_t at = p->at;
+        parse_mark(p, MARK_STATEMENT);
+        if (parse_statement(p) || p->no_memory)
+            continue;
+        parse_recover(p);
+        if (p->at == at) /* a } that closes nothing */
+            parse_take(p);
+    }
+}
+
 static bool parse_file(struct source_set *sources, uint32_t file, struct diagnostics *d, struct tree *tree,
                        struct parser *includer, bool is_observed)
 {
@@ -146,16 +159,33 @@ static bool parse_file(struct source_set *sources, uint32_t file, struct diagnos
     size_t errors = d->error_count;
     if (!lex(sources, file, d, &p.tokens))
         return false;
-    while (parse_next_in_block(&p, NULL)) {
-        size_t at = p.at;
-        if (parse_statement(&p) || p.no_memory)
-            continue;
-        parse_recover(&p);
-        if (p.at == at) /* a } that closes nothing */
-            parse_take(&p);
-    }
+    parse_statements(&p);
     tokens_fini(&p.tokens);
     return d->error_count == errors;
+}
+
+bool rules_parse_marked(struct source_set *sources, uint32_t file, struct diagnostics *d, struct tree *tree,
+                        struct marked_tokens *marked)
+{
+    struct parser p = {.sources = sources, .d = d, .tree = tree};
+    size_t errors = d->error_count;
+    *marked = (struct marked_tokens){0};
+    if (!lex(sources, file, d, &p.tokens))
+        return false;
+    p.marks = calloc(p.tokens.count, 1);
+    if (p.marks)
+        parse_statements(&p);
+    else
+        parse_no_memory(&p);
+    *marked = (struct marked_tokens){p.tokens, p.marks};
+    return d->error_count == errors;
+}
+
+void marked_tokens_fini(struct marked_tokens *marked)
+{
+    tokens_fini(&marked->tokens);
+    free(marked->marks);
+    marked->marks = NULL;
 }
 
 static bool said_cycle(struct parser *p, uint32_t file, struct place at)
@@ -248,7 +278,7 @@ bool parse_statement(struct parser *p)
     if (!fine || !parse_end_statement(p))
         return false;
     s->is_broken = false;
-    if (kind == STATEMENT_INCLUDE)
+    if (kind == STATEMENT_INCLUDE && !p->marks)
         include_all(p, s);
     return true;
 }

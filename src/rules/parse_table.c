@@ -29,6 +29,7 @@ static bool parse_item(struct parser *p, struct table *table)
     if (!item)
         return false;
     *item = (struct table_item){.values = {NULL, 0}};
+    parse_mark(p, MARK_ITEM);
     if (!parse_any_value(p, true, &item->key))
         return false;
     if (!table_type_rows[table->type].pairs)
@@ -47,6 +48,7 @@ static bool parse_items(struct parser *p, struct table *table)
     const struct token *open = parse_peek(p);
     if (open->is_unclosed)
         return false; /* said by lex; reading goes on from the brace */
+    parse_mark(p, MARK_LIST);
     parse_take(p);
     p->in_list = true;
     bool fine = true, more = true;

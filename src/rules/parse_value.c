@@ -365,6 +365,7 @@ bool parse_list(struct parser *p, struct values *values)
     bool outer = p->in_list;
     unsigned parens = p->parens;
     *values = (struct values){NULL, 0};
+    parse_mark(p, MARK_LIST);
     if (!parse_expect_sign(p, SIGN_OPEN_BRACE))
         return false;
     if (open->is_unclosed) {
@@ -381,6 +382,7 @@ bool parse_list(struct parser *p, struct values *values)
         void *items = values->items;
         struct value *v = parse_array_add(p, &items, &values->count, sizeof *v);
         values->items = items;
+        parse_mark(p, MARK_ITEM);
         fine = v && parse_any_value(p, true, v);
         more = fine && parse_accept_sign(p, SIGN_COMMA);
         while (fine && parse_peek(p)->kind == TOKEN_NEWLINE) {
