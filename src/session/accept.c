@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 enum {
-    INPUT_MAX_BYTES = 65536, /* more than the longest line; a body is read as fast as the MTA takes it */
-    OUTPUT_MAX_BYTES = 65536,
+    INPUT_MAX_BYTES = 65536,   /* more than the longest line; a body is read as fast as the MTA takes it */
+    OUTPUT_MAX_BYTES = 131072, /* all replies of a pipeline (SLOTS_MAX), each of 1 KB */
     OUTPUT_LOW_BYTES = 4096,
     ARENA_MAX_BYTES = 32768, /* tags and texts that rules make for a connection */
 };

@@ -15,7 +15,7 @@
 
 enum {
     UNSENT_HIGH_BYTES = 16384, /* replies that the client does not read: no further command is taken */
-    JUNK_MAX = 100,        /* commands that bring no mail nearer, between two mails; the next ones count as errors */
+    SLOTS_MAX = 100,       /* open replies of a pipeline, what comes behind waits: all of them fit into the output */
     ERROR_DELAY_MS = 1000, /* before the 421 of max-errors */
 };
 
@@ -56,7 +56,7 @@ static void await_client(struct session *s)
 
 void session_resume(struct session *s)
 {
-    if (s->state == SESSION_CLOSING || !conn_is_open(&s->conn))
+    if (s->state == SESSION_CLOSING || !conn_is_open(&s->conn) || s->wait == WAIT_DELAY)
         return;
     s->wait = WAIT_NOTHING;
     if (s->worker->is_draining && s->state == SESSION_COMMAND && !s->tx && conn_input(&s->conn).len == 0) {
@@ -79,16 +79,11 @@ void session_reply_text(struct session *s, int code, const char *enhanced, struc
     if (!conn_is_open(&s->conn) || s->state == SESSION_CLOSING)
         return;
     if (s->tx && s->tx->slots) {
-        struct slot *slot = arena_alloc(&s->tx->arena, sizeof *slot);
-        if (slot) {
-            slot->code = code;
-            str_copy_into(slot->enhanced, sizeof slot->enhanced, str_of_z(enhanced));
-            slot->text = arena_copy(&s->tx->arena, text);
-            *s->tx->slots_end = slot;
-            s->tx->slots_end = &slot->next;
-            return;
-        }
-        session_close(s, "no memory for a reply");
+        struct slot *slot = slot_add(s->tx);
+        if (slot)
+            slot_fill(s->tx, slot, code, enhanced, text);
+        else
+            session_close(s, "no memory for a reply");
         return;
     }
     if (!smtp_reply_append(conn_output(&s->conn), (unsigned)code, str_of_z(enhanced), text, allows_utf8(s))) {
@@ -143,10 +138,10 @@ void session_refuse_call(struct session *s, const struct smtp_reply_call *call)
     count_error(s);
 }
 
-void session_count_junk(struct session *s)
+void session_count_junk(struct session *s, unsigned points)
 {
-    if (s->junk < JUNK_MAX)
-        s->junk++;
+    if (s->junk + points <= JUNK_MAX)
+        s->junk = (uint16_t)(s->junk + points);
     else
         count_error(s);
 }
@@ -176,14 +171,14 @@ static void rset_proceed(struct session *s, const struct smtp_command *command)
     }
     tx_end(s);
     session_say(s, REPLY_RSET_OK);
-    session_count_junk(s);
+    session_count_junk(s, JUNK_COMMAND);
 }
 
 static void noop_proceed(struct session *s, const struct smtp_command *command)
 {
     (void)command;
     session_say(s, REPLY_NOOP_OK);
-    session_count_junk(s);
+    session_count_junk(s, JUNK_COMMAND);
 }
 
 static void quit_proceed(struct session *s, const struct smtp_command *command)
@@ -199,14 +194,14 @@ static void vrfy_proceed(struct session *s, const struct smtp_command *command)
 {
     (void)command;
     session_say(s, REPLY_VRFY);
-    session_count_junk(s);
+    session_count_junk(s, JUNK_COMMAND);
 }
 
 static void help_proceed(struct session *s, const struct smtp_command *command)
 {
     (void)command;
     session_say(s, REPLY_HELP);
-    session_count_junk(s);
+    session_count_junk(s, JUNK_COMMAND);
 }
 
 static void unimplemented_proceed(struct session *s, const struct smtp_command *command)
@@ -327,10 +322,12 @@ static bool may_stand(struct session *s, const struct row *row, const struct smt
     }
     if (row->where == INSIDE_MAIL && !s->tx) {
         /* what was sent behind a MAIL before its refusal was heard is no error of the client */
-        if (s->flags & SESSION_MAIL_WAS_REFUSED)
+        if (s->flags & SESSION_MAIL_WAS_REFUSED) {
             session_say(s, REPLY_MAIL_FIRST);
-        else
+            session_count_junk(s, JUNK_RECIPIENT);
+        } else {
             session_refuse(s, REPLY_MAIL_FIRST);
+        }
         return false;
     }
     return true;
@@ -342,8 +339,9 @@ static void on_command(struct session *s, struct str line, size_t consumed)
 {
     struct smtp_command command = smtp_command_split(line);
     const struct row *row = row_of(command.verb);
-    if (s->tx && s->tx->slots && !(row->flags & PIPELINES)) {
-        /* its reply depends on verdicts that are still open: the line is read again when they are there */
+    if (s->tx && s->tx->slots && (!(row->flags & PIPELINES) || s->tx->slot_count >= SLOTS_MAX)) {
+        /* its reply depends on verdicts that are still open, or has no room: the line is read again when they are there
+         */
         session_await(s, WAIT_VERDICTS);
         return;
     }

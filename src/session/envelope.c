@@ -13,6 +13,7 @@ enum {
     /* What a mail's envelope and header may cost in memory: its share for each recipient, and the rest. */
     ARENA_BASE_BYTES = 1 << 20,
     ARENA_RECIPIENT_BYTES = 4096,
+    SLOT_TEXT_MAX_BYTES = 1024, /* of a reply that waits for its turn */
 };
 
 struct mta_pool *session_pool(const struct session *s)
@@ -81,6 +82,7 @@ struct slot *slot_add(struct transaction *tx)
     if (slot) {
         *tx->slots_end = slot;
         tx->slots_end = &slot->next;
+        tx->slot_count++;
     }
     return slot;
 }
@@ -102,17 +104,18 @@ void slots_flush(struct session *s)
     if (tx->slots)
         return;
     tx->slots_end = &tx->slots;
+    tx->slot_count = 0;
     if (s->wait == WAIT_VERDICTS)
         session_resume(s);
     else if (s->wait == WAIT_NOTHING && s->state == SESSION_COMMAND)
         session_deadline(s, s->worker->config->timeout.command_ms);
 }
 
-static void slot_fill(struct transaction *tx, struct slot *slot, int code, const char *enhanced, struct str text)
+void slot_fill(struct transaction *tx, struct slot *slot, int code, const char *enhanced, struct str text)
 {
     slot->code = code;
     str_copy_into(slot->enhanced, sizeof slot->enhanced, str_of_z(enhanced));
-    slot->text = arena_copy(&tx->arena, text);
+    slot->text = arena_copy(&tx->arena, str_sub(text, 0, SLOT_TEXT_MAX_BYTES));
 }
 
 static void slot_fill_reply(struct slot *slot, enum smtp_reply reply)
@@ -456,7 +459,8 @@ static void rcpt_refused(struct session *s, const struct policy_answer *answer)
     tx->last_refused_by = answer->by;
     if (answer->verdict == POLICY_DISCONNECT || answer->verdict == POLICY_DROP)
         tx_decide_policy(tx, "rcpt", answer);
-    session_refuse_by_policy(s, answer);
+    if (!session_refuse_by_policy(s, answer))
+        session_count_junk(s, JUNK_RECIPIENT);
 }
 
 void rcpt_proceed(struct session *s, const struct smtp_command *command)
@@ -481,6 +485,7 @@ void rcpt_proceed(struct session *s, const struct smtp_command *command)
     }
     if (refuse_lost(s)) {
         tx->refused_count++;
+        session_count_junk(s, JUNK_RECIPIENT);
         return;
     }
     if (tx->recipient_count >= s->worker->config->max_recipients) {
@@ -488,6 +493,7 @@ void rcpt_proceed(struct session *s, const struct smtp_command *command)
         int n = snprintf(digits, sizeof digits, "%u", s->worker->config->max_recipients);
         tx->refused_count++;
         session_say(s, REPLY_TOO_MANY_RECIPIENTS, str_of(digits, (size_t)n));
+        session_count_junk(s, JUNK_RECIPIENT);
         return;
     }
     struct recipient *r = arena_alloc(&tx->arena, sizeof *r);
@@ -531,10 +537,12 @@ void data_proceed(struct session *s, const struct smtp_command *command)
         return;
     }
     if (tx->accepted_count == 0) {
-        if (tx->refused_count)
-            session_say(s, REPLY_NO_RECIPIENTS); /* perhaps sent before the refusals were heard */
-        else
+        if (tx->refused_count) { /* perhaps sent before the refusals were heard */
+            session_say(s, REPLY_NO_RECIPIENTS);
+            session_count_junk(s, JUNK_COMMAND);
+        } else {
             session_refuse(s, REPLY_RCPT_FIRST);
+        }
         return;
     }
     tx->asked = arena_alloc(&tx->arena, tx->accepted_count * sizeof *tx->asked);
@@ -595,6 +603,8 @@ void tx_end(struct session *s)
     count_outcome(s, tx);
     mta_end(&tx->exchange);
     s->tx = NULL;
+    if (tx->verdict != MAIL_ACCEPTED)
+        session_count_junk(s, JUNK_COMMAND);
     /* the exchange may have called us back just now: what lies in the arena is needed until the end of the turn */
     task_init(&tx->bury, bury, tx);
     task_defer(s->worker->loop, &tx->bury);

@@ -85,7 +85,7 @@ void ehlo_proceed(struct session *s, const struct smtp_command *command)
     free(s->helo);
     s->helo = name;
     s->flags = (uint16_t)(command->verb == SMTP_VERB_EHLO ? s->flags | SESSION_IS_ESMTP : s->flags & ~SESSION_IS_ESMTP);
-    session_count_junk(s);
+    session_count_junk(s, JUNK_COMMAND);
     if (s->wait == WAIT_NOTHING && s->state == SESSION_COMMAND)
         session_ask(s, PHASE_HELO, hello_go_on, hello_refused);
 }

@@ -70,15 +70,19 @@ static void login_refused(struct session *s, const struct policy_answer *answer)
     session_event_auth(s, "limited", str_of_z(s->user));
     free(s->user);
     s->user = NULL;
-    if (!session_refuse_by_policy(s, answer))
-        login_done(s);
+    if (session_refuse_by_policy(s, answer))
+        return;
+    session_count_junk(s, JUNK_COMMAND);
+    login_done(s);
 }
 
 static void auth_refused(struct session *s, const struct policy_answer *answer)
 {
     session_event_auth(s, "limited", s->login->sasl.login);
-    if (!session_refuse_by_policy(s, answer))
-        login_done(s);
+    if (session_refuse_by_policy(s, answer))
+        return;
+    session_count_junk(s, JUNK_COMMAND);
+    login_done(s);
 }
 
 static void on_checked(void *arg, const struct auth_answer *answer)

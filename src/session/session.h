@@ -152,7 +152,8 @@ struct transaction {
     struct smtp_path sender;
     struct smtp_mail_params params;
     struct slot *slots, **slots_end; /* unanswered: MAIL's and RCPTs', the head is the next to go out */
-    struct recipient **recipients;   /* those sent to the MTA, in that order: its verdicts come by index */
+    unsigned slot_count;
+    struct recipient **recipients; /* those sent to the MTA, in that order: its verdicts come by index */
     size_t recipient_count, recipient_cap;
     struct recipient **asked; /* what rcpt… of the facts runs over: the one at hand; at DATA those accepted */
     size_t asked_count;
@@ -245,8 +246,10 @@ void session_end_call(struct session *s, const char *reason, const struct smtp_r
 #define session_end(s, reason, ...) session_end_call((s), (reason), &(struct smtp_reply_call){__VA_ARGS__})
 /* Replies, as the last thing, and closes when it is sent. */
 void session_close_when_sent(struct session *s, const char *reason);
-/* A command that brings no mail nearer: after many of them each counts as an error. */
-void session_count_junk(struct session *s);
+/* Something that brings no mail nearer: after many of them (JUNK_MAX points between two mails) each counts as an error.
+ * Of recipients ten times as many are free, because a client that wrote a long list means well. */
+enum { JUNK_MAX = 10000, JUNK_COMMAND = 100, JUNK_RECIPIENT = 10 };
+void session_count_junk(struct session *s, unsigned points);
 /* Does a byte wait that should not (after EHLO, AUTH, DATA)? Then says so, closes, true. */
 bool session_is_early(struct session *s);
 
@@ -296,6 +299,8 @@ unsigned session_extensions(const struct session *s);
 /* envelope.c: the mail at hand */
 void slots_flush(struct session *s);
 struct slot *slot_add(struct transaction *tx);
+/* text is copied; without memory for it the code alone must do. */
+void slot_fill(struct transaction *tx, struct slot *slot, int code, const char *enhanced, struct str text);
 struct mta_pool *session_pool(const struct session *s);
 /* The phase that the mail is in, for its event. */
 const char *tx_at(const struct session *s);

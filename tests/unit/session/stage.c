@@ -438,6 +438,14 @@ static void script_mta(struct str what)
         say_now(rest);
         return;
     }
+    if (str_equal(what, STR("stop")) || str_equal(what, STR("on"))) {
+        for (unsigned i = 0; i < S.mta.conn_count; i++)
+            if (S.mta.conns[i]->is_open && word.len == 4)
+                conn_pause_input(&S.mta.conns[i]->conn);
+            else if (S.mta.conns[i]->is_open)
+                conn_resume_input(&S.mta.conns[i]->conn);
+        return;
+    }
     for (size_t i = 0; i < FAKE_MOMENTS; i++) {
         if (!str_equal(word, str_of_z(MOMENTS[i])))
             continue;
@@ -716,16 +724,21 @@ static void play_start(const char *listener, const char *step)
         failed("no such start: %s", step);
 }
 
-static void play_talk(const struct ground *ground, const struct talk *talk, bool is_bytewise)
+static void begin_talk(const struct ground *ground, const struct talk *talk)
 {
-    char listener[32] = "", step[32] = "", how[32] = "";
+    char listener[32] = "", step[32] = "";
     memset(&S, 0, sizeof S);
     S.talk = talk;
     open_stage(ground);
-    sscanf(talk->start, "%31s %31s %31s", listener, step, how);
+    sscanf(talk->start, "%31s %31s", listener, step);
     if (strcmp(step, "whole") == 0)
-        snprintf(step, sizeof step, "%s", "");
+        *step = '\0';
     play_start(listener, step);
+}
+
+static void play_talk(const struct ground *ground, const struct talk *talk, bool is_bytewise)
+{
+    begin_talk(ground, talk);
     S.is_bytewise = is_bytewise;
     play(talk->script);
     close_stage();
@@ -739,4 +752,22 @@ void stage_play(const struct ground *ground, const struct talk *talks, size_t co
         if (!strstr(talks[i].start, "whole"))
             play_talk(ground ? ground : &NOTHING, &talks[i], true);
     }
+}
+
+void stage_flood(const struct ground *ground, const struct talk *talk, const char *words, unsigned at_most)
+{
+    begin_talk(ground, talk);
+    for (unsigned i = 0; S.session->wait != WAIT_DELAY; i++) {
+        if (i == at_most)
+            failed("it may be said for ever: %s", words);
+        play(words);
+        if (S.session->wait != WAIT_DELAY)
+            expect_reply(STR(""));
+    }
+    pass_deadline(true);
+    do
+        expect_reply(STR(""));
+    while (!str_starts(buf_str(&S.last), STR("\n421 4.7.0")));
+    expect_close();
+    close_stage();
 }

@@ -55,6 +55,9 @@ struct ground {
 
 /* Plays each of them whole, and byte by byte. */
 void stage_play(const struct ground *ground, const struct talk *talks, size_t count);
+/* Begins as the talk and then says `words` (steps of C and S, the last one without its S) until the client is ended; it
+ * is an error if that takes more than at_most times. */
+void stage_flood(const struct ground *ground, const struct talk *talk, const char *words, unsigned at_most);
 #define PLAY(ground, talks) stage_play((ground), (talks), COUNT_OF(talks))
 
 #endif
