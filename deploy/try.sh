@@ -237,8 +237,12 @@ step "Somebody tries a wrong password"
 send "wrong password" "${by_starttls[@]}" --from alice@example.org --to friend@example.net --auth PLAIN \
     --auth-user alice@example.org --auth-password "not $password" && fail "it was accepted"
 replied '535 5\.7\.8' || fail "it was not refused for the right reason"
-[ -z "$(in_mailbox "wrong password")" ] || fail "it was delivered"
-happened "refused; an unknown user reads the very same"
+wrong=$(replied '535')
+send "unknown user" "${by_starttls[@]}" --from alice@example.org --to friend@example.net --auth PLAIN \
+    --auth-user mallory@example.org --auth-password "$password" && fail "it was accepted"
+[ "$(replied '535')" = "$wrong" ] || fail "an unknown user reads something else"
+[ -z "$(in_mailbox "wrong password")$(in_mailbox "unknown user")" ] || fail "it was delivered"
+happened "refused, and an unknown user read the very same"
 
 step "bob sends more than his limit of 3 mails a minute"
 for count in 1 2 3; do
