@@ -6,16 +6,31 @@
 
 struct unit_row {
     struct str name;
+    enum limit_kind kind;
+    enum limit_shape shape;
     enum column column;
     bool is_of_mail;
+    const char *noun;
 };
 
 static const struct unit_row UNITS[LIMIT_UNITS] = {
-    [UNIT_CONNECTIONS] = {STR("connections"), COLUMN_ONE, false},
-    [UNIT_OPEN_CONNECTIONS] = {STR("open-connections"), COLUMN_ONE, false},
-    [UNIT_MESSAGES] = {STR("messages"), COLUMN_MESSAGES, true},
-    [UNIT_RECIPIENTS] = {STR("recipients"), COLUMN_RECIPIENTS, true},
-    [UNIT_BYTES] = {STR("bytes"), COLUMN_KIB, true},
+    [UNIT_CONNECTIONS] = {STR("connections"), LIMIT_ADMISSION, SHAPE_SLOTS, COLUMN_ONE, false, "connection"},
+    [UNIT_OPEN_CONNECTIONS] = {STR("open-connections"), LIMIT_ADMISSION, SHAPE_LEASES, COLUMN_ONE, false, "connection"},
+    [UNIT_MESSAGES] = {STR("messages"), LIMIT_ADMISSION, SHAPE_MAIL, COLUMN_MESSAGES, true, "mail"},
+    [UNIT_RECIPIENTS] = {STR("recipients"), LIMIT_ADMISSION, SHAPE_MAIL, COLUMN_RECIPIENTS, true, "mail"},
+    [UNIT_BYTES] = {STR("bytes"), LIMIT_ADMISSION, SHAPE_MAIL, COLUMN_KIB, true, "mail"},
+    [UNIT_DISTINCT_RECIPIENTS] = {STR("distinct-recipients"), LIMIT_ADMISSION, SHAPE_DISTINCT, COLUMN_ONE, true,
+                                  "mail"},
+    [UNIT_DISTINCT_NETWORKS] = {STR("distinct-networks"), LIMIT_ADMISSION, SHAPE_DISTINCT, COLUMN_ONE, false, "login"},
+    [UNIT_DISTINCT_COUNTRIES] = {STR("distinct-countries"), LIMIT_ADMISSION, SHAPE_DISTINCT, COLUMN_ONE, false,
+                                 "login"},
+    [UNIT_AUTH_FAILURES] = {STR("auth-failures"), LIMIT_AUTH, SHAPE_SLOTS, COLUMN_ONE, false, "attempt"},
+    [UNIT_GUESSES] = {STR("guesses"), LIMIT_AUTH, SHAPE_SLOTS, COLUMN_ONE, false, "attempt"},
+    [UNIT_FAILED_USERS] = {STR("failed-users"), LIMIT_AUTH, SHAPE_DISTINCT, COLUMN_ONE, false, "attempt"},
+    [UNIT_ERRORS] = {STR("errors"), LIMIT_EVENT, SHAPE_SLOTS, COLUMN_ONE, false, "error"},
+    [UNIT_REFUSALS] = {STR("refusals"), LIMIT_EVENT, SHAPE_SLOTS, COLUMN_ONE, false, "refusal"},
+    [UNIT_UNKNOWN_RECIPIENTS] = {STR("unknown-recipients"), LIMIT_EVENT, SHAPE_SLOTS, COLUMN_ONE, false, "recipient"},
+    [UNIT_CHARGES] = {STR("charges"), LIMIT_EVENT, SHAPE_SLOTS, COLUMN_ONE, false, "charge"},
 };
 
 const struct threshold limit_default_threshold = {.percent = 100, .refusal = REFUSAL_DEFER};
@@ -23,6 +38,16 @@ const struct threshold limit_default_threshold = {.percent = 100, .refusal = REF
 struct str limit_unit_name(enum limit_unit unit)
 {
     return UNITS[unit].name;
+}
+
+enum limit_kind limit_unit_kind(enum limit_unit unit)
+{
+    return UNITS[unit].kind;
+}
+
+enum limit_shape limit_unit_shape(enum limit_unit unit)
+{
+    return UNITS[unit].shape;
 }
 
 enum column limit_unit_column(enum limit_unit unit)
@@ -35,11 +60,19 @@ bool limit_unit_is_of_mail(enum limit_unit unit)
     return UNITS[unit].is_of_mail;
 }
 
+const char *limit_unit_noun(enum limit_unit unit)
+{
+    return UNITS[unit].noun;
+}
+
 const struct threshold *limit_refusing_threshold(const struct limit *limit)
 {
-    for (size_t i = 0; i < limit->threshold_count; i++)
-        if (limit->thresholds[i].refusal != REFUSAL_NONE)
+    bool bans_refuse = limit_unit_kind(limit->unit) != LIMIT_EVENT;
+    for (size_t i = 0; i < limit->threshold_count; i++) {
+        enum refusal refusal = limit->thresholds[i].refusal;
+        if (refusal != REFUSAL_NONE && (refusal != REFUSAL_BAN || bans_refuse))
             return &limit->thresholds[i];
+    }
     return NULL;
 }
 

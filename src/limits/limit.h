@@ -15,8 +15,33 @@
 
 #include "base/str.h"
 
-/* The units in force; limit.c has a row for each. */
-enum limit_unit { UNIT_CONNECTIONS, UNIT_OPEN_CONNECTIONS, UNIT_MESSAGES, UNIT_RECIPIENTS, UNIT_BYTES, LIMIT_UNITS };
+/* The units of RULES.md "Limits"; limit.c has a row for each. */
+enum limit_unit {
+    UNIT_CONNECTIONS,
+    UNIT_OPEN_CONNECTIONS,
+    UNIT_MESSAGES,
+    UNIT_RECIPIENTS,
+    UNIT_BYTES,
+    UNIT_DISTINCT_RECIPIENTS,
+    UNIT_DISTINCT_NETWORKS,
+    UNIT_DISTINCT_COUNTRIES,
+    UNIT_AUTH_FAILURES,
+    UNIT_GUESSES,
+    UNIT_FAILED_USERS,
+    UNIT_ERRORS,
+    UNIT_REFUSALS,
+    UNIT_UNKNOWN_RECIPIENTS,
+    UNIT_CHARGES,
+    LIMIT_UNITS
+};
+
+/* When a unit is counted (GRAMMAR.md 4): before something is let in, and given back if it is not; before a password is
+ * checked, and given back where it was not what the unit counts; or when it happened, for good. */
+enum limit_kind { LIMIT_ADMISSION, LIMIT_AUTH, LIMIT_EVENT };
+
+/* How a unit is counted: in a column of the counter that the units of a mail share; in slots of its own; as places held
+ * now; as different values seen. */
+enum limit_shape { SHAPE_MAIL, SHAPE_SLOTS, SHAPE_LEASES, SHAPE_DISTINCT };
 
 /* A counter has three columns. The units of a mail share one counter of their entity, a column each, so that all of
  * them are reserved at once and a limit that a reload adds finds its count already there; every other unit uses the
@@ -55,13 +80,19 @@ extern const struct threshold limit_default_threshold;
 
 /* As RULES.md writes it ("open-connections"). */
 struct str limit_unit_name(enum limit_unit unit);
+enum limit_kind limit_unit_kind(enum limit_unit unit);
+enum limit_shape limit_unit_shape(enum limit_unit unit);
 /* Where the unit stands in a counter that limits share. */
 enum column limit_unit_column(enum limit_unit unit);
-/* May the downstream MTA's verdict give it back (messages, recipients, bytes)? Such a unit shares the mail's counter.
- */
+/* Is it counted for a mail as a whole (messages, recipients, bytes, distinct-recipients)? Then the downstream MTA's
+ * verdict may give it back, and a mail may be too big for it for ever. */
 bool limit_unit_is_of_mail(enum limit_unit unit);
+/* What came on top when the count rose, in words: "mail", "connection", "attempt", "login", "error" … */
+const char *limit_unit_noun(enum limit_unit unit);
 
-/* The first threshold that refuses; NULL where none does. That one is the limit: no later threshold ever acts. */
+/* The first threshold that refuses; NULL where none does. That one is the limit: of an admission or auth unit no later
+ * threshold ever acts. A `ban` of an event unit refuses nobody for as long as the count is above it: there it is
+ * passed over. */
 const struct threshold *limit_refusing_threshold(const struct limit *limit);
 /* The greatest count that a threshold lets pass: 200 at 100% of 200/1h. */
 uint64_t limit_threshold_count(const struct threshold *t, const struct rate *rate);

@@ -52,27 +52,35 @@ bool reservation_init(struct reservation *r, struct arena *arena, const struct c
 
 /* ---- From charges to takes ---- */
 
+static enum counter_kind kind_of(const struct limit *limit)
+{
+    switch (limit_unit_shape(limit->unit)) {
+    case SHAPE_LEASES:
+        return COUNTER_LEASES;
+    case SHAPE_MAIL:
+        return limit->counts_for_itself ? COUNTER_OWN : COUNTER_MAIL;
+    default:
+        return limit->counts_for_itself ? COUNTER_OWN : COUNTER_UNIT;
+    }
+}
+
 static void counter_of(struct counter *c, const struct charge *charge, const struct rate *rate)
 {
     const struct limit *limit = charge->limit;
     *c = (struct counter){.entity = charge->entity, .period_s = rate->period_s, .unit = limit->unit};
+    c->kind = kind_of(limit);
     if (limit->counts_for_itself)
         c->name = limit->name;
-    else if (!limit_unit_is_of_mail(limit->unit))
+    else if (c->kind != COUNTER_MAIL)
         c->name = limit_unit_name(limit->unit);
-
-    if (limit->unit == UNIT_OPEN_CONNECTIONS)
-        c->kind = COUNTER_LEASES;
-    else if (limit->counts_for_itself)
-        c->kind = COUNTER_OWN;
-    else
-        c->kind = limit_unit_is_of_mail(limit->unit) ? COUNTER_MAIL : COUNTER_UNIT;
 }
 
 static void take_set(struct take *take, const struct reading *reading, const struct charge *charge)
 {
     enum column column = limit_unit_column(reading->limit->unit);
-    if (take->counter.kind == COUNTER_MAIL)
+    if (take->mode == TAKE_NOTHING)
+        memset(take->cost, 0, sizeof take->cost);
+    else if (take->counter.kind == COUNTER_MAIL)
         memcpy(take->cost, charge->cost, sizeof take->cost);
     else
         take->cost[COLUMN_ONE] = charge->cost[column];
@@ -93,12 +101,13 @@ static void reading_add(struct reservation *r, const struct hash_key *key, const
         .limit = charge->limit,
         .entity = charge->entity,
         .rate = *rate,
-        .cost = charge->cost[limit_unit_column(charge->limit->unit)],
+        .cost = r->mode == TAKE_NOTHING ? 0 : charge->cost[limit_unit_column(charge->limit->unit)],
         .allowed = refusing ? limit_threshold_count(refusing, rate) : ALLOWED_ANY,
         .take = take,
         .charge = index,
     };
     memset(take, 0, sizeof *take);
+    take->mode = r->mode;
     counter_of(&take->counter, charge, rate);
     counter_set_id(&take->counter, key);
     take_set(take, reading, charge);
@@ -152,12 +161,14 @@ static void takes_unite(struct reservation *r)
     r->take_count = kept;
 }
 
-static void prepare(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count)
+static void prepare(struct limiter *l, struct reservation *r, enum take_mode mode, const struct charge *charges,
+                    size_t count)
 {
     PANIC_IF(r->is_waiting, "a reservation is asked for while it waits for its answer");
     for (size_t i = 0; i < r->take_count; i++)
         PANIC_IF(r->sorted[i]->held.is_held, "a reservation is asked for while it still holds a charge");
     r->limiter = l;
+    r->mode = mode;
     r->is_settling = false;
     r->reading_count = r->passed_count = 0;
     for (size_t i = 0; i < count; i++)
@@ -193,14 +204,28 @@ static void answer(struct reservation *r, bool is_recalled)
     thresholds_list(r, refusal_is_new);
 }
 
+/* Of an event, or of the question whether its count is above. */
+static void answer_event(struct reservation *r)
+{
+    struct limiter *l = r->limiter;
+    bool refuses = thresholds_judge_event(r);
+    if (r->mode == TAKE_NOTHING)
+        PANIC_IF(refuses != (r->op.result == STORE_FULL), "the limits and store %s do not agree", l->store->ops->name);
+    r->verdict = refuses ? VERDICT_REFUSED : VERDICT_RESERVED;
+    thresholds_list_event(r);
+    limiter_keep(l, r, r->op.now_us);
+}
+
 static void take_done(struct reservation *r)
 {
     if (r->op.result == STORE_FAILED) {
         r->verdict = VERDICT_FAILED;
         r->refused_by = NULL;
         r->passed_count = 0;
-    } else {
+    } else if (r->mode == TAKE_IF_FITS) {
         answer(r, false);
+    } else {
+        answer_event(r);
     }
     if (r->is_settling && r->verdict != VERDICT_RESERVED)
         limiter_give_back(r->limiter, r);
@@ -259,7 +284,7 @@ static bool recall(struct limiter *l, struct reservation *r, int64_t now_us)
 enum started limiter_reserve_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
                                    int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg)
 {
-    prepare(l, r, charges, count);
+    prepare(l, r, TAKE_IF_FITS, charges, count);
     if (l->store->ops->is_remote) {
         for (size_t i = 0; i < r->take_count; i++)
             take_answer_unknown(r->sorted[i]);
@@ -272,9 +297,23 @@ enum started limiter_reserve_start(struct limiter *l, struct reservation *r, con
     return ask(r, now_us, deadline_ms, cb, arg);
 }
 
+enum started limiter_count_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
+                                 int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg)
+{
+    prepare(l, r, TAKE_ALWAYS, charges, count);
+    return ask(r, now_us, deadline_ms, cb, arg);
+}
+
+enum started limiter_above_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
+                                 int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg)
+{
+    prepare(l, r, TAKE_NOTHING, charges, count);
+    return ask(r, now_us, deadline_ms, cb, arg);
+}
+
 void limiter_peek(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count, int64_t now_us)
 {
-    prepare(l, r, charges, count);
+    prepare(l, r, TAKE_IF_FITS, charges, count);
     bool is_full = false;
     for (size_t i = 0; i < r->take_count; i++) {
         struct take *take = r->sorted[i];
@@ -292,7 +331,8 @@ void limiter_peek(struct limiter *l, struct reservation *r, const struct charge 
 enum started limiter_settle_start(struct limiter *l, struct reservation *r, uint64_t bytes, int64_t now_us,
                                   unsigned deadline_ms, limiter_cb *cb, void *arg)
 {
-    PANIC_IF(r->is_waiting || r->verdict != VERDICT_RESERVED || r->limiter != l, "nothing is reserved to be settled");
+    PANIC_IF(r->is_waiting || r->verdict != VERDICT_RESERVED || r->mode != TAKE_IF_FITS || r->limiter != l,
+             "nothing is reserved to be settled");
     uint32_t kib = limit_kib(bytes);
     for (size_t i = 0; i < r->take_count; i++) {
         struct take *take = r->sorted[i];

@@ -19,6 +19,13 @@
  * reservations have left the window gains nothing: settle asks for places again, and a mail that finds none is refused
  * before its dot.
  *
+ * Events (errors, refusals, unknown-recipients, charges) have happened already: they count at once, whatever is
+ * allowed, and are never given back. Their thresholds act on the event; those that reject, defer, disconnect or drop
+ * also refuse MAIL for as long as the count is above.
+ *
+ *   policy/  ─ charges ─▶ limiter_count  ─▶ store            on the event
+ *            ─ charges ─▶ limiter_above  ─▶ store            at MAIL: still above?
+ *
  * Several limits refuse: the first in the configuration is named, unless the mail can never pass another one: then that
  * one. retry_after is the time after which none of them refuses, if nobody else comes.
  */
@@ -43,7 +50,8 @@ struct charge {
     /* What it costs. A limit of a mail unit gets all three columns, whichever it counts: messages 1, the recipients
      * that concern this entity, KiB (limit_kib). A limit of another unit, the first. */
     uint32_t cost[COLUMNS];
-    const struct rate *rates; /* an override; NULL: the limit's own */
+    /* An override: rates of its own, or with a rate_count of 0 no limit at all. NULL: the limit's own. */
+    const struct rate *rates;
     size_t rate_count;
 };
 
@@ -71,7 +79,7 @@ struct passed {
 
 enum verdict {
     VERDICT_RESERVED,
-    VERDICT_REFUSED, /* nothing is charged */
+    VERDICT_REFUSED, /* nothing is charged; an event: it is counted, and a threshold that refuses acts on it */
     VERDICT_FAILED   /* the store is away: nothing is charged; defer */
 };
 
@@ -96,6 +104,7 @@ struct reservation {
     size_t take_count;
     size_t reading_max, passed_max;
     struct store_op op;
+    enum take_mode mode;
     bool is_settling;
     bool is_waiting;
     void (*cb)(struct reservation *r, void *arg);
@@ -131,10 +140,25 @@ void limiter_keep(struct limiter *l, struct reservation *r, int64_t now_us);
 /* Charged for nothing: undone, in the very slots. Leases too. After keep: leases only. */
 void limiter_give_back(struct limiter *l, struct reservation *r);
 
+/* Counts an event that has happened, for good: charges on limits of event units, cost N each (GRAMMAR.md 4). Answers as
+ * a reserve does; VERDICT_REFUSED where a threshold acts that refuses, refused_at being the highest. `passed` holds all
+ * that act on this event: each threshold the count is above; a ban only where this event passed it, else it would be
+ * doubled by every event that follows. A ban in `passed` acts whichever limit is named. Nothing is held. */
+enum started limiter_count_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
+                                 int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg);
+/* Do limits of event units refuse MAIL, because their count is above (GRAMMAR.md 4)? Charges nothing and looks at no
+ * cost. VERDICT_REFUSED: refused_at is the highest threshold that the count is above and that is no ban; `passed` holds
+ * only what refuses, or of an observed limit would. */
+enum started limiter_above_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
+                                 int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg);
+
 /* Is it already known that these charges would be refused? Asks nobody and charges nothing: for MAIL and RCPT, before
  * the mail is complete. The answer is in *r: VERDICT_REFUSED as a reserve would say it, or VERDICT_RESERVED (not known
  * to be full; nothing is held). */
 void limiter_peek(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count, int64_t now_us);
+
+/* How long the reply waits: the tarpits of all thresholds that act add up. The caller bounds the sum. */
+uint64_t limiter_tarpit_ms(const struct reservation *r);
 
 /* The sentence for a client, of a refused reservation (RULES.md, "Limits"):
  * `user-recipients: 200 per 1h used up, 201 with this mail; try again in 12m30s`

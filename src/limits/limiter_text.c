@@ -3,12 +3,6 @@
 
 #include "limits/limiter.h"
 
-/* What came on top, in words: "with this mail". */
-static const char *noun(const struct limit *limit)
-{
-    return limit_unit_is_of_mail(limit->unit) ? "mail" : "connection";
-}
-
 /* "200 per 1h", "20 at once": what the refusing threshold lets pass, or else the rate. */
 static struct str amount_text(const struct reading *reading, char *to, size_t size)
 {
@@ -26,9 +20,23 @@ struct str limiter_reading_text(const struct reading *reading, char *to, size_t 
     char amount[96], used[32];
     amount_text(reading, amount, sizeof amount);
     limit_count_text(used, sizeof used, reading->limit->unit, reading->used);
-    int len = reading->refuses ? snprintf(to, size, "%s used up, %s with this %s", amount, used, noun(reading->limit))
-                               : snprintf(to, size, "%s of %s", used, amount);
+    int len;
+    if (!reading->refuses)
+        len = snprintf(to, size, "%s of %s", used, amount);
+    else if (reading->take->mode == TAKE_NOTHING)
+        len = snprintf(to, size, "%s used up, %s by now", amount, used);
+    else
+        len = snprintf(to, size, "%s used up, %s with this %s", amount, used, limit_unit_noun(reading->limit->unit));
     return str_of(to, MIN_OF((size_t)MAX_OF(len, 0), size - 1));
+}
+
+uint64_t limiter_tarpit_ms(const struct reservation *r)
+{
+    uint64_t sum_ms = 0;
+    for (size_t i = 0; i < r->passed_count; i++)
+        if (!r->passed[i].observed)
+            sum_ms += r->passed[i].threshold->tarpit_ms;
+    return sum_ms;
 }
 
 struct str limiter_refusal_text(const struct reservation *r, char *to, size_t size)

@@ -46,16 +46,10 @@ bool memory_leases_look(struct table *t, struct take *take, const struct table_e
     bool counts = e && take->held.is_held && take->held.generation == e->generation;
     uint64_t used = total(t, take->counter.id, e);
     uint64_t back = counts ? MIN_OF(take->held.cost[COLUMN_ONE], used) : 0;
-    uint32_t cost = take->cost[COLUMN_ONE];
-    for (size_t c = 0; c < COLUMNS; c++) {
-        take->used[c] = take->growth[c] = 0;
-        take->is_over[c] = false;
-    }
-    take->used[COLUMN_ONE] = used - back + cost;
-    take->growth[COLUMN_ONE] = cost > back ? cost - (uint32_t)back : 0;
-    take->is_over[COLUMN_ONE] = take->growth[COLUMN_ONE] && take->used[COLUMN_ONE] > take->allowed[COLUMN_ONE];
-    take->wait_us = take->is_over[COLUMN_ONE] ? WAIT_UNKNOWN : 0;
-    return take->wait_us == 0;
+    for (size_t c = 0; c < COLUMNS; c++)
+        take->used[c] = take->growth[c] = take->is_over[c] = 0;
+    take->wait_us = take_answer(take, COLUMN_ONE, used, back) ? WAIT_UNKNOWN : 0;
+    return take->wait_us == 0 || take->mode == TAKE_ALWAYS;
 }
 
 /* A free pair at the end of a list that is full. NULL: more workers than can be. */

@@ -15,6 +15,8 @@
  * - All or nothing: if one counter would be above what it allows, none is charged by this take.
  * - Never too many: two takes at once, from any workers or nodes, never both get what only one may have. A take that
  * loses may for a moment be seen by others, at the price of their refusal, never of one admission too many.
+ * - A take may be of another mode: TAKE_ALWAYS counts whatever is allowed, TAKE_NOTHING only asks; both are told
+ * whether the count is above what is allowed, and when it no longer will be.
  * - Exact: give_back takes away what was charged, where it was charged, and nothing else; twice does no more than once.
  * - A take may hold a charge already: then it is an exchange. What is held counts no longer, the new cost counts at
  * now. Where the held charge still counts and the cost does not grow it always succeeds, so a mail's charge moves to
@@ -47,8 +49,15 @@ struct counter {
 
 #define ALLOWED_ANY UINT64_MAX
 
+enum take_mode {
+    TAKE_IF_FITS,
+    TAKE_ALWAYS, /* an event that has happened: never refuses the op */
+    TAKE_NOTHING /* is the count above what is allowed? Its cost is 0, nothing is made or charged */
+};
+
 struct take {
     struct counter counter;
+    enum take_mode mode;
     uint32_t cost[COLUMNS];    /* leases: [COLUMN_ONE], how many */
     uint64_t allowed[COLUMNS]; /* the greatest count, this cost included; ALLOWED_ANY: nothing refuses */
 
@@ -64,9 +73,10 @@ struct take {
     void *place;              /* the store's, during one call */
     uint64_t used[COLUMNS];   /* the count with this cost, also where it was refused */
     uint32_t growth[COLUMNS]; /* the cost, less what is held and still counts */
-    bool is_over[COLUMNS];    /* it grew beyond what is allowed */
-    int64_t
-        wait_us; /* 0: nothing is over. Else the time until it fits if nobody else comes; WAIT_UNKNOWN: leases, never */
+    bool is_over[COLUMNS];    /* it grew beyond what is allowed; TAKE_NOTHING: it is beyond */
+    /* 0: nothing is over. Else the time until it fits, or is above no longer, if nobody else comes; WAIT_UNKNOWN:
+     * leases, never. */
+    int64_t wait_us;
 };
 
 #define WAIT_UNKNOWN INT64_MAX
@@ -128,6 +138,8 @@ struct store {
 
 /* Names the counter: all fields but id are set. */
 void counter_set_id(struct counter *c, const struct hash_key *key);
+/* A column's answer from its sum without this take, and from what of that sum the take holds. Is it over? */
+bool take_answer(struct take *take, size_t column, uint64_t sum, uint64_t held);
 /* The answer where nothing is known of the counter: as if it were empty. */
 void take_answer_unknown(struct take *take);
 

@@ -69,13 +69,20 @@ void counter_set_id(struct counter *c, const struct hash_key *key)
     c->id.lo |= c->id.lo == 0; /* 0 marks an empty place */
 }
 
+bool take_answer(struct take *take, size_t column, uint64_t sum, uint64_t held)
+{
+    uint32_t cost = take->cost[column];
+    take->used[column] = sum - held + cost;
+    take->growth[column] = cost > held ? cost - (uint32_t)held : 0;
+    take->is_over[column] =
+        (take->growth[column] || take->mode == TAKE_NOTHING) && take->used[column] > take->allowed[column];
+    return take->is_over[column];
+}
+
 void take_answer_unknown(struct take *take)
 {
     take->wait_us = 0;
-    for (size_t i = 0; i < COLUMNS; i++) {
-        take->used[i] = take->growth[i] = take->cost[i];
-        take->is_over[i] = take->cost[i] > take->allowed[i];
-        if (take->is_over[i])
+    for (size_t i = 0; i < COLUMNS; i++)
+        if (take_answer(take, i, 0, 0))
             take->wait_us = WAIT_UNKNOWN;
-    }
 }

@@ -8,6 +8,13 @@ enum column thresholds_column(const struct reading *reading)
     return reading->limit->counts_for_itself ? COLUMN_ONE : limit_unit_column(reading->limit->unit);
 }
 
+/* Above it now, and not before. */
+static bool is_newly_above(const struct reading *reading, uint64_t count)
+{
+    uint32_t growth = reading->take->growth[thresholds_column(reading)];
+    return reading->used > count && reading->used - growth <= count;
+}
+
 /* A mail that alone exceeds what a threshold lets pass can never pass: a `defer` of it would last for ever. */
 static bool is_permanent(const struct reading *reading, const struct threshold *t)
 {
@@ -74,7 +81,6 @@ static void list_reading(struct reservation *r, size_t index, bool refusal_is_ne
     const struct limit *limit = reading->limit;
     bool refused = r->verdict == VERDICT_REFUSED;
     bool is_refuser = refused && r->refused_by->charge == reading->charge;
-    uint32_t growth = reading->take->growth[thresholds_column(reading)];
     for (size_t i = 0; i < limit->threshold_count; i++) {
         const struct threshold *t = &limit->thresholds[i];
         uint64_t count = limit_threshold_count(t, &reading->rate);
@@ -85,7 +91,7 @@ static void list_reading(struct reservation *r, size_t index, bool refusal_is_ne
             break; /* above it for long, without this mail's help */
         if (refuses && !limit->observed && !is_refuser)
             break; /* another limit was named: this one did not speak */
-        bool newly = reading->used - growth <= count || (refuses && is_refuser);
+        bool newly = is_newly_above(reading, count) || (refuses && is_refuser);
         if (refused)
             newly &= is_refuser && refusal_is_new; /* the others do not count this mail */
         if (newly || refused || !r->is_settling)
@@ -100,4 +106,68 @@ void thresholds_list(struct reservation *r, bool refusal_is_new)
     r->passed_count = 0;
     for (size_t i = 0; i < r->reading_count; i++)
         list_reading(r, i, refusal_is_new);
+}
+
+/* ---- Events ---- */
+
+/* Does the threshold act on an event, or on MAIL while the count is above? */
+static bool acts_on_event(const struct reading *reading, const struct threshold *t)
+{
+    uint64_t count = limit_threshold_count(t, &reading->rate);
+    if (reading->used <= count)
+        return false;
+    if (t->refusal == REFUSAL_BAN)
+        return is_newly_above(reading, count);
+    return t->refusal != REFUSAL_NONE || reading->take->mode != TAKE_NOTHING;
+}
+
+/* The highest that refuses and acts: `at 200% disconnect` comes after `at 100% defer` when the count goes on rising. */
+static const struct threshold *refusing_event(const struct reading *reading)
+{
+    for (size_t i = reading->limit->threshold_count; i-- > 0;) {
+        const struct threshold *t = &reading->limit->thresholds[i];
+        if (t->refusal != REFUSAL_NONE && acts_on_event(reading, t))
+            return t;
+    }
+    return NULL;
+}
+
+bool thresholds_judge_event(struct reservation *r)
+{
+    r->refused_by = NULL;
+    r->refused_at = NULL;
+    r->permanent = false;
+    int64_t wait_us = 0;
+    for (size_t i = 0; i < r->reading_count; i++) {
+        struct reading *reading = &r->readings[i];
+        reading->used = reading->take->used[thresholds_column(reading)];
+        const struct threshold *t = refusing_event(reading);
+        reading->refuses = t != NULL;
+        if (!t)
+            continue;
+        reading->allowed = limit_threshold_count(t, &reading->rate);
+        if (reading->limit->observed)
+            continue;
+        if (!r->refused_by) {
+            r->refused_by = reading;
+            r->refused_at = t;
+        }
+        if (reading->take->wait_us != WAIT_UNKNOWN)
+            wait_us = MAX_OF(wait_us, reading->take->wait_us);
+    }
+    r->retry_after_ms = (wait_us + 999) / 1000;
+    return r->refused_by != NULL;
+}
+
+void thresholds_list_event(struct reservation *r)
+{
+    r->passed_count = 0;
+    for (size_t i = 0; i < r->reading_count; i++) {
+        const struct reading *reading = &r->readings[i];
+        for (size_t k = 0; k < reading->limit->threshold_count; k++) {
+            const struct threshold *t = &reading->limit->thresholds[k];
+            if (acts_on_event(reading, t))
+                list(r, i, t, is_newly_above(reading, limit_threshold_count(t, &reading->rate)));
+        }
+    }
 }

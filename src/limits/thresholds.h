@@ -17,6 +17,10 @@ bool thresholds_judge(struct reservation *r);
  * the mail. */
 void thresholds_list(struct reservation *r, bool refusal_is_new);
 
+/* The same of an event, which is counted whatever is allowed, and of the question whether its count is above. */
+bool thresholds_judge_event(struct reservation *r);
+void thresholds_list_event(struct reservation *r);
+
 /* The column of its take that a reading reads. */
 enum column thresholds_column(const struct reading *reading);
 

@@ -417,6 +417,49 @@ static void test_peek_charges_nothing(void **state)
     assert_int_equal(suite_used(store, "u:a", HOUR, NOW), 9);
 }
 
+/* An event counts whatever is allowed, and is told that it is above, and until when. */
+static void test_always(void **state)
+{
+    struct store *store = &((struct suite_fixture *)*state)->store;
+    struct take other, event;
+    for (int i = 0; i < 12; i++) {
+        suite_take_set(&event, store, "i:a", HOUR, 1, 10);
+        suite_take_set(&other, store, "i:b", HOUR, 1, ALLOWED_ANY);
+        event.mode = other.mode = TAKE_ALWAYS;
+        assert_int_equal(suite_take_both(store, &event, &other, NOW + i * 300 * S), STORE_TAKEN);
+        assert_int_equal(event.used[0], i + 1);
+        assert_int_equal(other.used[0], i + 1);
+        assert_int_equal(event.is_over[0], i >= 10);
+        /* Of the 11th: until the first is gone, a slot after its hour is over; of the 12th, the second too. */
+        assert_true(event.wait_us == (i < 10 ? 0 : i == 10 ? (3825 - 3000) * S : (4050 - 3300) * S));
+        suite_keep(store, &event, NOW + i * 300 * S);
+    }
+}
+
+/* A question makes and counts nothing, whatever it asks about. */
+static void test_nothing(void **state)
+{
+    struct store *store = &((struct suite_fixture *)*state)->store;
+    struct take take;
+    assert_true(suite_admits(store, "i:a", HOUR, 10, ALLOWED_ANY, NOW));
+    for (uint64_t allowed = 9; allowed <= 11; allowed++) {
+        suite_take_set(&take, store, "i:a", HOUR, 0, allowed);
+        take.mode = TAKE_NOTHING;
+        assert_int_equal(suite_take(store, &take, NOW + HOUR * S / 2), allowed < 10 ? STORE_FULL : STORE_TAKEN);
+        assert_int_equal(take.used[0], 10);
+        assert_int_equal(take.is_over[0], allowed < 10);
+        assert_true(take.wait_us == (allowed < 10 ? (HOUR / 2 + 225) * S : 0));
+        assert_false(take.held.is_held);
+    }
+    suite_take_set(&take, store, "i:new", HOUR, 0, 0);
+    take.mode = TAKE_NOTHING;
+    assert_int_equal(suite_take(store, &take, NOW), STORE_TAKEN);
+    suite_lease_set(&take, store, "i:a", 0);
+    take.cost[0] = 0;
+    take.mode = TAKE_NOTHING;
+    assert_int_equal(suite_take(store, &take, NOW), STORE_TAKEN);
+}
+
 /* The promise: in no interval of the period, wherever it begins, are more than the limit admitted, whatever arrives. */
 static void test_never_more_in_any_interval(void **state)
 {
@@ -545,6 +588,8 @@ int store_suite_run(const struct store_suite *the_suite)
         CASE(test_columns_are_apart),
         CASE(test_nothing_wraps),
         CASE(test_peek_charges_nothing),
+        CASE(test_always),
+        CASE(test_nothing),
         CASE(test_never_more_in_any_interval),
         CASE(test_leases_are_places),
         CASE(test_leases_and_windows_together),

@@ -106,12 +106,56 @@ static void test_the_first_refusing_threshold_is_the_limit(void **state)
     assert_int_equal(limit_default_threshold.refusal, REFUSAL_DEFER);
 }
 
+/* Every unit has a row: its word, and what follows from its kind. */
+static void test_units(void **state)
+{
+    static const char *const NAMES[LIMIT_UNITS] = {
+        "connections",       "open-connections",   "messages",      "recipients", "bytes",        "distinct-recipients",
+        "distinct-networks", "distinct-countries", "auth-failures", "guesses",    "failed-users", "errors",
+        "refusals",          "unknown-recipients", "charges",
+    };
+    (void)state;
+    for (enum limit_unit unit = 0; unit < LIMIT_UNITS; unit++) {
+        check(limit_unit_name(unit), NAMES[unit]);
+        assert_true(limit_unit_noun(unit) != NULL && limit_unit_noun(unit)[0]);
+        assert_int_equal(limit_unit_is_of_mail(unit), strcmp(limit_unit_noun(unit), "mail") == 0);
+        if (limit_unit_shape(unit) != SHAPE_MAIL)
+            assert_int_equal(limit_unit_column(unit), COLUMN_ONE);
+        if (limit_unit_kind(unit) == LIMIT_EVENT)
+            assert_int_equal(limit_unit_shape(unit), SHAPE_SLOTS);
+    }
+}
+
+static void test_a_ban_of_events_does_not_refuse(void **state)
+{
+    static const struct threshold STAIRS[] = {{.percent = 50, .logs = true},
+                                              {.percent = 70, .refusal = REFUSAL_BAN},
+                                              {.percent = 90, .refusal = REFUSAL_DROP}};
+    static const struct {
+        enum limit_unit unit;
+        size_t count;
+        int wanted; /* -1: none */
+    } CASES[] = {
+        {UNIT_MESSAGES, 3, 1}, {UNIT_GUESSES, 3, 1}, {UNIT_MESSAGES, 1, -1}, {UNIT_ERRORS, 3, 2}, {UNIT_ERRORS, 2, -1},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        const struct limit l = {.unit = CASES[i].unit, .thresholds = STAIRS, .threshold_count = CASES[i].count};
+        assert_ptr_equal(limit_refusing_threshold(&l), CASES[i].wanted < 0 ? NULL : &STAIRS[CASES[i].wanted]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_durations),        cmocka_unit_test(test_a_small_array_cuts_the_text),
-        cmocka_unit_test(test_counts),           cmocka_unit_test(test_kib_begun),
-        cmocka_unit_test(test_threshold_counts), cmocka_unit_test(test_the_first_refusing_threshold_is_the_limit),
+        cmocka_unit_test(test_units),
+        cmocka_unit_test(test_a_ban_of_events_does_not_refuse),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_a_small_array_cuts_the_text),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_kib_begun),
+        cmocka_unit_test(test_threshold_counts),
+        cmocka_unit_test(test_the_first_refusing_threshold_is_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

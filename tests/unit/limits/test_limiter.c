@@ -235,6 +235,14 @@ static void test_an_override_changes_the_rates_and_not_the_count(void **state)
     c.rate_count = COUNT_OF(TIGHT);
     c.cost[COLUMN_RECIPIENTS] = 1;
     assert_refusal(reserve(f, &c, 1, NOW), "user-recipients: 10 per 1h used up, 301 with this mail; try again in 1h4m");
+    /* `none`: no limit, and nothing counted. */
+    c.rate_count = 0;
+    c.cost[COLUMN_RECIPIENTS] = 100000;
+    r = reserve(f, &c, 1, NOW);
+    assert_int_equal(r->verdict, VERDICT_RESERVED);
+    assert_int_equal(r->reading_count, 0);
+    limiter_keep(&f->limiter, r, NOW);
+    assert_int_equal(used(f, &USER_RECIPIENTS, "u:bulk", NOW), 300);
 }
 
 /* A thousand recipients with a limit each: sorted, united, charged and given back. */

@@ -161,6 +161,28 @@ static void test_where_another_refuses(void **state)
     assert_passed(reserve(f, full, 2, NOW), "other:100 50 80");
 }
 
+/* The tarpits of all that acts add up: of a limit's steps, of several limits, also before a refusal; an observed
+ * limit's do not. */
+static void test_tarpits_add_up(void **state)
+{
+    const struct limit SLOW = {
+        .name = STR("slow"),
+        .unit = UNIT_MESSAGES,
+        RATES({2, HOUR}),
+        THRESHOLDS({.percent = 50, .tarpit_ms = 700}, {.percent = 100, .refusal = REFUSAL_DEFER, .tarpit_ms = 1000})};
+    struct limit observed = SLOW;
+    observed.observed = true;
+    struct limiter_fixture *f = *state;
+    const struct charge c[] = {mail_charge(&STAIRS, "u:a", 3, 1), mail_charge(&SLOW, "u:b", 3, 1),
+                               mail_charge(&observed, "u:b", 3, 1)};
+    static const uint64_t WANTED[] = {0, 700, 5000 + 700 + 1000};
+    for (size_t i = 0; i < COUNT_OF(WANTED); i++) {
+        struct reservation *r = reserve(f, c, 3, NOW);
+        assert_int_equal(limiter_tarpit_ms(r), WANTED[i]);
+        limiter_keep(&f->limiter, r, NOW);
+    }
+}
+
 /* Two windows of one limit pass the same threshold: it acts once. */
 static void test_once_for_all_windows(void **state)
 {
@@ -198,6 +220,20 @@ static void test_settling_says_only_what_is_new(void **state)
     assert_true(r->permanent);
 }
 
+/* Percentages apply to the rates of an override (GRAMMAR.md 4). */
+static void test_percentages_of_an_override(void **state)
+{
+    static const struct rate TWENTY[] = {{20, HOUR}};
+    struct limiter_fixture *f = *state;
+    struct charge c = mail_charge(&STAIRS, "u:a", 11, 1);
+    c.rates = TWENTY;
+    c.rate_count = 1;
+    struct reservation *r = reserve(f, &c, 1, NOW);
+    assert_passed(r, "50!");
+    limiter_keep(&f->limiter, r, NOW);
+    assert_passed(reserve(f, &c, 1, NOW), "50 80! 100!");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, limiter_setup, limiter_teardown)
 
 int main(void)
@@ -211,7 +247,9 @@ int main(void)
         CASE(test_observed),
         CASE(test_where_another_refuses),
         CASE(test_once_for_all_windows),
+        CASE(test_tarpits_add_up),
         CASE(test_settling_says_only_what_is_new),
+        CASE(test_percentages_of_an_override),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
