@@ -223,7 +223,6 @@ workers 1
 user {self.OWNER}
 state "state"
 events "log/events.jsonl"
-control unix:{self.place}/control
 include "{HERE}/policy.rules"
 """)
         self.run(binary, "serve", "-c", str(config))
