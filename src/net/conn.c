@@ -296,7 +296,7 @@ void conn_close_when_sent(struct conn *c, void (*on_closed)(void *arg), void *ar
     conn_drop_input(c);
     if (c->end == 1 + CONN_DEADLINE)
         c->end = 0; /* the owner's time was up: the peer may still be there and talk */
-    c->flags &= ~(uint32_t)CONN_READ_OFF;
+    c->flags &= ~(uint32_t)(CONN_READ_OFF | CONN_HELD);
     conn_update_events(c);
     task_defer(c->loop, &c->turn);
 }

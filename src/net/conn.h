@@ -145,6 +145,9 @@ MUST_USE bool conn_send(struct conn *c, struct str s);
 /* The output buffer itself, to compose into (buf_append and friends), then conn_flush_later: saves a copy. */
 struct buf *conn_output(struct conn *c);
 void conn_flush_later(struct conn *c);
+/* What is queued waits for what is queued next, which must be on its way: one write for both. Ended by every call that
+ * sends, conn_flush_later among them, and by conn_close_when_sent. */
+void conn_hold_output(struct conn *c);
 /* For bodies: writes at once what the socket takes without a copy (after what is queued), queues the rest; what is so
  * small that a copy is cheaper than a system call is queued whole. False, as conn_send: the stream is broken (a part
  * may have been sent) and the caller closes it. */

@@ -33,6 +33,7 @@ enum conn_flag {
     CONN_ENDED = 1 << 14,            /* on_end was called */
     CONN_LINGERS = 1 << 15,          /* conn_close_when_sent was called */
     CONN_SHUT = 1 << 16,             /* our end of file is sent */
+    CONN_HELD = 1 << 17,             /* conn_hold_output was called */
 };
 
 /* One running callback of a connection, on the stack; conn_close clears c in it. */

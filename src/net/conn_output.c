@@ -11,8 +11,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* Below this a copy costs less than a system call of its own. */
-enum { SMALL_WRITE_BYTES = 4096 };
+/* Below this a copy costs less than a system call of its own and the waking of the peer that goes with it: a usual mail
+ * leaves as a whole, its dot included. */
+enum { SMALL_WRITE_BYTES = 16384 };
 
 /* One write of what is queued (its first `queued` bytes) and of s behind it. *written counts both. */
 static enum io_result write_plain(struct conn *c, size_t queued, struct str s, size_t *written)
@@ -88,7 +89,7 @@ static void note_level(struct conn *c)
 
 static bool can_write(const struct conn *c)
 {
-    if (c->flags & (CONN_IN_MEMORY | CONN_CONNECTING | CONN_FULL | CONN_SHUT))
+    if (c->flags & (CONN_IN_MEMORY | CONN_CONNECTING | CONN_FULL | CONN_SHUT | CONN_HELD))
         return false;
     return c->clear_bytes || c->sealed || !(c->flags & CONN_HANDSHAKING);
 }
@@ -145,8 +146,14 @@ void conn_flush_later(struct conn *c)
 {
     if (!conn_is_open(c))
         return;
+    c->flags &= ~(uint32_t)CONN_HELD;
     note_level(c);
     task_defer(c->loop, &c->turn);
+}
+
+void conn_hold_output(struct conn *c)
+{
+    c->flags |= CONN_HELD;
 }
 
 bool conn_send_now(struct conn *c, struct str s)
@@ -154,6 +161,7 @@ bool conn_send_now(struct conn *c, struct str s)
     size_t queued = buf_len(&c->out), sent;
     if (is_told(c))
         return false;
+    c->flags &= ~(uint32_t)CONN_HELD;
     bool is_small = queued + s.len <= SMALL_WRITE_BYTES && queued + s.len <= c->out.max;
     if (is_small || !can_write(c) || c->clear_bytes || conn_is_broken(c))
         return conn_send(c, s);

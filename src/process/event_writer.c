@@ -8,7 +8,12 @@
 #include "process/event_file.h"
 #include "stats/event.h"
 
-enum { LAST_READS_MAX = 64 }; /* of each pipe when told to end: more than a pipe holds */
+enum {
+    READS_MAX = 64, /* of a pipe at once: more than it holds */
+    /* After a look into a pipe it is left alone for so long. Lines come one by one, and being woken for each would cost
+     * more, its writer too, than all else that is done with it. */
+    REST_MS = 20,
+};
 
 struct writer {
     struct process_context *ctx;
@@ -24,6 +29,7 @@ struct producer {
     struct list node;
     struct writer *w;
     struct watch watch;
+    struct timer rest;
     int fd;
     uint64_t id;
     struct buf line; /* the beginning of a line whose end has not come */
@@ -93,6 +99,7 @@ static void end_producer(struct producer *p)
     if (buf_len(&p->line) > 0)
         counter_add(w->ctx->counters, COUNTER_EVENTS_DROPPED, 1);
     watch_set(&p->watch, false, false);
+    timer_cancel(&p->rest);
     close(p->fd);
     buf_fini(&p->line);
     list_remove(&p->node);
@@ -115,11 +122,29 @@ static enum io_result read_some(struct producer *p)
     return IO_EOF;
 }
 
+/* What is there now. False: its producer is gone, and so is p. */
+static bool read_all(struct producer *p)
+{
+    enum io_result result = IO_OK;
+    for (int i = 0; i < READS_MAX && result == IO_OK; i++)
+        result = read_some(p);
+    return result != IO_EOF;
+}
+
 static void on_pipe(void *arg, bool readable, bool writable)
 {
+    struct producer *p = arg;
     (void)writable;
-    if (readable)
-        (void)read_some(arg);
+    if (!readable || !read_all(p))
+        return;
+    watch_set(&p->watch, false, false);
+    timer_start(&p->rest, loop_now_ms(&p->w->loop) + REST_MS);
+}
+
+static void on_rested(void *arg)
+{
+    struct producer *p = arg;
+    watch_set(&p->watch, true, false);
 }
 
 static void add_producer(struct writer *w, uint64_t id, int fd)
@@ -135,6 +160,7 @@ static void add_producer(struct writer *w, uint64_t id, int fd)
     buf_init(&p->line, EVENT_LINE_MAX_BYTES);
     list_add_last(&w->producers, &p->node);
     watch_init(&p->watch, &w->loop, fd, on_pipe, p);
+    timer_init(&p->rest, &w->loop, on_rested, p);
     watch_set(&p->watch, true, false);
 }
 
@@ -167,11 +193,7 @@ static void drop_sink(struct writer *w)
 static void finish(struct writer *w)
 {
     LIST_EACH(node, &w->producers)
-    {
-        struct producer *p = CONTAINER_OF(node, struct producer, node);
-        for (int i = 0; i < LAST_READS_MAX && read_some(p) == IO_OK; i++)
-            ;
-    }
+    (void)read_all(CONTAINER_OF(node, struct producer, node));
     loop_stop(&w->loop);
 }
 

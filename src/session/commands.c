@@ -433,6 +433,7 @@ static bool take_input(struct session *s)
 {
     if (conn_unsent_bytes(&s->conn) > UNSENT_HIGH_BYTES) {
         session_await(s, WAIT_OUTPUT);
+        conn_flush_later(&s->conn);
         session_deadline(s, s->worker->config->timeout.command_ms);
         return false;
     }

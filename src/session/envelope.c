@@ -105,10 +105,13 @@ void slots_flush(struct session *s)
         return;
     tx->slots_end = &tx->slots;
     tx->slot_count = 0;
-    if (s->wait == WAIT_VERDICTS)
+    if (s->wait == WAIT_VERDICTS) {
+        /* the command that waits answers next: its reply goes out with these (RFC 2920 3.2) */
+        conn_hold_output(&s->conn);
         session_resume(s);
-    else if (s->wait == WAIT_NOTHING && s->state == SESSION_COMMAND)
+    } else if (s->wait == WAIT_NOTHING && s->state == SESSION_COMMAND) {
         session_deadline(s, s->worker->config->timeout.command_ms);
+    }
 }
 
 void slot_fill(struct transaction *tx, struct slot *slot, int code, const char *enhanced, struct str text)

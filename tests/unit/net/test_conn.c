@@ -63,6 +63,38 @@ static void request_and_reply(void **state)
     end();
 }
 
+/* What is held goes out with what follows, be it queued, sent at once or the last word; never by itself. */
+static void held_output_waits_for_more(void **state)
+{
+    (void)state;
+    static char large[20000];
+    begin();
+    assert_true(conn_send(&side.c, STR("250 a\r\n")));
+    conn_hold_output(&side.c);
+    run_turns(3);
+    assert_int_equal(conn_unsent_bytes(&side.c), 7);
+    assert_true(conn_send(&side.c, STR("354 b\r\n")));
+    run_turns(1);
+    hear(peer, "250 a\r\n354 b\r\n");
+
+    assert_true(conn_send(&side.c, STR("first ")));
+    conn_hold_output(&side.c);
+    run_turns(3);
+    fill_body(large, sizeof large);
+    assert_true(conn_send_now(&side.c, str_of(large, sizeof large)));
+    assert_int_equal(conn_unsent_bytes(&side.c), 0);
+    hear(peer, "first ");
+    end();
+
+    begin();
+    assert_true(conn_send(&side.c, STR("221 bye\r\n")));
+    conn_hold_output(&side.c);
+    conn_close_when_sent(&side.c, side_closed, &side);
+    run_turns(1);
+    hear(peer, "221 bye\r\n");
+    end();
+}
+
 static void half_a_line_waits(void **state)
 {
     (void)state;
@@ -675,7 +707,7 @@ static void lingering_is_bounded(void **state)
 static void queued_bytes_go_before_the_end(void **state)
 {
     (void)state;
-    static char noise[200000], piece[16384];
+    static char noise[200000], piece[32768];
     begin();
     assert_int_equal(setsockopt(side.c.fd, SOL_SOCKET, SO_SNDBUF, &(int){8192}, sizeof(int)), 0);
     size_t sent = 0, got = 0;
@@ -835,6 +867,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(request_and_reply),
+        LOOP_TEST(held_output_waits_for_more),
         LOOP_TEST(half_a_line_waits),
         LOOP_TEST(long_rest_grows),
         LOOP_TEST(reading_stops_at_the_bound),
