@@ -43,7 +43,7 @@ const struct table_type_row table_type_rows[TABLE_TYPE_COUNT] = {
 
 const struct action_row action_rows[ACTION_COUNT] = {
 #define ACTION(id, word, arguments, ends, threshold, phases, later, help)                                              \
-    {word, arguments, ends, threshold, phases, later, help},
+    {word, arguments, phases, ends, threshold, later, help},
 #include "rules/actions.def"
 #undef ACTION
 };

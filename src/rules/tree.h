@@ -174,9 +174,8 @@ struct table_type_row {
 struct action_row {
     const char *word;
     const char *arguments;
-    bool ends, threshold;
     unsigned phases;
-    bool later;
+    bool ends, threshold, later;
     const char *help;
 };
 enum statement_times { TIMES_SYNTAX, TIMES_ONCE, TIMES_MANY };
