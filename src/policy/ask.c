@@ -29,14 +29,16 @@ struct asking {
 };
 
 /* Lack of memory is ours: for now, and by nobody's rule. */
-static void answer_trouble(struct policy_answer *answer)
+static void answer_trouble(struct asking *a)
 {
-    struct policy_effect *effects = answer->effects;
-    *answer = (struct policy_answer){.verdict = POLICY_DEFER,
-                                     .code = 451,
-                                     .enhanced = "4.3.0",
-                                     .text = STR("A fault in this server; try again later"),
-                                     .effects = effects};
+    static const struct policy_answer AT_CONNECT = {.verdict = POLICY_DISCONNECT, .code = 421, .enhanced = "4.3.0"};
+    static const struct policy_answer AT_AUTH = {.verdict = POLICY_DEFER, .code = 454, .enhanced = "4.7.0"};
+    static const struct policy_answer ELSEWHERE = {.verdict = POLICY_DEFER, .code = 451, .enhanced = "4.3.0"};
+    struct policy_effect *effects = a->answer->effects;
+    bool is_login = a->phase == PHASE_AUTH || a->phase == PHASE_LOGIN;
+    *a->answer = a->phase == PHASE_CONNECT ? AT_CONNECT : is_login ? AT_AUTH : ELSEWHERE;
+    a->answer->text = STR("A fault in this server; try again later");
+    a->answer->effects = effects;
 }
 
 static struct str render(struct asking *a, const struct text_template *text)
@@ -66,24 +68,39 @@ static void add_effect(struct asking *a, enum policy_effect_kind kind, struct st
 
 /* ---- rules ---- */
 
-/* Up to login a tag lasts for the connection, later for the mail. Set again, it has its new value. */
-static void set_tag(struct asking *a, const struct policy_action *action)
+/* Up to login a tag lasts for the connection, later for the mail. Set again, it has its new value; what connect set is
+ * only hidden by that, and there again when TLS begins. False: no memory, and rules that ask for it would go wrong. */
+static bool set_tag(struct asking *a, const struct policy_action *action)
 {
-    bool is_of_mail = a->phase >= PHASE_MAIL && a->question->mail;
-    struct rule_tag **list = is_of_mail ? &a->question->mail->tags : &a->question->connection->tags;
+    struct policy_case *q = a->question;
+    bool is_of_mail = a->phase >= PHASE_MAIL && q->mail;
+    struct rule_tag **list = is_of_mail ? &q->mail->tags : &q->connection->tags;
+    const struct rule_tag *end = is_of_mail || a->phase == PHASE_CONNECT ? NULL : q->connection->tags_of_connect;
+    struct arena *arena = is_of_mail ? q->arena : q->connection_arena;
     struct str value = action->text ? render(a, action->text) : STR_NONE;
-    while (*list && !str_equal((*list)->name, action->name))
-        list = &(*list)->next;
-    if (!*list) {
-        struct rule_tag *tag = arena_alloc(a->question->arena, sizeof *tag);
-        if (!tag)
-            return;
+    struct rule_tag *tag = *list;
+    if (action->text && !value.ptr)
+        return false;
+    while (tag != end && !str_equal(tag->name, action->name))
+        tag = tag->next;
+    bool is_new = tag == end;
+    if (!is_new && str_equal(tag->value, value))
+        return true;
+    if (is_new && !(tag = arena_alloc(arena, sizeof *tag)))
+        return false;
+    if (value.ptr && arena != q->arena && !(value = arena_copy(arena, value)).ptr)
+        return false;
+    tag->value = value;
+    if (is_new) {
         tag->name = action->name;
+        tag->next = *list;
         *list = tag;
     }
-    (*list)->value = value;
-    a->context.connection_tags = a->question->connection->tags;
-    a->context.mail_tags = a->question->mail ? a->question->mail->tags : NULL;
+    if (a->phase == PHASE_CONNECT)
+        q->connection->tags_of_connect = q->connection->tags;
+    a->context.connection_tags = q->connection->tags;
+    a->context.mail_tags = q->mail ? q->mail->tags : NULL;
+    return true;
 }
 
 static enum policy_verdict verdict_of(enum action_kind kind)
@@ -112,28 +129,29 @@ static void decide(struct asking *a, const struct policy_rule *rule, const struc
     memcpy(a->answer->enhanced, action->enhanced, sizeof action->enhanced);
     a->answer->text = render(a, action->text);
     if (!a->answer->text.ptr)
-        answer_trouble(a->answer);
+        answer_trouble(a);
 }
 
-/* True: the rule ended the phase. */
+/* True: the rule ended the phase, or there is trouble. */
 static bool act(struct asking *a, const struct policy_rule *rule)
 {
+    bool ends = false;
     for (size_t i = 0; i < rule->action_count; i++) {
         const struct policy_action *action = &rule->actions[i];
         struct str word = str_of_z(action_rows[action->kind].word);
-        if (rule->is_observed)
+        if (rule->is_observed) {
             add_effect(a, POLICY_EFFECT_WOULD, rule->name, word, action->text ? render(a, action->text) : STR_NONE);
-        else if (action->kind == ACTION_LOG)
+        } else if (action->kind == ACTION_LOG) {
             add_effect(a, POLICY_EFFECT_LOG, rule->name, word, action->text ? render(a, action->text) : STR_NONE);
-        else if (action->kind == ACTION_TAG)
-            set_tag(a, action);
-        else if (action_rows[action->kind].ends)
+        } else if (action->kind == ACTION_TAG && !set_tag(a, action)) {
+            answer_trouble(a);
+            return true;
+        } else if (action_rows[action->kind].ends) {
             decide(a, rule, action);
+            ends = true;
+        }
     }
-    bool ends = false;
-    for (size_t i = 0; i < rule->action_count; i++)
-        ends = ends || action_rows[rule->actions[i].kind].ends;
-    return ends && !rule->is_observed;
+    return ends;
 }
 
 static void ask_rules(struct asking *a)
@@ -162,7 +180,7 @@ static void refuse_by_limit(struct asking *a, const struct reservation *r)
     const char *enhanced = r->permanent ? "5.7.1" : a->phase == PHASE_CONNECT ? "4.7.0" : "4.7.1";
     str_copy_into(a->answer->enhanced, sizeof a->answer->enhanced, str_of_z(enhanced));
     if (!a->answer->text.ptr)
-        answer_trouble(a->answer);
+        answer_trouble(a);
 }
 
 static void note_observed(struct asking *a, const struct reservation *r)
@@ -215,7 +233,7 @@ static bool reserve(struct asking *a, struct reservation *r, const struct charge
     if (r->verdict == VERDICT_REFUSED)
         refuse_by_limit(a, r);
     else
-        answer_trouble(a->answer);
+        answer_trouble(a);
     return true;
 }
 
@@ -230,7 +248,7 @@ static void ask_limits_of_connection(struct asking *a)
     arena_init(&scratch, SCRATCH_MAX_BYTES);
     if (!policy_charges(a->engine->policy, a->question, a->phase, &scratch, &charges, &count) ||
         !reservation_init(&r, &scratch, charges, count)) {
-        answer_trouble(a->answer);
+        answer_trouble(a);
     } else if (count && !reserve(a, &r, charges, count)) {
         size_t leases = lease_count(&r);
         struct policy_leases *held = leases ? malloc(sizeof *held + leases * sizeof held->items[0]) : NULL;
@@ -241,7 +259,7 @@ static void ask_limits_of_connection(struct asking *a)
             a->question->connection->leases = held;
         } else if (leases) {
             limiter_give_back(a->engine->limiter, &r);
-            answer_trouble(a->answer);
+            answer_trouble(a);
         }
     }
     arena_fini(&scratch);
@@ -255,7 +273,7 @@ static void ask_limits_of_mail(struct asking *a)
     struct reservation *r = arena_alloc(arena, sizeof *r);
     if (!r || !policy_charges(a->engine->policy, a->question, a->phase, arena, &charges, &count) ||
         !reservation_init(r, arena, charges, count)) {
-        answer_trouble(a->answer);
+        answer_trouble(a);
         return;
     }
     if (count == 0 || reserve(a, r, charges, count))
@@ -338,7 +356,7 @@ bool policy_settle(struct policy_engine *engine, struct policy_case *question, u
     if (r->verdict == VERDICT_REFUSED)
         refuse_by_limit(&a, r);
     else
-        answer_trouble(answer);
+        answer_trouble(&a);
     limiter_give_back(engine->limiter, r);
     return false;
 }
@@ -356,6 +374,11 @@ void policy_give_back(struct policy_engine *engine, struct policy_mail *mail)
         limiter_give_back(engine->limiter, mail->reservation);
     mail->reservation = NULL;
     mail->counts = NULL;
+}
+
+void policy_forget_hello(struct policy_connection *connection)
+{
+    connection->tags = connection->tags_of_connect;
 }
 
 void policy_connection_end(struct policy_engine *engine, struct policy_connection *connection)

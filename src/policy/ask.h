@@ -54,8 +54,9 @@ struct policy_leases {
 
 /* What lasts for the connection; lies in the session, zeroed at first. */
 struct policy_connection {
-    struct rule_tag *tags;        /* set from connect to login; in the connection's arena */
-    struct policy_leases *leases; /* open-connections held; heap; NULL: none */
+    struct rule_tag *tags;            /* set from connect to login, the last set first; in the connection's arena */
+    struct rule_tag *tags_of_connect; /* where, in that list, those of connect begin */
+    struct policy_leases *leases;     /* open-connections held; heap; NULL: none */
 };
 
 /* One counter that a mail was charged on, for its event line. */
@@ -72,11 +73,11 @@ struct policy_mail {
     struct policy_count *counts;
 };
 
-/* One question. arena: where the answer's texts (and new tags: of the connection up to login, else of the mail) are
- * put. */
+/* One question. */
 struct policy_case {
     struct facts facts;
-    struct arena *arena;
+    struct arena *arena;            /* for the answer's texts and effects, and from mail on for tags: then the mail's */
+    struct arena *connection_arena; /* for the tags of the connection */
     struct policy_connection *connection;
     struct policy_mail *mail; /* NULL before mail */
     size_t recipient_count;   /* at data: of the accepted ones, facts.rcpt runs over them */
@@ -85,7 +86,7 @@ struct policy_case {
 };
 
 /* DONE: *answer is there. STARTED: cb comes once, by deadline_ms, unless policy_ask_cancel; then answer and case must
- * last. Lack of memory is an answer: POLICY_DEFER with 451 4.3.0. */
+ * last. Lack of memory is an answer: a refusal for now. */
 enum started policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
                               struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg), void *arg);
 void policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
@@ -98,6 +99,8 @@ MUST_USE bool policy_settle(struct policy_engine *engine, struct policy_case *qu
 void policy_keep(struct policy_engine *engine, struct policy_mail *mail, int64_t now_us);
 /* It was refused or given up: nothing was sent. Harmless if nothing is charged. */
 void policy_give_back(struct policy_engine *engine, struct policy_mail *mail);
+/* TLS begins: what was said in the clear, and the tags that rules made of it, are forgotten (RFC 3207 4.2). */
+void policy_forget_hello(struct policy_connection *connection);
 /* The connection ends: its leases end. */
 void policy_connection_end(struct policy_engine *engine, struct policy_connection *connection);
 

@@ -11,7 +11,7 @@ enum {
     INPUT_MAX_BYTES = 65536,   /* more than the longest line; a body is read as fast as the MTA takes it */
     OUTPUT_MAX_BYTES = 131072, /* all replies of a pipeline (SLOTS_MAX), each of 1 KB */
     OUTPUT_LOW_BYTES = 4096,
-    ARENA_MAX_BYTES = 32768, /* tags and texts that rules make for a connection */
+    ARENA_MAX_BYTES = 32768, /* tags that rules make for a connection */
 };
 
 const struct conn_ops session_conn_ops = {.on_input = session_on_input,

@@ -7,10 +7,13 @@
 
 #include "base/clock.h"
 
+enum { ASK_ARENA_MAX_BYTES = 256 * 1024 }; /* texts that rules make of one command */
+
 struct ask {
     struct session *session;
     struct policy_case question;
     struct policy_answer answer;
+    struct arena arena; /* of a question before there is a mail */
     enum phase phase;
     session_step *go_on;
     session_refusal *refused;
@@ -44,6 +47,7 @@ static void ask_answered(struct ask *a)
     session_step *go_on = a->go_on;
     session_refusal *refused = a->refused;
     enum phase phase = a->phase;
+    struct arena arena = a->arena; /* the answer's texts last until it was acted upon */
     s->ask = NULL;
     free(a);
     session_write_effects(s, phase_name(phase), answer.effects);
@@ -55,10 +59,12 @@ static void ask_answered(struct ask *a)
     }
     if (answer.verdict == POLICY_GO_ON) {
         go_on(s);
-        return;
+    } else {
+        if (answer.by.ptr)
+            counter_add(s->worker->counters, answer.by_limit ? COUNTER_LIMIT_REFUSALS : COUNTER_RULE_REFUSALS, 1);
+        refused(s, &answer);
     }
-    counter_add(s->worker->counters, answer.by_limit ? COUNTER_LIMIT_REFUSALS : COUNTER_RULE_REFUSALS, 1);
-    refused(s, &answer);
+    arena_fini(&arena);
 }
 
 static void on_answer(void *arg)
@@ -81,7 +87,9 @@ void session_ask(struct session *s, enum phase phase, session_step *go_on, sessi
     struct transaction *tx = phase >= PHASE_MAIL ? s->tx : NULL;
     *a = (struct ask){.session = s, .phase = phase, .go_on = go_on, .refused = refused};
     session_facts(s, &a->question.facts);
-    a->question.arena = tx ? &tx->arena : &s->arena;
+    arena_init(&a->arena, ASK_ARENA_MAX_BYTES);
+    a->question.arena = tx ? &tx->arena : &a->arena;
+    a->question.connection_arena = &s->arena;
     a->question.connection = &s->policy;
     a->question.now_us = clock_wall_us(); /* not the turn's: a slot may be shorter than a long turn */
     if (tx) {
@@ -102,6 +110,7 @@ void session_ask_cancel(struct session *s)
     if (!s->ask)
         return;
     policy_ask_cancel(&s->worker->policy, &s->ask->question);
+    arena_fini(&s->ask->arena);
     free(s->ask);
     s->ask = NULL;
 }

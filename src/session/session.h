@@ -200,7 +200,7 @@ struct session {
     char *helo;             /* heap, NUL-terminated; NULL: nothing was said */
     char *user;             /* the login; NULL: none */
     const char *mechanism;
-    struct arena arena; /* tags and texts of the connection */
+    struct arena arena; /* tags of the connection */
     struct policy_connection policy;
     struct ask *ask;    /* while policy is asked */
     struct task bury;   /* frees it at the end of the turn in which it was closed */

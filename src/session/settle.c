@@ -42,14 +42,18 @@ void message_complete(struct session *s)
         finish_as_decided(s);
         return;
     }
-    struct policy_case question = {
-        .arena = &tx->arena, .connection = &s->policy, .mail = &tx->policy, .now_us = loop_wall_us(s->worker->loop)};
+    struct policy_case question = {.arena = &tx->arena,
+                                   .connection_arena = &s->arena,
+                                   .connection = &s->policy,
+                                   .mail = &tx->policy,
+                                   .now_us = clock_wall_us()};
     struct policy_answer answer;
     session_facts(s, &question.facts);
     if (!policy_settle(&s->worker->policy, &question, tx->dot.size_bytes, &answer)) {
         tx->is_settled = true;
         tx_decide_policy(tx, "data", &answer);
-        counter_add(s->worker->counters, COUNTER_LIMIT_REFUSALS, 1);
+        if (answer.by.ptr)
+            counter_add(s->worker->counters, COUNTER_LIMIT_REFUSALS, 1);
         finish_as_decided(s);
         return;
     }

@@ -63,6 +63,7 @@ void starttls_proceed(struct session *s, const struct smtp_command *command)
     free(s->user);
     s->helo = s->user = NULL;
     s->mechanism = NULL;
+    policy_forget_hello(&s->policy);
     s->flags = (uint16_t)(s->flags & ~(SESSION_SAID_HELLO | SESSION_IS_ESMTP));
     s->began_us = loop_wall_us(s->worker->loop);
     session_start_tls(s);
