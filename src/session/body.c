@@ -41,7 +41,8 @@ void body_begin(struct session *s)
 void body_refuse(struct session *s)
 {
     struct transaction *tx = s->tx;
-    mta_end(&tx->exchange);
+    tx_leave_mta(tx);
+    policy_give_back(&s->worker->policy, &tx->policy); /* others need not wait until it is read to its end */
     buf_fini(&tx->block);
     if (s->wait == WAIT_RELAY)
         body_on_drained(s);
@@ -104,10 +105,11 @@ static void block_complete(struct session *s, struct str block)
     tx->message_id = arena_copy(&tx->arena, smtp_header_message_id(fields));
     if (smtp_header_from(fields, &address))
         tx->from = arena_copy(&tx->arena, buf_str(&address));
-    /* on a broken connection on_failed follows: nothing to do here */
-    if (!write_received(s, &trace) || !mta_body(&tx->exchange, buf_str(&trace)) || !mta_body(&tx->exchange, block))
+    if (!write_received(s, &trace))
+        refuse(s, &(struct smtp_reply_call){REPLY_LOCAL_TROUBLE});
+    else if (!mta_body(&tx->exchange, buf_str(&trace)) || !mta_body(&tx->exchange, block))
         log_debug("session %llx: the MTA's connection broke in the header", (unsigned long long)s->number);
-    buf_fini(&address);
+    buf_fini(&address); /* on a broken connection on_failed follows */
     buf_fini(&trace);
     buf_fini(&tx->block);
 }

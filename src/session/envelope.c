@@ -160,6 +160,7 @@ static void rcpt_answered(struct session *s, size_t index, const struct mta_repl
         tx->refused_count++;
         tx->refused_by_mta_count++;
         tx->last_refusal = r->slot;
+        tx->last_refused_by = STR_NONE;
     }
     slots_flush(s);
 }
@@ -586,6 +587,14 @@ static void count_outcome(struct session *s, const struct transaction *tx)
     counter_add(c, COUNTER_BYTES, tx->dot.size_bytes);
 }
 
+void tx_leave_mta(struct transaction *tx)
+{
+    struct str server = mta_server(&tx->exchange);
+    if (server.ptr)
+        tx->relay = server;
+    mta_end(&tx->exchange);
+}
+
 void tx_end(struct session *s)
 {
     struct transaction *tx = s->tx;
@@ -602,9 +611,9 @@ void tx_end(struct session *s)
     session_ask_cancel(s);
     if (!tx->is_settled)
         policy_give_back(&s->worker->policy, &tx->policy);
+    tx_leave_mta(tx);
     session_event_mail(s);
     count_outcome(s, tx);
-    mta_end(&tx->exchange);
     s->tx = NULL;
     if (tx->verdict != MAIL_ACCEPTED)
         session_count_junk(s, JUNK_COMMAND);

@@ -65,18 +65,30 @@ void session_event_close(struct session *s, const char *reason)
 
 /* ---- the mail ---- */
 
+/* A line has a bound (EVENT_LINE_MAX_BYTES), and one that is too long is lost as a whole: what could be long in it is
+ * cut. A byte of a text takes six in the line at most. */
+enum { TEXT_MAX_BYTES = 1024, LIST_MAX_BYTES = 24 * 1024 };
+
+static void put_text(struct event_log *log, const char *name, struct str text)
+{
+    event_str(log, name, str_sub(text, 0, TEXT_MAX_BYTES));
+}
+
+/* As many as there is room for; accepted and refused count them all. */
 static void put_recipients(struct event_log *log, const struct transaction *tx)
 {
+    size_t end = buf_len(&log->line) + LIST_MAX_BYTES;
     event_open_array(log, "recipients");
-    for (size_t i = 0; i < tx->recipient_count; i++)
+    for (size_t i = 0; i < tx->recipient_count && buf_len(&log->line) < end; i++)
         event_str(log, NULL, tx->recipients[i]->path.whole);
     event_close_array(log);
 }
 
 static void put_would(struct event_log *log, const struct transaction *tx)
 {
+    size_t end = buf_len(&log->line) + LIST_MAX_BYTES / 4;
     event_open_array(log, "would");
-    for (const struct policy_effect *e = tx->effects; e; e = e->next) {
+    for (const struct policy_effect *e = tx->effects; e && buf_len(&log->line) < end; e = e->next) {
         if (e->kind != POLICY_EFFECT_WOULD)
             continue;
         event_open_object(log, NULL);
@@ -87,27 +99,39 @@ static void put_would(struct event_log *log, const struct transaction *tx)
     event_close_array(log);
 }
 
-static void put_tag_list(struct event_log *log, const struct rule_tag *tag)
+static bool has_tag(const struct rule_tag *from, const struct rule_tag *to, struct str name)
 {
-    char name[256];
-    for (; tag; tag = tag->next) {
-        str_copy_into(name, sizeof name, tag->name);
-        event_str(log, name, tag->value.ptr ? tag->value : STR(""));
-    }
+    while (from != to && !str_equal(from->name, name))
+        from = from->next;
+    return from != to;
 }
 
+static void put_tag(struct event_log *log, const struct rule_tag *tag)
+{
+    char name[256];
+    str_copy_into(name, sizeof name, tag->name);
+    put_text(log, name, tag->value.ptr ? tag->value : STR(""));
+}
+
+/* Each as a rule would see it: the mail's own before the connection's, the later before the earlier. */
 static void put_tags(struct event_log *log, const struct session *s)
 {
+    const struct rule_tag *of_mail = s->tx->policy.tags, *of_connection = s->policy.tags;
+    size_t end = buf_len(&log->line) + LIST_MAX_BYTES / 4;
     event_open_object(log, "tags");
-    put_tag_list(log, s->policy.tags);
-    put_tag_list(log, s->tx->policy.tags);
+    for (const struct rule_tag *tag = of_mail; tag && buf_len(&log->line) < end; tag = tag->next)
+        put_tag(log, tag);
+    for (const struct rule_tag *tag = of_connection; tag && buf_len(&log->line) < end; tag = tag->next)
+        if (!has_tag(of_mail, NULL, tag->name) && !has_tag(of_connection, tag, tag->name))
+            put_tag(log, tag);
     event_close_object(log);
 }
 
 static void put_limits(struct event_log *log, const struct transaction *tx)
 {
+    size_t end = buf_len(&log->line) + LIST_MAX_BYTES / 4;
     event_open_array(log, "limits");
-    for (const struct policy_count *c = tx->policy.counts; c; c = c->next) {
+    for (const struct policy_count *c = tx->policy.counts; c && buf_len(&log->line) < end; c = c->next) {
         event_open_object(log, NULL);
         event_str(log, "name", c->name);
         event_str(log, "key", c->key);

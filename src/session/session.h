@@ -183,7 +183,7 @@ struct transaction {
     struct str text, by;
     const char *at;
     struct policy_effect *effects;
-    struct str relay_text;
+    struct str relay, relay_text; /* the server, and what it said last */
     int relay_code;
     unsigned number;
     int64_t begun_us, dot_us, answered_us;
@@ -313,6 +313,8 @@ void tx_decide_policy(struct transaction *tx, const char *at, const struct polic
 enum mail_verdict verdict_of_code(int code);
 /* Why the exchange failed, as a reply. */
 enum smtp_reply reply_of_failure(enum mta_failure failure);
+/* Ends the exchange; the event still says with whom it was. */
+void tx_leave_mta(struct transaction *tx);
 /* Ends the mail: the exchange, its charges, its event line; frees it. */
 void tx_end(struct session *s);
 extern const struct mta_ops session_mta_ops;

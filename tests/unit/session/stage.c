@@ -22,6 +22,7 @@ static struct stage {
     struct session_worker worker;
     struct config config;
     struct listener_config listener;
+    char listener_name[32];
     struct policy *policy;
     struct mta_pool *pool;
     struct mta_pool_options pool_options;
@@ -726,14 +727,14 @@ static void play_start(const char *listener, const char *step)
 
 static void begin_talk(const struct ground *ground, const struct talk *talk)
 {
-    char listener[32] = "", step[32] = "";
+    char step[32] = "";
     memset(&S, 0, sizeof S);
     S.talk = talk;
     open_stage(ground);
-    sscanf(talk->start, "%31s %31s", listener, step);
+    sscanf(talk->start, "%31s %31s", S.listener_name, step);
     if (strcmp(step, "whole") == 0)
         *step = '\0';
-    play_start(listener, step);
+    play_start(S.listener_name, step);
 }
 
 static void play_talk(const struct ground *ground, const struct talk *talk, bool is_bytewise)
