@@ -49,7 +49,7 @@ char *buf_reserve(struct buf *b, size_t want)
     char *data = malloc(cap);
     if (!data)
         return NULL;
-    if (held)
+    if (b->data)
         memcpy(data, b->data + b->start, held);
     free(b->data);
     *b = (struct buf){.data = data, .end = (uint32_t)held, .cap = (uint32_t)cap, .max = b->max};

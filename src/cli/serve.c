@@ -32,6 +32,7 @@ static int try_out(struct serve_options *options)
             dir);
     int code = process_serve(options);
     nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    options->try_dir = NULL;
     return code;
 }
 

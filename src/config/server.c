@@ -225,7 +225,7 @@ static void build_auth(struct config_builder *b, const struct statement *st)
     }
     cfg->auth.file = file_name(b, file);
     cfg->auth.realm = realm ? copy_text(b, realm->text) : NULL;
-    cfg->auth.cache_ms = option_ms(st, OPTION_AUTH_CACHE, 5 * 60 * 1000);
+    cfg->auth.cache_ms = option_ms(st, OPTION_AUTH_CACHE, 300000);
     struct auth_backend_setting setting = {STR("file"), cfg->auth.file, str_of_z(cfg->auth.realm)};
     const struct auth_backend_kind *kind = auth_backend_kind_find(setting.kind);
     if (cfg->auth.file && !kind->check(&setting, &err))
@@ -258,8 +258,8 @@ static void build_pool(struct config_builder *b, const struct statement *st)
                                   .xforward = option_choice(st, OPTION_RELAY_XFORWARD, 0) == 0,
                                   .balance = (enum mta_balance)option_choice(st, OPTION_RELAY_BALANCE, MTA_ROUND_ROBIN),
                                   .max_connections = connections ? (unsigned)whole_number(connections) : 100,
-                                  .idle_ms = (unsigned)option_ms(st, OPTION_RELAY_IDLE, 60 * 1000),
-                                  .retry_down_ms = (unsigned)option_ms(st, OPTION_RELAY_RETRY_DOWN, 10 * 1000)};
+                                  .idle_ms = (unsigned)option_ms(st, OPTION_RELAY_IDLE, 60000),
+                                  .retry_down_ms = (unsigned)option_ms(st, OPTION_RELAY_RETRY_DOWN, 10000)};
 }
 
 /* What is known only when all statements were read. */

@@ -10,7 +10,7 @@
 #define TABLE_MAGIC   0x6d772d6c696d6931ULL
 #define LOCK_SLICE_US 5000
 
-_Static_assert(sizeof(struct table_set) == TABLE_WAYS * 256, "a place is 256 bytes");
+_Static_assert(sizeof(struct table_set) == (size_t)TABLE_WAYS * 256, "a place is 256 bytes");
 
 #define ENTRIES_PER_SHARD 1024
 

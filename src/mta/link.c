@@ -21,7 +21,7 @@
 
 /* Input: a reply's line, and what may come behind it. Output: a body's chunk above the high mark, and commands. */
 const struct conn_limits mta_link_limits = {
-    .in_max_bytes = 16 * 1024, .out_max_bytes = MTA_HIGH_BYTES * 4, .out_low_bytes = MTA_LOW_BYTES};
+    .in_max_bytes = 16384, .out_max_bytes = (size_t)MTA_HIGH_BYTES * 4, .out_low_bytes = MTA_LOW_BYTES};
 
 static void on_input(struct conn *c);
 static void on_drained(struct conn *c);

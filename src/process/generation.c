@@ -33,7 +33,7 @@ static void close_pairs(struct generation *g)
 
 static bool open_pairs(struct generation *g, struct err *err)
 {
-    g->auth_pairs = calloc(g->worker_count, sizeof *g->auth_pairs);
+    g->auth_pairs = calloc(MAX_OF(g->worker_count, 1u), sizeof *g->auth_pairs);
     if (!g->auth_pairs)
         return err_no_memory(err);
     for (unsigned i = 0; i < g->worker_count; i++)

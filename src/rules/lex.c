@@ -134,7 +134,7 @@ static void lex_string(struct lexer *l, char quote)
             break;
         struct token here = token_start(l, TOKEN_BAD);
         bool good;
-        size_t len = char_len(l, &good);
+        (void)char_len(l, &good);
         here.len = 1;
         if (!good) {
             if (t.kind != TOKEN_BAD)
@@ -146,7 +146,7 @@ static void lex_string(struct lexer *l, char quote)
                 break;
             skip_char(l);
             here.len = 2;
-            len = char_len(l, &good);
+            size_t len = char_len(l, &good);
             if (!strchr("\"\\nt", c) && good && !said)
                 said = !diag_error(l->d, place_of(l, &here), "unknown escape \\%.*s in a text; patterns stand in '…'",
                                    (int)len, l->text.ptr + l->at);
