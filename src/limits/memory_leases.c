@@ -64,7 +64,7 @@ static struct table_lease *pair_make(struct table *t, struct hash128 id, struct 
     struct table_entry *link = table_find(t, next);
     if (!link)
         link = table_make(t, next, 0, now_us);
-    TABLE_ORDER();
+    MEMORY_ORDER();
     e->links++;
     return pair_find(t, id, e, 0);
 }
@@ -99,7 +99,7 @@ void memory_leases_charge(struct table *t, struct take *take, uint32_t owner, in
         if (!pair)
             return;
         pair->count = 0;
-        TABLE_ORDER();
+        MEMORY_ORDER();
         pair->owner = owner;
     }
     touch(t, id, e, now_us);

@@ -17,12 +17,12 @@ static void bring_home(struct table *t, struct hash128 id, struct table_entry *e
         uint64_t sum = window_used(e->rings[c], e->newest, e->newest);
         uint32_t total = (uint32_t)MIN_OF(sum, UINT32_MAX);
         e->rings[c][slot % WINDOW_CELLS] = total;
-        TABLE_ORDER();
+        MEMORY_ORDER();
         for (size_t i = 0; i < WINDOW_CELLS; i++)
             if (i != slot % WINDOW_CELLS)
                 e->rings[c][i] = 0;
     }
-    TABLE_ORDER();
+    MEMORY_ORDER();
     e->newest = slot;
     e->expires_us = window_slot_start_us(slot + WINDOW_CELLS, e->period_s);
 }
@@ -52,7 +52,7 @@ struct table_entry *memory_slots_open(struct table *t, const struct counter *cou
     }
     for (size_t c = 0; c < COLUMNS; c++)
         window_move(e->rings[c], e->newest, *slot);
-    TABLE_ORDER();
+    MEMORY_ORDER();
     e->newest = *slot;
     e->expires_us = window_slot_start_us(*slot + WINDOW_CELLS, e->period_s);
     e->last_use_us = now_us;

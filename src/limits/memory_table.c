@@ -1,14 +1,9 @@
 /* memory_table.c - places for counters, and the locks over them. See memory_table.h. */
 #include "limits/memory_table.h"
 
-#include <errno.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/panic.h"
-
-#define TABLE_MAGIC   0x6d772d6c696d6931ULL
-#define LOCK_SLICE_US 5000
+#define TABLE_MAGIC 0x6d772d6c696d6931ULL
 
 _Static_assert(sizeof(struct table_set) == (size_t)TABLE_WAYS * 256, "a place is 256 bytes");
 
@@ -38,16 +33,9 @@ int table_init(struct table *t, size_t entries)
     t->sets_per_shard = (uint32_t)sets_for(entries);
     t->key = hash_key_random();
 
-    pthread_mutexattr_t attr;
-    int rc = pthread_mutexattr_init(&attr);
-    if (rc)
-        return rc;
-    rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    if (!rc)
-        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    int rc = 0;
     for (size_t i = 0; i < t->shard_count && !rc; i++)
-        rc = pthread_mutex_init(&t->shards[i].lock, &attr);
-    pthread_mutexattr_destroy(&attr);
+        rc = memory_lock_init(&t->shards[i].lock);
     if (!rc)
         t->magic = TABLE_MAGIC;
     return rc;
@@ -58,52 +46,14 @@ bool table_is_valid(const struct table *t)
     return t->magic == TABLE_MAGIC;
 }
 
-static int64_t monotonic_us(struct timespec *ts)
-{
-    clock_gettime(CLOCK_MONOTONIC, ts);
-    return (int64_t)ts->tv_sec * 1000000 + ts->tv_nsec / 1000;
-}
-
-/* Waits in slices: where a lock's owner and the one that was woken to take it over are killed together, nobody wakes
- * the next in line, but whoever looks again finds the lock free. */
-static int lock_within(pthread_mutex_t *lock, int64_t *wait_us)
-{
-    int rc = pthread_mutex_trylock(lock);
-    if (rc != EBUSY)
-        return rc;
-    struct timespec ts;
-    int64_t began_us = monotonic_us(&ts), now_us = began_us, until_us = began_us + MAX_OF(*wait_us, 0);
-    do {
-        int64_t slice_us = MIN_OF(until_us, now_us + LOCK_SLICE_US);
-        ts = (struct timespec){.tv_sec = slice_us / 1000000, .tv_nsec = slice_us % 1000000 * 1000};
-        rc = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &ts);
-        now_us = monotonic_us(&ts);
-    } while (rc == ETIMEDOUT && now_us < until_us);
-    *wait_us -= now_us - began_us;
-    return rc;
-}
-
 bool table_lock(struct table *t, unsigned shard, int64_t *wait_us)
 {
-    struct table_shard *s = &t->shards[shard];
-    int rc = lock_within(&s->lock, wait_us);
-    if (rc == EOWNERDEAD) {
-        /* Its owner was killed. What it left is valid, whichever write was its last. */
-        pthread_mutex_consistent(&s->lock);
-        s->recovered++;
-        rc = 0;
-    }
-    if (rc == ETIMEDOUT)
-        __atomic_add_fetch(&s->timeouts, 1, __ATOMIC_RELAXED);
-    else
-        PANIC_IF(rc, "lock of the limits table: %s", strerror(rc));
-    return rc == 0;
+    return memory_lock_take(&t->shards[shard].lock, wait_us);
 }
 
 void table_unlock(struct table *t, unsigned shard)
 {
-    int rc = pthread_mutex_unlock(&t->shards[shard].lock);
-    PANIC_IF(rc, "unlock of the limits table: %s", strerror(rc));
+    memory_lock_drop(&t->shards[shard].lock);
 }
 
 struct table_set *table_shard_sets(struct table *t, unsigned shard)
@@ -208,10 +158,10 @@ struct table_entry *table_make(struct table *t, struct hash128 id, uint32_t peri
     shard->evicted_live += v.free_count == 0;
 
     v.set->id_lo[v.place] = 0;
-    TABLE_ORDER();
+    MEMORY_ORDER();
     *e = (struct table_entry){.id_hi = id.hi, .last_use_us = now_us, .period_s = period_s};
     table_renew_generation(t, id, e);
-    TABLE_ORDER();
+    MEMORY_ORDER();
     v.set->id_lo[v.place] = id.lo;
     return e;
 }

@@ -8,18 +8,17 @@
  * What goes: what has expired, oldest first; then what was not used for longest, but open connections last, for they do
  * not come back by themselves.
  *
- * A worker may be killed between any two instructions, also while it holds a lock. The locks are robust: the next to
- * come takes it over. And every write below is ordered so that what is there at each moment is a valid table whose
- * counts are, at worst, too high by the one mail that died: an id is taken away before its entry is overwritten and put
+ * A worker may be killed between any two instructions, also while it holds a lock (memory_lock.h). Every write below is
+ * ordered so that what is there at each moment is a valid table whose counts are, at worst, too high by the one mail
+ * that died: an id is taken away before its entry is overwritten and put
  * there after; old cells are cleared before the entry says it speaks of new slots.
  */
 #ifndef LIMITS_MEMORY_TABLE_H
 #define LIMITS_MEMORY_TABLE_H
 
-#include <pthread.h>
-
 #include "base/hash.h"
 #include "limits/limit.h"
+#include "limits/memory_lock.h"
 #include "limits/window.h"
 
 #define TABLE_SHARDS_MAX  64 /* so that a set of shards is one word */
@@ -52,10 +51,9 @@ struct table_set {
 };
 
 struct table_shard {
-    pthread_mutex_t lock;
+    struct memory_lock lock;
     uint32_t generation; /* of the last entry made */
-    uint64_t created, evicted_live, recovered;
-    uint64_t timeouts; /* atomic: counted without the lock */
+    uint64_t created, evicted_live;
 } __attribute__((aligned(64)));
 
 struct table {
@@ -100,8 +98,5 @@ void table_renew_generation(struct table *t, struct hash128 id, struct table_ent
 
 /* The sets of a shard, one after the other. */
 struct table_set *table_shard_sets(struct table *t, unsigned shard);
-
-/* A compiler's fence: the order of writes that a killed process leaves behind. */
-#define TABLE_ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
 #endif

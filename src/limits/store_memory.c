@@ -13,10 +13,6 @@
 #include "limits/memory_slots.h"
 #include "limits/memory_table.h"
 
-/* A lock is held for a microsecond, unless its holder lost its processor or was stopped. So long waits what nobody may
- * lose: a charge to be given back or kept. */
-#define LOCK_WAIT_US 500000
-
 size_t store_memory_size(size_t entries)
 {
     return table_size(entries);
@@ -35,7 +31,7 @@ void store_memory_fini(void *memory)
 {
     struct table *t = memory;
     for (size_t i = 0; i < t->shard_count; i++)
-        pthread_mutex_destroy(&t->shards[i].lock);
+        memory_lock_fini(&t->shards[i].lock);
     t->magic = 0;
 }
 
@@ -45,7 +41,7 @@ void store_memory_stats_get(void *memory, int64_t now_us, struct store_memory_st
     *stats = (struct store_memory_stats){.entries = (uint64_t)t->sets_per_shard * t->shard_count * TABLE_WAYS};
     for (unsigned s = 0; s < t->shard_count; s++) {
         struct table_shard *shard = &t->shards[s];
-        int64_t wait_us = LOCK_WAIT_US;
+        int64_t wait_us = MEMORY_LOCK_WAIT_US;
         bool locked = table_lock(t, s, &wait_us);
         struct table_set *sets = table_shard_sets(t, s);
         for (uint64_t k = 0; k < t->sets_per_shard && locked; k++)
@@ -53,8 +49,8 @@ void store_memory_stats_get(void *memory, int64_t now_us, struct store_memory_st
                 stats->live += sets[k].id_lo[i] && sets[k].entries[i].expires_us > now_us;
         stats->created += shard->created;
         stats->evicted_live += shard->evicted_live;
-        stats->recovered += shard->recovered;
-        stats->timeouts += __atomic_load_n(&shard->timeouts, __ATOMIC_RELAXED);
+        stats->recovered += shard->lock.recovered;
+        stats->timeouts += memory_lock_timeouts(&shard->lock);
         if (locked)
             table_unlock(t, s);
     }
@@ -119,7 +115,7 @@ static bool lock_all(struct table *t, uint64_t shards, int64_t wait_us)
 
 static bool lock_one(struct table *t, unsigned shard)
 {
-    int64_t wait_us = LOCK_WAIT_US;
+    int64_t wait_us = MEMORY_LOCK_WAIT_US;
     return table_lock(t, shard, &wait_us);
 }
 
@@ -212,7 +208,7 @@ static void memory_drop_lease(struct store *store, struct hash128 id, uint32_t c
 
 static void memory_release_owner(struct store *store, uint32_t owner)
 {
-    memory_leases_release(store->state, owner, LOCK_WAIT_US);
+    memory_leases_release(store->state, owner, MEMORY_LOCK_WAIT_US);
 }
 
 const struct store_ops store_memory_ops = {
