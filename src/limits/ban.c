@@ -1,0 +1,332 @@
+/*
+ * ban.c - the table of bans. See ban.h.
+ *
+ *   header │ shards: lock, numbers │ sets of 8 places: 8 × id, 8 × ban
+ *
+ * An entity's hash names its shard and two sets of it. An id is put there after its place was written and taken away
+ * before the place is used for another; a ban that changes gets its new end first. Texts always end within their
+ * arrays, so that one half written is still a text.
+ */
+#include "limits/ban.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "limits/memory_lock.h"
+
+#define SHARDS    16
+#define WAYS      8
+#define SECOND_US INT64_C(1000000)
+
+/* An accept waits no longer. */
+#define FIND_WAIT_US 5000
+
+/* A ban that begins further in the future was made while the clock was wrong. */
+#define FUTURE_US (3600 * SECOND_US)
+
+struct place {
+    uint64_t id_hi;
+    struct ban ban;
+};
+
+struct set {
+    uint64_t id_lo[WAYS]; /* 0: empty */
+    struct place places[WAYS];
+};
+
+struct shard {
+    struct memory_lock lock;
+    uint64_t made, evicted;
+} __attribute__((aligned(64)));
+
+struct ban_table {
+    uint64_t sets_per_shard;
+    int64_t last_until_us; /* atomic: no ban is in force from then on */
+    struct hash_key key;
+    struct shard shards[SHARDS];
+    struct set sets[];
+};
+
+/* Where an entity's ban is, or may lie. */
+struct spot {
+    struct hash128 id;
+    struct shard *shard;
+    struct set *sets[2];
+};
+
+static size_t sets_for(size_t count)
+{
+    return MAX_OF((count + SHARDS * WAYS - 1) / (SHARDS * WAYS), 2);
+}
+
+size_t ban_table_size(size_t count)
+{
+    return sizeof(struct ban_table) + SHARDS * sets_for(count) * sizeof(struct set);
+}
+
+struct ban_table *ban_table_init(void *memory, size_t count, struct err *err)
+{
+    struct ban_table *t = memory;
+    if (count < BAN_TABLE_MIN || count > BAN_TABLE_MAX) {
+        err_set(err, "bans must be from %d to %d, not %zu", BAN_TABLE_MIN, BAN_TABLE_MAX, count);
+        return NULL;
+    }
+    int rc = 0;
+    for (size_t i = 0; i < SHARDS && !rc; i++)
+        rc = memory_lock_init(&t->shards[i].lock);
+    if (rc) {
+        err_set(err, "cannot make the locks of the table of bans: %s", strerror(rc));
+        return NULL;
+    }
+    t->sets_per_shard = sets_for(count);
+    t->key = hash_key_random();
+    return t;
+}
+
+void ban_table_fini(struct ban_table *t)
+{
+    for (size_t i = 0; i < SHARDS; i++)
+        memory_lock_fini(&t->shards[i].lock);
+}
+
+static struct str clip(struct str entity)
+{
+    return str_of(entity.ptr, MIN_OF(entity.len, (size_t)BAN_ENTITY_MAX_BYTES));
+}
+
+static struct spot spot_of(struct ban_table *t, struct str entity)
+{
+    struct hash128 id = hash128(&t->key, clip(entity));
+    id.lo |= id.lo == 0;
+    size_t shard = id.lo % SHARDS;
+    struct set *base = &t->sets[shard * t->sets_per_shard];
+    uint64_t a = (id.hi & UINT32_MAX) * t->sets_per_shard >> 32;
+    uint64_t b = (id.hi >> 32) * t->sets_per_shard >> 32;
+    if (a == b)
+        b = a + 1 == t->sets_per_shard ? 0 : a + 1;
+    return (struct spot){id, &t->shards[shard], {&base[a], &base[b]}};
+}
+
+static bool lock_spot(const struct spot *spot, int64_t wait_us)
+{
+    return memory_lock_take(&spot->shard->lock, &wait_us);
+}
+
+/* What was made while the clock was far ahead lasts as long as it was meant to, from now on. */
+static void bring_home(struct ban *ban, int64_t now_us)
+{
+    if (ban->since_us - now_us <= FUTURE_US)
+        return;
+    int64_t lasts_us = ban->until_us - ban->since_us;
+    ban->until_us = now_us + lasts_us;
+    MEMORY_ORDER();
+    ban->since_us = now_us;
+}
+
+/* With its shard locked. NULL: not there. */
+static struct ban *spot_find(const struct spot *spot, uint64_t **id_lo)
+{
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < WAYS; i++)
+            if (spot->sets[k]->id_lo[i] == spot->id.lo && spot->sets[k]->places[i].id_hi == spot->id.hi) {
+                *id_lo = &spot->sets[k]->id_lo[i];
+                return &spot->sets[k]->places[i].ban;
+            }
+    return NULL;
+}
+
+/* When it would go: what is empty first, then what ends first. */
+static int64_t goes_at(const struct set *set, size_t i)
+{
+    return set->id_lo[i] ? set->places[i].ban.until_us : INT64_MIN;
+}
+
+/* Puts a ban of an entity that has none. */
+static void spot_put(const struct spot *spot, const struct ban *ban, int64_t now_us)
+{
+    struct set *set = spot->sets[0];
+    size_t at = 0;
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < WAYS; i++)
+            if (goes_at(spot->sets[k], i) < goes_at(set, at)) {
+                set = spot->sets[k];
+                at = i;
+            }
+    spot->shard->evicted += set->id_lo[at] && set->places[at].ban.until_us > now_us;
+    set->id_lo[at] = 0;
+    MEMORY_ORDER();
+    set->places[at] = (struct place){.id_hi = spot->id.hi, .ban = *ban};
+    MEMORY_ORDER();
+    set->id_lo[at] = spot->id.lo;
+}
+
+static void text_set(char *to, size_t size, struct str text)
+{
+    size_t len = MIN_OF(text.len, size - 1);
+    while (len < text.len && len > 0 && ((unsigned char)text.ptr[len] & 0xc0) == 0x80)
+        len--; /* not within a character */
+    for (size_t i = 0; i < len; i++)
+        to[i] = (unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f ? '?' : text.ptr[i];
+    memset(to + len, 0, size - len);
+}
+
+/* Before the ban is there: a reader that sees neither is early, one that sees only this looks in vain. */
+static void raise_last_until(struct ban_table *t, int64_t until_us)
+{
+    int64_t last_us = __atomic_load_n(&t->last_until_us, __ATOMIC_RELAXED);
+    while (last_us < until_us && !__atomic_compare_exchange_n(&t->last_until_us, &last_us, until_us, false,
+                                                              __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
+/* How long the n-th strike lasts. */
+static int64_t lasts_us(const struct ban_terms *terms, uint32_t strikes)
+{
+    uint64_t s = terms->duration_s;
+    for (uint32_t i = 1; i < strikes && s < terms->max_s; i++)
+        s = MIN_OF(s * 2, (uint64_t)terms->max_s);
+    return (int64_t)s * SECOND_US;
+}
+
+/* The entity's ban gets another, now. */
+static void renew(struct ban_table *t, struct ban *ban, const struct ban_terms *terms, int64_t now_us)
+{
+    bool in_force = ban->until_us > now_us;
+    bool is_repeat = !in_force && now_us - ban->until_us < BAN_STRIKES_S * SECOND_US;
+    uint32_t strikes = in_force ? ban->strikes : is_repeat ? ban->strikes + 1 : 1;
+    int64_t until_us = now_us + lasts_us(terms, strikes);
+    if (until_us <= ban->until_us)
+        return; /* in force, and for longer */
+    raise_last_until(t, until_us);
+    ban->until_us = until_us;
+    MEMORY_ORDER();
+    ban->strikes = strikes;
+    if (!in_force)
+        ban->since_us = now_us;
+    text_set(ban->by, sizeof ban->by, terms->by);
+    text_set(ban->reason, sizeof ban->reason, terms->reason);
+}
+
+bool ban_add(struct ban_table *t, struct str entity, const struct ban_terms *terms, int64_t now_us, struct ban *ban)
+{
+    struct spot spot = spot_of(t, entity);
+    struct ban fresh = {.since_us = now_us, .strikes = 1};
+    uint64_t *id_lo;
+    if (!lock_spot(&spot, MEMORY_LOCK_WAIT_US))
+        return false;
+    struct ban *found = spot_find(&spot, &id_lo);
+    if (found) {
+        bring_home(found, now_us);
+        renew(t, found, terms, now_us);
+    } else {
+        fresh.until_us = now_us + lasts_us(terms, 1);
+        text_set(fresh.entity, sizeof fresh.entity, clip(entity));
+        text_set(fresh.by, sizeof fresh.by, terms->by);
+        text_set(fresh.reason, sizeof fresh.reason, terms->reason);
+        raise_last_until(t, fresh.until_us);
+        spot_put(&spot, &fresh, now_us);
+    }
+    spot.shard->made++;
+    if (ban)
+        *ban = found ? *found : fresh;
+    memory_lock_drop(&spot.shard->lock);
+    return true;
+}
+
+bool ban_find(struct ban_table *t, struct str entity, int64_t now_us, struct ban *ban)
+{
+    if (__atomic_load_n(&t->last_until_us, __ATOMIC_ACQUIRE) <= now_us)
+        return false;
+    struct spot spot = spot_of(t, entity);
+    uint64_t *id_lo;
+    if (!lock_spot(&spot, FIND_WAIT_US))
+        return false;
+    struct ban *found = spot_find(&spot, &id_lo);
+    if (found)
+        bring_home(found, now_us);
+    bool in_force = found && found->until_us > now_us;
+    if (in_force && ban)
+        *ban = *found;
+    memory_lock_drop(&spot.shard->lock);
+    return in_force;
+}
+
+bool ban_lift(struct ban_table *t, struct str entity, int64_t now_us)
+{
+    struct spot spot = spot_of(t, entity);
+    uint64_t *id_lo;
+    if (!lock_spot(&spot, MEMORY_LOCK_WAIT_US))
+        return false;
+    struct ban *found = spot_find(&spot, &id_lo);
+    bool was_in_force = found && found->until_us > now_us;
+    if (found)
+        *id_lo = 0;
+    memory_lock_drop(&spot.shard->lock);
+    return was_in_force;
+}
+
+bool ban_put(struct ban_table *t, const struct ban *ban)
+{
+    struct spot spot = spot_of(t, str_of_z(ban->entity));
+    uint64_t *id_lo;
+    if (!lock_spot(&spot, MEMORY_LOCK_WAIT_US))
+        return false;
+    struct ban *found = spot_find(&spot, &id_lo);
+    raise_last_until(t, ban->until_us);
+    if (!found) {
+        spot_put(&spot, ban, ban->since_us);
+    } else if (found->until_us < ban->until_us) {
+        found->until_us = ban->until_us;
+        MEMORY_ORDER();
+        *found = *ban;
+    }
+    memory_lock_drop(&spot.shard->lock);
+    return true;
+}
+
+/* The first ban in force from place *at on, all in one shard; *at moves behind what was looked at. */
+static bool next_of_shard(struct ban_table *t, size_t shard_end, size_t *at, int64_t now_us, struct ban *ban)
+{
+    for (; *at < shard_end; ++*at) {
+        const struct set *set = &t->sets[*at / WAYS];
+        const struct place *place = &set->places[*at % WAYS];
+        if (!set->id_lo[*at % WAYS] || place->ban.until_us <= now_us)
+            continue;
+        *ban = place->ban;
+        ++*at;
+        return true;
+    }
+    return false;
+}
+
+bool ban_next(struct ban_table *t, size_t *at, int64_t now_us, struct ban *ban)
+{
+    size_t per_shard = t->sets_per_shard * WAYS;
+    while (*at < per_shard * SHARDS) {
+        size_t shard = *at / per_shard, end = (shard + 1) * per_shard;
+        int64_t wait_us = MEMORY_LOCK_WAIT_US;
+        if (!memory_lock_take(&t->shards[shard].lock, &wait_us)) {
+            *at = end;
+            continue;
+        }
+        bool found = next_of_shard(t, end, at, now_us, ban);
+        memory_lock_drop(&t->shards[shard].lock);
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+void ban_table_stats_get(struct ban_table *t, struct ban_table_stats *stats)
+{
+    *stats = (struct ban_table_stats){.places = t->sets_per_shard * WAYS * SHARDS};
+    for (size_t i = 0; i < SHARDS; i++) {
+        int64_t wait_us = MEMORY_LOCK_WAIT_US;
+        bool locked = memory_lock_take(&t->shards[i].lock, &wait_us);
+        stats->made += t->shards[i].made;
+        stats->evicted += t->shards[i].evicted;
+        stats->timeouts += memory_lock_timeouts(&t->shards[i].lock);
+        if (locked)
+            memory_lock_drop(&t->shards[i].lock);
+    }
+}

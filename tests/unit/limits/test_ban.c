@@ -1,0 +1,354 @@
+/* test_ban.c - who is banned, until when, and what is left of it when workers are killed or the table is full. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "limits/ban.h"
+
+#define S      INT64_C(1000000)
+#define HOUR   3600
+#define DAY    86400
+#define WEEK   (7 * DAY)
+#define NOW    (INT64_C(1767614400) * S) /* 2026-01-05T12:00:00Z */
+#define PLACES 512
+
+static const struct ban_terms QUARTER = {.duration_s = 900, .by = STR("guessing"), .reason = STR("10 guesses")};
+static const struct ban_terms DOUBLING = {
+    .duration_s = 900, .max_s = 5 * HOUR, .by = STR("guessing"), .reason = STR("")};
+
+static int setup(void **state)
+{
+    struct err err;
+    void *memory = mmap(NULL, ban_table_size(PLACES), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    *state = ban_table_init(memory, PLACES, &err);
+    assert_non_null(*state);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    ban_table_fini(*state);
+    munmap(*state, ban_table_size(PLACES));
+    return 0;
+}
+
+static bool add(struct ban_table *t, const char *entity, const struct ban_terms *terms, int64_t now_us)
+{
+    return ban_add(t, str_of_z(entity), terms, now_us, NULL);
+}
+
+static bool is_banned(struct ban_table *t, const char *entity, int64_t now_us)
+{
+    return ban_find(t, str_of_z(entity), now_us, NULL);
+}
+
+static void test_from_then_until_then(void **state)
+{
+    struct ban_table *t = *state;
+    struct ban ban;
+    assert_false(is_banned(t, "i:192.0.2.7", NOW));
+    assert_true(add(t, "i:192.0.2.7", &QUARTER, NOW));
+    assert_true(ban_find(t, STR("i:192.0.2.7"), NOW, &ban));
+    assert_string_equal(ban.entity, "i:192.0.2.7");
+    assert_string_equal(ban.by, "guessing");
+    assert_string_equal(ban.reason, "10 guesses");
+    assert_int_equal(ban.strikes, 1);
+    assert_true(ban.since_us == NOW && ban.until_us == NOW + 900 * S);
+    assert_true(is_banned(t, "i:192.0.2.7", NOW + 900 * S - 1));
+    assert_false(is_banned(t, "i:192.0.2.7", NOW + 900 * S));
+    assert_false(is_banned(t, "i:192.0.2.8", NOW));
+    assert_false(is_banned(t, "n:192.0.2.0/24", NOW));
+}
+
+/* Each repeat within a week of the last one's end lasts twice as long, up to the maximum; then all is forgotten. */
+static void test_strikes(void **state)
+{
+    static const struct {
+        int64_t after_s; /* the last ban's end */
+        const struct ban_terms *terms;
+        int64_t lasts_s;
+        uint32_t strikes;
+    } BANS[] = {
+        {0, &DOUBLING, 900, 1},       {1, &DOUBLING, 1800, 2},      {DAY, &DOUBLING, 3600, 3},
+        {WEEK - 1, &QUARTER, 900, 4}, {60, &DOUBLING, 4 * HOUR, 5}, {0, &DOUBLING, 5 * HOUR, 6},
+        {60, &DOUBLING, 5 * HOUR, 7}, {WEEK, &DOUBLING, 900, 1},    {WEEK - 1, &DOUBLING, 1800, 2},
+    };
+    struct ban_table *t = *state;
+    int64_t now = NOW;
+    for (size_t i = 0; i < COUNT_OF(BANS); i++) {
+        struct ban ban;
+        now += BANS[i].after_s * S;
+        assert_false(is_banned(t, "u:alice", now));
+        assert_true(ban_add(t, STR("u:alice"), BANS[i].terms, now, &ban));
+        assert_int_equal(ban.strikes, BANS[i].strikes);
+        assert_true(ban.since_us == now);
+        assert_int_equal((ban.until_us - now) / S, BANS[i].lasts_s);
+        now = ban.until_us;
+    }
+}
+
+/* A hundred strikes do not overflow. */
+static void test_very_many_strikes(void **state)
+{
+    static const struct ban_terms LONG = {.duration_s = 1, .max_s = 366 * DAY, .by = STR("x")};
+    struct ban_table *t = *state;
+    struct ban ban = {.until_us = NOW};
+    for (int i = 0; i < 100; i++)
+        assert_true(ban_add(t, STR("u:a"), &LONG, ban.until_us, &ban));
+    assert_int_equal((ban.until_us - ban.since_us) / S, 366 * DAY);
+    assert_int_equal(ban.strikes, 100);
+}
+
+/* Twenty connections that end in the same moment are one strike. */
+static void test_while_in_force(void **state)
+{
+    static const struct ban_terms LONGER = {.duration_s = 1800, .by = STR("errors"), .reason = STR("too many")};
+    struct ban_table *t = *state;
+    struct ban ban;
+    for (int i = 0; i < 20; i++)
+        assert_true(ban_add(t, STR("i:a"), &DOUBLING, NOW + i, &ban));
+    assert_int_equal(ban.strikes, 1);
+    assert_true(ban.since_us == NOW && ban.until_us == NOW + 19 + 900 * S);
+    assert_true(ban_add(t, STR("i:a"), &LONGER, NOW + 20, &ban)); /* the later end holds, and who said so */
+    assert_true(ban.until_us == NOW + 20 + 1800 * S);
+    assert_string_equal(ban.by, "errors");
+    assert_true(ban_add(t, STR("i:a"), &QUARTER, NOW + 21, &ban));
+    assert_true(ban.until_us == NOW + 20 + 1800 * S);
+    assert_string_equal(ban.by, "errors");
+    assert_int_equal(ban.strikes, 1);
+}
+
+static void test_lifted(void **state)
+{
+    struct ban_table *t = *state;
+    struct ban ban;
+    assert_false(ban_lift(t, STR("i:a"), NOW));
+    assert_true(add(t, "i:a", &DOUBLING, NOW));
+    assert_true(add(t, "i:b", &DOUBLING, NOW));
+    assert_true(ban_lift(t, STR("i:a"), NOW));
+    assert_false(is_banned(t, "i:a", NOW));
+    assert_true(is_banned(t, "i:b", NOW));
+    assert_false(ban_lift(t, STR("i:a"), NOW));
+    assert_true(ban_add(t, STR("i:a"), &DOUBLING, NOW, &ban));
+    assert_int_equal(ban.strikes, 1);                     /* its strikes went too */
+    assert_false(ban_lift(t, STR("i:a"), NOW + DAY * S)); /* over: only its strikes go */
+    assert_true(ban_add(t, STR("i:a"), &DOUBLING, NOW + DAY * S, &ban));
+    assert_int_equal(ban.strikes, 1);
+}
+
+static size_t count(struct ban_table *t, int64_t now_us)
+{
+    struct ban ban;
+    size_t n = 0, at = 0;
+    while (ban_next(t, &at, now_us, &ban))
+        n++;
+    return n;
+}
+
+static void test_the_list(void **state)
+{
+    enum { COUNT = 200 };
+    struct ban_table *t = *state;
+    bool seen[COUNT] = {false};
+    char name[16];
+    assert_int_equal(count(t, NOW), 0);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "i:%d", i);
+        assert_true(add(t, name, i % 2 ? &QUARTER : &(struct ban_terms){.duration_s = 60}, NOW));
+    }
+    struct ban ban;
+    for (size_t at = 0; ban_next(t, &at, NOW, &ban);) {
+        int i = atoi(ban.entity + 2);
+        assert_false(seen[i]);
+        seen[i] = true;
+    }
+    for (int i = 0; i < COUNT; i++)
+        assert_true(seen[i]);
+    assert_int_equal(count(t, NOW + 60 * S), COUNT / 2);
+    assert_int_equal(count(t, NOW + 900 * S), 0);
+}
+
+/* Of another node: idempotent, in any order; the later end holds. */
+static void test_put(void **state)
+{
+    struct ban_table *t = *state;
+    const struct ban early = {NOW, NOW + 900 * S, 1, "u:a", "x", ""}, late = {NOW, NOW + HOUR * S, 3, "u:a", "y", "z"};
+    struct ban ban;
+    const struct ban *const ORDER[] = {&early, &late, &late, &early};
+    for (size_t i = 0; i < COUNT_OF(ORDER); i++) {
+        assert_true(ban_put(t, ORDER[i]));
+        assert_true(ban_find(t, STR("u:a"), NOW, &ban));
+        assert_memory_equal(&ban, i == 0 ? &early : &late, sizeof ban);
+        assert_int_equal(count(t, NOW), 1);
+    }
+    assert_true(ban_add(t, STR("u:a"), &DOUBLING, NOW + HOUR * S, &ban));
+    assert_int_equal(ban.strikes, 4); /* its strikes count here as well */
+}
+
+static void test_texts(void **state)
+{
+    struct ban_table *t = *state;
+    char a[600], b[600];
+    struct ban ban;
+    memset(a, 'x', sizeof a);
+    a[0] = 'u', a[1] = ':';
+    memcpy(b, a, sizeof a);
+    b[BAN_ENTITY_MAX_BYTES - 1] = 'y';
+    const struct ban_terms terms = {.duration_s = 60, .by = str_of(a, sizeof a), .reason = STR("bad\r\nthing\x7f")};
+    assert_true(ban_add(t, str_of(a, sizeof a), &terms, NOW, &ban));
+    assert_int_equal(strlen(ban.entity), BAN_ENTITY_MAX_BYTES);
+    assert_int_equal(strlen(ban.by), sizeof ban.by - 1);
+    assert_string_equal(ban.reason, "bad??thing?");
+    assert_true(ban_find(t, str_of(a, sizeof a), NOW, NULL));
+    assert_false(ban_find(t, str_of(b, sizeof b), NOW, NULL));
+    assert_true(ban_lift(t, str_of_z(ban.entity), NOW)); /* as the list shows it */
+    /* Cut between characters, not within one. */
+    char umlauts[400];
+    for (size_t i = 0; i < sizeof umlauts; i += 2)
+        memcpy(umlauts + i, "\xc3\xbc", 2);
+    const struct ban_terms german = {.duration_s = 60, .reason = str_of(umlauts, sizeof umlauts)};
+    assert_true(ban_add(t, STR("u:b"), &german, NOW, &ban));
+    assert_int_equal(strlen(ban.reason), 126);
+}
+
+/* What ends first goes; every loss of one in force is counted, and what ends last stays. */
+static void test_full(void **state)
+{
+    struct ban_table *t = *state;
+    const struct ban_terms longest = {.duration_s = DAY, .by = STR("x")};
+    struct ban_table_stats stats;
+    char name[16];
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "keep:%d", i);
+        assert_true(add(t, name, &longest, NOW));
+    }
+    for (int i = 0; i < 20 * PLACES; i++) {
+        snprintf(name, sizeof name, "i:%d", i);
+        assert_true(add(t, name, &QUARTER, NOW + i));
+        assert_true(is_banned(t, name, NOW + i));
+    }
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "keep:%d", i);
+        assert_true(is_banned(t, name, NOW + HOUR * S));
+    }
+    ban_table_stats_get(t, &stats);
+    assert_int_equal(stats.places, PLACES);
+    assert_int_equal(stats.made, 20 * PLACES + 20);
+    size_t left = count(t, NOW + 20 * PLACES);
+    assert_true(left > PLACES * 95 / 100);
+    assert_int_equal(stats.evicted + left, 20 * PLACES + 20);
+}
+
+static void test_half_full_loses_none(void **state)
+{
+    struct ban_table *t = *state;
+    struct ban_table_stats stats;
+    char name[16];
+    for (int i = 0; i < PLACES / 2; i++) {
+        snprintf(name, sizeof name, "i:%d", i);
+        assert_true(add(t, name, &QUARTER, NOW));
+    }
+    ban_table_stats_get(t, &stats);
+    assert_int_equal(stats.evicted, 0);
+    assert_int_equal(count(t, NOW), PLACES / 2);
+}
+
+/* The clock was a year ahead when the ban was made: it lasts as long as it was meant to, from when it is next met. */
+static void test_a_clock_that_was_far_ahead(void **state)
+{
+    struct ban_table *t = *state;
+    assert_true(add(t, "i:a", &QUARTER, NOW + 366 * (int64_t)DAY * S));
+    assert_true(is_banned(t, "i:a", NOW));
+    assert_true(is_banned(t, "i:a", NOW + 899 * S));
+    assert_false(is_banned(t, "i:a", NOW + 900 * S));
+}
+
+static void test_arguments(void **state)
+{
+    struct err err;
+    assert_null(ban_table_init(*state, BAN_TABLE_MIN - 1, &err));
+    assert_string_equal(err.text, "bans must be from 256 to 1000000, not 255");
+    assert_null(ban_table_init(*state, BAN_TABLE_MAX + 1, &err));
+    assert_true(ban_table_size(BAN_TABLE_DEFAULT) < 9 * 1024 * 1024);
+}
+
+/* Workers that ban for ever are killed at any instant: what they told of is there, and the others go on. */
+static void test_killed_at_any_instant(void **state)
+{
+    enum { WORKERS = 4, ROUNDS = 12, NAMES = 40 };
+    struct ban_table *t = *state;
+    uint32_t *told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(told != MAP_FAILED);
+    for (int round = 0; round < ROUNDS; round++) {
+        pid_t pids[WORKERS];
+        memset(told, 0, 4096);
+        for (int w = 0; w < WORKERS; w++) {
+            pids[w] = fork();
+            assert_true(pids[w] >= 0);
+            if (pids[w] > 0)
+                continue;
+            alarm(30);
+            for (uint32_t i = 0;; i++) {
+                char name[24];
+                snprintf(name, sizeof name, "i:%u", (i + (uint32_t)w * 7) % NAMES);
+                if (!add(t, name, &QUARTER, NOW + round * HOUR * S + i % 100))
+                    _exit(1);
+                __atomic_store_n(&told[w], i + 1, __ATOMIC_SEQ_CST);
+                snprintf(name, sizeof name, "u:%d:%u", w, i % 30);
+                if (!add(t, name, &QUARTER, NOW + round * HOUR * S) ||
+                    (i % 7 == 0 && !ban_lift(t, str_of_z(name), NOW)))
+                    _exit(1);
+            }
+        }
+        for (int w = 0; w < WORKERS; w++) {
+            while (__atomic_load_n(&told[w], __ATOMIC_SEQ_CST) < NAMES + (uint32_t)round * 11)
+                assert_int_equal(waitpid(pids[w], NULL, WNOHANG), 0);
+            kill(pids[w], SIGKILL);
+        }
+        for (int w = 0; w < WORKERS; w++) {
+            int status;
+            assert_int_equal(waitpid(pids[w], &status, 0), pids[w]);
+            assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        }
+        for (int i = 0; i < NAMES; i++) {
+            struct ban ban;
+            char name[24];
+            snprintf(name, sizeof name, "i:%d", i);
+            assert_true(ban_find(t, str_of_z(name), NOW + round * HOUR * S + 899 * S, &ban));
+            assert_string_equal(ban.entity, name);
+            assert_true(ban.strikes >= 1 && ban.strikes <= (uint32_t)round + 1);
+        }
+    }
+    munmap(told, 4096);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_from_then_until_then),
+        CASE(test_strikes),
+        CASE(test_very_many_strikes),
+        CASE(test_while_in_force),
+        CASE(test_lifted),
+        CASE(test_the_list),
+        CASE(test_put),
+        CASE(test_texts),
+        CASE(test_full),
+        CASE(test_half_full_loses_none),
+        CASE(test_a_clock_that_was_far_ahead),
+        CASE(test_arguments),
+        CASE(test_killed_at_any_instant),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
