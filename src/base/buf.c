@@ -62,26 +62,14 @@ void buf_commit(struct buf *b, size_t written)
     b->end += (uint32_t)written;
 }
 
-bool buf_append(struct buf *b, const void *ptr, size_t len)
+bool buf_append_growing(struct buf *b, const void *ptr, size_t len)
 {
-    if (len == 0)
-        return true;
     char *to = buf_reserve(b, len);
     if (!to)
         return false;
     memcpy(to, ptr, len);
     b->end += (uint32_t)len;
     return true;
-}
-
-bool buf_append_str(struct buf *b, struct str s)
-{
-    return buf_append(b, s.ptr, s.len);
-}
-
-bool buf_append_char(struct buf *b, char c)
-{
-    return buf_append(b, &c, 1);
 }
 
 bool buf_printf(struct buf *b, const char *fmt, ...)

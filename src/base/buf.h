@@ -7,6 +7,8 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <string.h>
+
 #include "base/str.h"
 
 struct buf {
@@ -34,9 +36,28 @@ static inline struct str buf_str(const struct buf *b)
     return (struct str){b->data ? b->data + b->start : NULL, b->end - b->start};
 }
 
-MUST_USE bool buf_append(struct buf *b, const void *ptr, size_t len);
-MUST_USE bool buf_append_str(struct buf *b, struct str s);
-MUST_USE bool buf_append_char(struct buf *b, char c);
+/* For who finds no room: moves, grows, or fails. */
+MUST_USE bool buf_append_growing(struct buf *b, const void *ptr, size_t len);
+
+/* In this header because lines are composed of dozens of small pieces, and nearly all of them find room. */
+MUST_USE static inline bool buf_append(struct buf *b, const void *ptr, size_t len)
+{
+    if (len == 0)
+        return true;
+    if (len > b->cap - b->end)
+        return buf_append_growing(b, ptr, len);
+    memcpy(b->data + b->end, ptr, len);
+    b->end += (uint32_t)len;
+    return true;
+}
+MUST_USE static inline bool buf_append_str(struct buf *b, struct str s)
+{
+    return buf_append(b, s.ptr, s.len);
+}
+MUST_USE static inline bool buf_append_char(struct buf *b, char c)
+{
+    return buf_append(b, &c, 1);
+}
 MUST_USE bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Room for `want` more bytes at its end, to be written by the caller and then made part by buf_commit. NULL: beyond the

@@ -29,11 +29,23 @@ static bool append_hex(struct buf *to, const char *prefix, unsigned char c)
     return buf_append(to, text, n + 2);
 }
 
-/* The run of plain printable ASCII at the head of s that needs no look: neither quote nor backslash. */
-static size_t plain_run(struct str s)
+/* Bytes that stay as they are, marked x, 32 to a row; those beyond ASCII never do. */
+static const char PLAIN[256] = /* printable, but neither quote nor backslash */
+    "................................"
+    "xx.xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxx.xxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.";
+static const char PLAIN_IN_KEYS[256] = /* letters, digits and !$&'*+,-./:;=?@_~ */
+    "................................"
+    ".x..x.xx..xxxxxxxxxxxxxxxxxx.x.x"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxx....x"
+    ".xxxxxxxxxxxxxxxxxxxxxxxxxx...x.";
+
+/* The run at the head of s that needs no look. */
+static size_t run_of(const char *plain, struct str s)
 {
     size_t n = 0;
-    while (n < s.len && s.ptr[n] >= 0x20 && s.ptr[n] < 0x7f && s.ptr[n] != '"' && s.ptr[n] != '\\')
+    while (n < s.len && plain[(unsigned char)s.ptr[n]] == 'x')
         n++;
     return n;
 }
@@ -41,7 +53,7 @@ static size_t plain_run(struct str s)
 bool escape_text(struct buf *to, struct str s)
 {
     while (s.len) {
-        size_t n = plain_run(s);
+        size_t n = run_of(PLAIN, s);
         if (n == 0 && s.ptr[0] == '\\') {
             if (!buf_append(to, "\\\\", 2))
                 return false;
@@ -78,7 +90,7 @@ static bool append_json_special(struct buf *to, unsigned char c)
 bool escape_json(struct buf *to, struct str s)
 {
     while (s.len) {
-        size_t n = plain_run(s);
+        size_t n = run_of(PLAIN, s);
         if (n == 0 && s.ptr[0] != '"' && s.ptr[0] != '\\')
             n = clean_length(s);
         if (n ? !buf_append(to, s.ptr, n) : !append_json_special(to, (unsigned char)s.ptr[0]))
@@ -91,11 +103,20 @@ bool escape_json(struct buf *to, struct str s)
 bool escape_key(struct buf *to, struct str s)
 {
     while (s.len) {
-        char c = ascii_lower(s.ptr[0]);
-        bool is_plain = ascii_is_alnum(c) || (c && strchr("!$&'*+,-./:;=?@_~", c));
-        size_t n = (unsigned char)c >= 0x80 ? clean_length(s) : 0;
-        if (n ? !buf_append(to, s.ptr, n) : is_plain ? !buf_append_char(to, c) : !append_hex(to, "%", (unsigned char)c))
-            return false;
+        size_t n = run_of(PLAIN_IN_KEYS, s);
+        if (n) {
+            char *lower = buf_reserve(to, n);
+            if (!lower)
+                return false;
+            for (size_t i = 0; i < n; i++)
+                lower[i] = ascii_lower(s.ptr[i]);
+            buf_commit(to, n);
+        } else {
+            unsigned char c = (unsigned char)s.ptr[0];
+            n = c >= 0x80 ? clean_length(s) : 0;
+            if (n ? !buf_append(to, s.ptr, n) : !append_hex(to, "%", c))
+                return false;
+        }
         s = str_from(s, n ? n : 1);
     }
     return true;

@@ -4,21 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct str str_of(const char *ptr, size_t len)
-{
-    return (struct str){ptr, len};
-}
-
-struct str str_of_z(const char *z)
-{
-    return z ? (struct str){z, strlen(z)} : STR_NONE;
-}
-
-bool str_equal(struct str a, struct str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
 static bool same_nocase(const char *a, const char *b, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -85,18 +70,6 @@ size_t str_find_last(struct str s, char c)
 {
     const char *at = s.len ? memrchr(s.ptr, c, s.len) : NULL;
     return at ? (size_t)(at - s.ptr) : s.len;
-}
-
-struct str str_from(struct str s, size_t from)
-{
-    return from < s.len ? str_of(s.ptr + from, s.len - from) : str_of(s.ptr ? s.ptr + s.len : NULL, 0);
-}
-
-struct str str_sub(struct str s, size_t from, size_t len)
-{
-    s = str_from(s, from);
-    s.len = MIN_OF(s.len, len);
-    return s;
 }
 
 struct str str_trim(struct str s)

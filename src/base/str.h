@@ -8,6 +8,8 @@
 #ifndef BASE_STR_H
 #define BASE_STR_H
 
+#include <string.h>
+
 #include "base/defs.h"
 
 struct str {
@@ -20,9 +22,15 @@ struct str {
 #define PRI_STR      "%.*s"
 #define STR_ARG(s)   (int)((s).len > 4096 ? 4096 : (s).len), ((s).ptr ? (s).ptr : "")
 
-struct str str_of(const char *ptr, size_t len);
+static inline struct str str_of(const char *ptr, size_t len)
+{
+    return (struct str){ptr, len};
+}
 /* A C string; NULL gives STR_NONE. */
-struct str str_of_z(const char *z);
+static inline struct str str_of_z(const char *z)
+{
+    return z ? (struct str){z, strlen(z)} : STR_NONE;
+}
 
 static inline char ascii_lower(char c)
 {
@@ -45,7 +53,10 @@ static inline bool ascii_is_alnum(char c)
     return ascii_is_digit(c) || ascii_is_alpha(c);
 }
 
-bool str_equal(struct str a, struct str b);
+static inline bool str_equal(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
 bool str_equal_nocase(struct str a, struct str b);
 /* <0, 0, >0 like memcmp; a prefix sorts first. */
 int str_compare(struct str a, struct str b);
@@ -60,8 +71,16 @@ size_t str_find(struct str s, char c);
 size_t str_find_last(struct str s, char c);
 
 /* From `from` on; at most `len` bytes from `from` on. Beyond the end: empty. */
-struct str str_from(struct str s, size_t from);
-struct str str_sub(struct str s, size_t from, size_t len);
+static inline struct str str_from(struct str s, size_t from)
+{
+    return from < s.len ? str_of(s.ptr + from, s.len - from) : str_of(s.ptr ? s.ptr + s.len : NULL, 0);
+}
+static inline struct str str_sub(struct str s, size_t from, size_t len)
+{
+    s = str_from(s, from);
+    s.len = MIN_OF(s.len, len);
+    return s;
+}
 /* Without spaces and tabs at both ends. */
 struct str str_trim(struct str s);
 /* Cuts at the first c: returns what stands before it, leaves in *rest what stands after it (STR_NONE if there is no c).

@@ -58,11 +58,30 @@ bool ip_parse(struct str s, struct ip *ip)
     return parse_ip(s, ip, &was_mapped);
 }
 
+/* By hand: every mail writes several, and inet_ntop takes the long way through sprintf. */
+static struct str format_ipv4(const uint8_t *bytes, char *to)
+{
+    size_t len = 0;
+    for (int i = 0; i < 4; i++) {
+        unsigned n = bytes[i];
+        if (n >= 100)
+            to[len++] = (char)('0' + n / 100);
+        if (n >= 10)
+            to[len++] = (char)('0' + n / 10 % 10);
+        to[len++] = (char)('0' + n % 10);
+        to[len++] = '.';
+    }
+    to[--len] = '\0';
+    return str_of(to, len);
+}
+
 struct str ip_format(const struct ip *ip, char *to)
 {
+    if (ip->family == ADDR_IPV4)
+        return format_ipv4(ip->bytes, to);
     to[0] = '\0';
-    if (ip->family != ADDR_NONE)
-        inet_ntop(ip->family == ADDR_IPV4 ? AF_INET : AF_INET6, ip->bytes, to, IP_TEXT_MAX);
+    if (ip->family == ADDR_IPV6)
+        inet_ntop(AF_INET6, ip->bytes, to, IP_TEXT_MAX);
     return str_of_z(to);
 }
 

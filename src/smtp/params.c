@@ -35,10 +35,17 @@ bool smtp_xtext_encode(struct buf *to, struct str s)
 {
     static const char HEX[] = "0123456789ABCDEF";
     bool ok = true;
-    for (size_t i = 0; ok && i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        char escaped[3] = {'+', HEX[c >> 4], HEX[c & 15]};
-        ok = is_xchar(s.ptr[i]) ? buf_append_char(to, s.ptr[i]) : buf_append(to, escaped, sizeof escaped);
+    while (ok && s.len) {
+        size_t n = 0;
+        while (n < s.len && is_xchar(s.ptr[n]))
+            n++;
+        ok = buf_append(to, s.ptr, n);
+        if (ok && n < s.len) {
+            unsigned char c = (unsigned char)s.ptr[n++];
+            char escaped[3] = {'+', HEX[c >> 4], HEX[c & 15]};
+            ok = buf_append(to, escaped, sizeof escaped);
+        }
+        s = str_from(s, n);
     }
     return ok;
 }
