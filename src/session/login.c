@@ -137,8 +137,8 @@ static void auth_advance(struct session *s, enum smtp_sasl_result result)
 {
     switch (result) {
     case SMTP_SASL_CHALLENGE:
+        session_enter(s, SESSION_AUTH); /* first: saying may end the session */
         session_say(s, REPLY_AUTH_CHALLENGE, s->login->sasl.challenge);
-        session_enter(s, SESSION_AUTH);
         return;
     case SMTP_SASL_READY:
         session_enter(s, SESSION_COMMAND);

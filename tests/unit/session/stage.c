@@ -230,7 +230,8 @@ static void close_stage(void)
     watch_set(&S.auth_watch, false, false);
     auth_client_free(&S.auth);
     close(S.auth_ends[0]);
-    close(S.auth_ends[1]);
+    if (S.auth_ends[1] >= 0)
+        close(S.auth_ends[1]);
     mta_pool_free(&S.pool);
     fake_stop(&S.mta);
     loop_run_once(&S.loop, 0);
@@ -655,8 +656,12 @@ static void do_step(char what, bool is_not, struct str text)
         expect_body(unescape(text, &bytes), !is_not);
         break;
     case 'P':
-        S.auth_holds = str_equal(text, STR("hold"));
+        S.auth_holds = !str_equal(text, STR("go"));
         watch_set(&S.auth_watch, !S.auth_holds, false);
+        if (str_equal(text, STR("close"))) {
+            close(S.auth_ends[1]);
+            S.auth_ends[1] = -1;
+        }
         break;
     case 'E':
         expect_event(text);
