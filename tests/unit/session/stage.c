@@ -21,7 +21,7 @@ static struct stage {
     struct loop loop;
     struct session_worker worker;
     struct config config;
-    struct listener_config listener;
+    struct listener_config listeners[2]; /* the second is that of `+` */
     char listener_name[32];
     struct policy *policy;
     struct mta_pool *pool;
@@ -42,6 +42,7 @@ static struct stage {
     struct buf replies; /* what the client got and did not look at yet */
     struct buf last;    /* the reply it looked at last */
     struct session *session;
+    unsigned others; /* clients that came before */
     char scripted[FAKE_MOMENTS][512];
     bool is_probed;
 
@@ -218,11 +219,17 @@ static void open_stage(const struct ground *g)
     session_worker_init(&S.worker);
 }
 
+/* Is the client at hand still connected? Its session is freed with its last byte. */
+static bool is_there(void)
+{
+    return S.worker.session_count > S.others;
+}
+
 static void close_stage(void)
 {
     session_close_all(&S.worker);
     loop_run_tasks(&S.loop);
-    if (S.worker.session_count)
+    if (is_there())
         conn_memory_close(&S.session->conn);
     loop_run_tasks(&S.loop);
     assert_int_equal(S.worker.session_count, 0);
@@ -252,24 +259,20 @@ static void close_stage(void)
 
 /* ---- the client ---- */
 
-static bool is_there(void)
-{
-    return S.worker.session_count > 0;
-}
-
 static void connect_client(const char *listener)
 {
     struct ip ip;
     bool is_smtp = strcmp(listener, "smtp") == 0, is_plain = strcmp(listener, "plain") == 0;
     bool is_implicit = strcmp(listener, "submissions") == 0;
-    S.listener = (struct listener_config){.name = str_of_z(listener),
-                                          .tls = is_implicit ? LISTENER_TLS_IMPLICIT
-                                                 : is_plain  ? LISTENER_TLS_OFF
-                                                 : is_smtp   ? LISTENER_TLS_OPTIONAL
-                                                             : LISTENER_TLS_REQUIRED,
-                                          .auth = is_smtp ? LISTENER_AUTH_OPTIONAL : LISTENER_AUTH_REQUIRED};
+    struct listener_config *l = &S.listeners[S.others ? 1 : 0];
+    *l = (struct listener_config){.name = str_of_z(listener),
+                                  .tls = is_implicit ? LISTENER_TLS_IMPLICIT
+                                         : is_plain  ? LISTENER_TLS_OFF
+                                         : is_smtp   ? LISTENER_TLS_OPTIONAL
+                                                     : LISTENER_TLS_REQUIRED,
+                                  .auth = is_smtp ? LISTENER_AUTH_OPTIONAL : LISTENER_AUTH_REQUIRED};
     assert_true(ip_parse(STR("192.0.2.7"), &ip));
-    S.session = session_new(&S.worker, &S.listener, &ip, PORT);
+    S.session = session_new(&S.worker, l, &ip, PORT);
     assert_non_null(S.session);
     conn_init_memory(&S.session->conn, &S.loop, &session_conn_ops, &session_conn_limits);
     session_begin(S.session);
@@ -438,6 +441,10 @@ static void script_mta(struct str what)
     struct str word = str_split(what, ' ', &rest);
     if (str_equal(word, STR("say"))) {
         say_now(rest);
+        return;
+    }
+    if (str_equal(what, STR("well"))) {
+        memset(S.mta.actions, 0, sizeof S.mta.actions);
         return;
     }
     if (str_equal(what, STR("stop")) || str_equal(what, STR("on"))) {
@@ -671,6 +678,10 @@ static void do_step(char what, bool is_not, struct str text)
         break;
     case 'U':
         expect_charged(text);
+        break;
+    case '+':
+        S.others = S.worker.session_count;
+        connect_client(str_equal(text, STR("smtp")) ? "smtp" : "submissions");
         break;
     default:
         failed("no such step: %c", what);

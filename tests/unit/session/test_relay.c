@@ -2,6 +2,9 @@
  */
 #include "stage.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static const struct ground GROUND = {.rules = "limit mails per user count messages { 100/1h }\n"};
 
 /* What is our own trouble is 451 to each command that it concerns, up to the end of the mail; 503 would be final. */
@@ -32,8 +35,102 @@ static void test_before_the_body(void **state)
     PLAY(&GROUND, TALKS);
 }
 
+/* ---- every failure at every moment ---- */
+
+#define NOTHING_CHARGED "U u:alice@example.org 0 messages 0 recipients 0 KiB\n"
+#define WELL_AGAIN                                                                                                     \
+    "M well\nC NOOP\nS 250\nC RSET\nS 250\nC MAIL FROM:<alice@example.org>\nS 250\nC RCPT TO:<b@example.net>\nS 250\n" \
+    "C DATA\nS 354\nC Subject: x\nC \nC y\nC .\nS 250\nN 1\n"
+
+static const struct {
+    const char *moment, *start, *says;
+} MOMENTS[] = {
+    {"MAIL", "submission login", "C MAIL FROM:<alice@example.org>\n"},
+    {"RCPT", "submission mail", "C RCPT TO:<b@example.net>\n"},
+    {"DATA", "submission rcpt", "C DATA\n"},
+    {"DOT", "submission body", "C Subject: x\nC \nC y\nC .\n"},
+};
+
+static const struct {
+    const char *mta, *reply;  /* what it does, what the client hears */
+    const char *reply_to_dot; /* if that differs */
+    bool is_unknown;          /* after the dot: the charge stays */
+} FAILURES[] = {
+    {"cut", "S 451 4.4.2\n", NULL, true},
+    {"421 4.3.2 Going cut", "S 451 4.3.2 Going\n", NULL, false},
+    {"421 cut", "S 451 4.4.2\n", NULL, false},
+    {"451 4.3.0 Later", "S 451 4.3.0 Later\n", NULL, false},
+    {"452 Full", "S 452 4", NULL, false},
+    {"550 5.7.1 No", "S 550 5.7.1 No\n", NULL, false},
+    {"503 5.5.1 What?", "S 451 4.3.0\n", NULL, false},
+    {"530 5.7.0 Log in", "S 451 4.3.0\n", NULL, false},
+    {"xyzzy", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
+    {"099 no", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
+    {"999 no", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
+    {"350 What?", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
+    {"2500 no", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
+    {"550-never", NULL, NULL, false}, /* a reply that is not ended is silence: the MTA's time */
+};
+
+static void test_every_failure_at_every_moment(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < COUNT_OF(MOMENTS); m++)
+        for (size_t f = 0; f < COUNT_OF(FAILURES); f++) {
+            char script[2000], name[100];
+            bool at_dot = strcmp(MOMENTS[m].moment, "DOT") == 0;
+            const char *reply = at_dot && FAILURES[f].reply_to_dot ? FAILURES[f].reply_to_dot : FAILURES[f].reply;
+            bool is_charged = at_dot && FAILURES[f].is_unknown;
+            const char *after = !reply       ? "!D\nQ\nW stop\nX\n"
+                                : is_charged ? "U u:alice@example.org 1 messages 1 recipients 1 KiB\n" WELL_AGAIN
+                                             : NOTHING_CHARGED WELL_AGAIN;
+            snprintf(name, sizeof name, "%s: %s", MOMENTS[m].moment, FAILURES[f].mta);
+            snprintf(script, sizeof script, "M %s ever %s\n%s%s%s%s", MOMENTS[m].moment, FAILURES[f].mta,
+                     MOMENTS[m].says, reply ? reply : "Q\n", reply && reply[strlen(reply) - 1] != '\n' ? "\n" : "",
+                     after);
+            const struct talk talk = {name, MOMENTS[m].start, script};
+            stage_play(&GROUND, &talk, 1);
+        }
+}
+
+static void test_while_the_message_streams(void **state)
+{
+    (void)state;
+    static const struct talk TALKS[] = {
+        {"lost: told at the dot", "submission body",
+         "M BODY cut\nc Subject: x\\r\\n\\r\\n\nQ\nC {y*900}\nC .\nS 451 4.4.2\nN 0\nE mail \"verdict\":\"defer\" "
+         "\"at\":\"data\" \"relay\":\n" NOTHING_CHARGED WELL_AGAIN},
+        {"a verdict before the dot is none", "submission body",
+         "M BODY 250 2.0.0 Fine\nc Subject: x\\r\\n\\r\\n\nQ\nC y\nC .\nS 451 4.3.0\nN 0\n" NOTHING_CHARGED},
+        {"421", "submission body", "M BODY 421 4.3.2 Bye\nc Subject: x\\r\\n\\r\\n\nQ\nC y\nC .\nS 451 4.4.2\nN 0\n"},
+        {"it takes no more: the client is not read, and nothing grows", "submission body whole",
+         "M stop\nc X: y\\r\\n\\r\\n{x*60}\\r\\n\nM on\nC .\nS 250\nN 1"},
+    };
+    PLAY(&GROUND, TALKS);
+}
+
+static void test_where_nobody_is(void **state)
+{
+    (void)state;
+    static const struct talk TALKS[] = {
+        {"down: at once", "submission login",
+         "M down\nC MAIL FROM:<alice@example.org>\nS 451 4.4.1\nC MAIL FROM:<alice@example.org>\nS 451 4.4.1\n"
+         "E relay\nE mail \"verdict\":\"defer\" \"code\":451 \"enhanced\":\"4.4.1\" \"at\":\"mail\"\nD\nS 421"},
+        {"it greets with a refusal", "submission login",
+         "M CONNECT ever 554 5.7.1 Not you cut\nM gone\nC MAIL FROM:<alice@example.org>\nS 451 4.4.1"},
+        {"it greets with nonsense", "submission login",
+         "M CONNECT ever xyzzy\nM gone\nC MAIL FROM:<alice@example.org>\nS 451 4.3.0"},
+        {"a pooled connection that died is replaced unseen", "submission login",
+         "M gone\nC MAIL FROM:<alice@example.org>\nS 250\nC RCPT TO:<b@example.net>\nS 250\nM gone\nC DATA\nS 451 "
+         "4.4.2"},
+    };
+    PLAY(&GROUND, TALKS);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_before_the_body)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_before_the_body), cmocka_unit_test(test_every_failure_at_every_moment),
+        cmocka_unit_test(test_while_the_message_streams), cmocka_unit_test(test_where_nobody_is)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
