@@ -106,7 +106,7 @@ static void compile_rules(const char *text)
     source_set_init(&sources, NULL, 0);
     diag_init(&d, &sources);
     tree_init(&tree, &sources);
-    if (rules_parse_text(&sources, "test", str_of_z(text ? text : ""), &d, &tree) && rules_check(&tree, &d))
+    if (rules_parse_text(&sources, "test", str_of_z(text ? text : ""), &d, &tree) && rules_check_all(&tree, &d, true))
         S.policy = policy_compile(&tree, &d);
     if (!S.policy) {
         buf_init(&said, 1 << 16);
@@ -194,6 +194,7 @@ static void open_stage(const struct ground *g)
 {
     static struct mta_pool *pools[1];
     struct err err;
+    log_set_level(LOG_LEVEL_ERROR);
     assert_true(loop_init(&S.loop, &err));
     assert_int_equal(pipe2(S.event_pipe, O_NONBLOCK | O_CLOEXEC), 0);
     event_log_init(&S.events, S.event_pipe[1], "mx.example.org", &S.counters);
@@ -696,6 +697,8 @@ static void play(const char *script)
     while (rest.len) {
         struct str line = str_split(rest, '\n', &rest);
         S.line++;
+        if (line.len == 0)
+            continue;
         bool is_not = line.ptr[0] == '!';
         line = str_from(line, is_not);
         struct str text = str_from(line, 2);
