@@ -68,7 +68,7 @@ static const struct {
     {"099 no", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
     {"999 no", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
     {"350 What?", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
-    {"2500 no", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
+    {"99 no", "S 451 4.3.0\n", "S 451 4.4.2\n", true},
     {"550-never", NULL, NULL, false}, /* a reply that is not ended is silence: the MTA's time */
 };
 
