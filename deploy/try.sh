@@ -175,7 +175,7 @@ on rcpt { rule no-relay reject 550 5.7.1 "Relaying denied" unless authenticated 
 CONF
 mkdir "$work/state"
 password=$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
-for user in alice@example.org bob@example.org; do
+for user in alice@example.org bob@example.org you@example.org; do
     printf '%s\n' "$password" | "$mailweir" passwd "$user" --file "$work/users" >/dev/null 2>"$work/mailweir.log" || fail "mailweir passwd $user"
 done
 "$mailweir" check "$work/mailweir.conf" >"$work/mailweir.log" 2>&1 || fail "mailweir check"
@@ -275,11 +275,11 @@ cat <<TEXT
 
 ${bold}It stays up until Ctrl-C. Send a mail of your own:${off}
 
-    swaks --server 127.0.0.1 --port $starttls --tls --auth PLAIN --auth-user alice@example.org --auth-password $password \\
-          --from alice@example.org --to you@example.net --body 'Hello.'
+    swaks --server 127.0.0.1 --port $starttls --tls --auth PLAIN --auth-user you@example.org --auth-password $password \\
+          --from you@example.org --to friend@example.net --body 'Hello.'
 
     or with --port $implicit --tlsc; mails are in $work/postfix/mail/box/new/, events in $work/events.jsonl
-    (alice may send 3 mails a minute; change $work/mailweir.conf and: kill -HUP $mailweir_pid)
+    (you may send 3 mails a minute; change $work/mailweir.conf and: kill -HUP $mailweir_pid)
 TEXT
 # wait is interrupted by the signals above; if mailweir ends by itself, that is a failure.
 wait "$mailweir_pid" || true
