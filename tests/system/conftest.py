@@ -92,6 +92,8 @@ def start_mailweir(binary, place, certificate):
                 code = weir.stop()
                 if code != 0:
                     failures.append("mailweir ended with %s\n%s" % (code, weir.stderr()))
+            elif weir.process is not None:
+                weir.assert_sane()
         except AssertionError as error:
             failures.append(str(error))
         finally:

@@ -48,16 +48,20 @@ def test_20_per_10_seconds_under_50_greedy_clients_on_2_workers(start_mailweir, 
 
     def greedy():
         try:
-            with session(weir.plain, "plain") as client:
-                while time.monotonic() < stop:
-                    reply = client.mail(message())
-                    with lock:
-                        if reply.code == 250:
-                            accepted[0] += 1
-                        else:
-                            refusals.append(reply)
-                    if reply.code != 250:
-                        time.sleep(0.05)
+            while time.monotonic() < stop:
+                with session(weir.plain, "plain") as client:
+                    # Who is refused a hundred times on end is sent away.
+                    for _ in range(80):
+                        reply = client.mail(message())
+                        with lock:
+                            if reply.code == 250:
+                                accepted[0] += 1
+                            else:
+                                refusals.append(reply)
+                        if time.monotonic() > stop:
+                            break
+                        if reply.code != 250:
+                            time.sleep(0.05)
         except Exception as error:
             with lock:
                 failures.append(repr(error))
@@ -233,7 +237,5 @@ def test_the_starter_policy_limits_without_a_rule(start_mailweir, mta):
     """With no rules at all: no relaying, and the numbers of lua-free-rules/submission.rules hold."""
     weir = start_mailweir(mta, rules="", listeners=("plain",))
     with session(weir.plain, "plain") as client:
-        codes = [client.mail(message()).code for _ in range(400)]
-    assert codes[0] == 250 and codes[-1] == 450, "no limit within 400 mails of a user"
-    taken = codes.index(450)
-    assert codes == [250] * taken + [450] * (400 - taken)
+        codes = [client.mail(message()).code for _ in range(90)]
+    assert codes == [250] * 60 + [450] * 30

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import signal
 import subprocess
 import time
@@ -114,11 +115,18 @@ class Mailweir:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            return self.process.wait(timeout * SLOWNESS)
+            code = self.process.wait(timeout * SLOWNESS)
+            self.assert_sane()
+            return code
         except subprocess.TimeoutExpired:
             raise AssertionError("mailweir did not end within %g s of TERM\n%s" % (timeout, self.stderr())) from None
         finally:
             self._kill(pids)
+
+    def assert_sane(self):
+        """No sanitizer and no panic of our own has said anything."""
+        if re.search(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:|panic", self.stderr()):
+            raise AssertionError(self.stderr()[-8000:])
 
     def _kill(self, pids):
         """Ends what is left of exactly these processes."""
