@@ -125,7 +125,7 @@ class Mailweir:
 
     def assert_sane(self):
         """No sanitizer and no panic of our own has said anything."""
-        if re.search(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:|panic", self.stderr()):
+        if re.search(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:|broken promise", self.stderr()):
             raise AssertionError(self.stderr()[-8000:])
 
     def _kill(self, pids):
