@@ -13,10 +13,10 @@ static void print_report(struct diagnostics *d)
 {
     struct buf out;
     buf_init(&out, REPORT_MAX_BYTES);
-    if (diag_print(d, &out))
-        fwrite(buf_str(&out).ptr, 1, buf_len(&out), stderr);
-    else
+    if (!diag_print(d, &out))
         fprintf(stderr, "mailweir: out of memory while printing %zu errors\n", d->error_count);
+    else if (buf_len(&out)) /* an empty buffer has no memory */
+        fwrite(buf_str(&out).ptr, 1, buf_len(&out), stderr);
     buf_fini(&out);
 }
 
