@@ -10,6 +10,7 @@
 
 #include "base/panic.h"
 #include "limits/denials.h"
+#include "limits/distinct.h"
 #include "limits/thresholds.h"
 
 bool limiter_init(struct limiter *l, struct store *store)
@@ -40,6 +41,7 @@ bool reservation_init(struct reservation *r, struct arena *arena, const struct c
     for (size_t i = 0; i < count; i++) {
         r->reading_max += rate_count(&charges[i]);
         r->passed_max += charges[i].limit->threshold_count;
+        r->member_max += rate_count(&charges[i]) * charges[i].value_count;
     }
     if (r->reading_max == 0)
         return true;
@@ -47,7 +49,8 @@ bool reservation_init(struct reservation *r, struct arena *arena, const struct c
     r->takes = arena_alloc(arena, r->reading_max * sizeof *r->takes);
     r->sorted = arena_alloc(arena, r->reading_max * sizeof *r->sorted);
     r->passed = arena_alloc(arena, MAX_OF(r->passed_max, 1) * sizeof *r->passed);
-    return r->readings && r->takes && r->sorted && r->passed;
+    r->members = arena_alloc(arena, MAX_OF(r->member_max, 1) * sizeof *r->members);
+    return r->readings && r->takes && r->sorted && r->passed && r->members;
 }
 
 /* ---- From charges to takes ---- */
@@ -90,6 +93,15 @@ static void take_set(struct take *take, const struct reading *reading, const str
         take->allowed[thresholds_column(reading)] = reading->allowed;
 }
 
+/* The values of a distinct unit are what it costs. */
+static void take_set_values(struct reservation *r, struct take *take, const struct charge *charge,
+                            const struct hash_key *key)
+{
+    PANIC_IF(r->member_count + charge->value_count > r->member_max, "more values than the reservation was made for");
+    distinct_set_members(take, r->members + r->member_count, charge->values, charge->value_count, key);
+    r->member_count += charge->value_count;
+}
+
 static void reading_add(struct reservation *r, const struct hash_key *key, const struct charge *charge, size_t index,
                         const struct rate *rate)
 {
@@ -111,6 +123,10 @@ static void reading_add(struct reservation *r, const struct hash_key *key, const
     counter_of(&take->counter, charge, rate);
     counter_set_id(&take->counter, key);
     take_set(take, reading, charge);
+    if (limit_unit_shape(charge->limit->unit) == SHAPE_DISTINCT) {
+        take_set_values(r, take, charge, key);
+        reading->cost = take->cost[COLUMN_ONE];
+    }
     r->sorted[at] = take;
 }
 
@@ -142,6 +158,10 @@ static void take_merge(struct take *into, const struct take *other)
         into->cost[c] = MAX_OF(into->cost[c], other->cost[c]);
         into->allowed[c] = MIN_OF(into->allowed[c], other->allowed[c]);
     }
+    if (other->member_count > into->member_count) {
+        into->members = other->members;
+        into->member_count = other->member_count;
+    }
 }
 
 static void takes_unite(struct reservation *r)
@@ -170,7 +190,7 @@ static void prepare(struct limiter *l, struct reservation *r, enum take_mode mod
     r->limiter = l;
     r->mode = mode;
     r->is_settling = false;
-    r->reading_count = r->passed_count = 0;
+    r->reading_count = r->passed_count = r->member_count = 0;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < rate_count(&charges[i]); k++) {
             PANIC_IF(r->reading_count == r->reading_max, "more charges than the reservation was made for");
@@ -259,7 +279,8 @@ static enum started ask(struct reservation *r, int64_t now_us, unsigned deadline
     return DONE;
 }
 
-/* What was refused a moment ago, answered as it was then. True: something is known to be full. */
+/* What was refused a moment ago, answered as it was then; but not for values, of which others may be known already.
+ * True: something is known to be full. */
 static bool recall(struct limiter *l, struct reservation *r, int64_t now_us)
 {
     bool full = false;
@@ -269,8 +290,9 @@ static bool recall(struct limiter *l, struct reservation *r, int64_t now_us)
         enum column column = thresholds_column(reading);
         uint64_t used_before;
         int64_t fits_at_us;
-        if (reading->limit->observed || !denials_know(l->denials, take->counter.id, reading->limit, reading->cost,
-                                                      reading->allowed, now_us, &used_before, &fits_at_us))
+        if (reading->limit->observed || take->members ||
+            !denials_know(l->denials, take->counter.id, reading->limit, reading->cost, reading->allowed, now_us,
+                          &used_before, &fits_at_us))
             continue;
         take->used[column] = used_before + reading->cost;
         take->growth[column] = reading->cost;
@@ -362,6 +384,13 @@ void limiter_keep(struct limiter *l, struct reservation *r, int64_t now_us)
 {
     if (r->take_count)
         l->store->ops->keep(l->store, r->sorted, r->take_count, now_us);
+}
+
+void limiter_give_back_unit(struct limiter *l, struct reservation *r, enum limit_unit unit)
+{
+    for (size_t i = 0; i < r->take_count; i++)
+        if (r->sorted[i]->counter.unit == unit && r->sorted[i]->held.is_held)
+            l->store->ops->give_back(l->store, &r->sorted[i], 1);
 }
 
 void limiter_give_back(struct limiter *l, struct reservation *r)

@@ -48,8 +48,12 @@ struct charge {
     const struct limit *limit;
     struct str entity; /* borrowed until the reservation is kept or given back */
     /* What it costs. A limit of a mail unit gets all three columns, whichever it counts: messages 1, the recipients
-     * that concern this entity, KiB (limit_kib). A limit of another unit, the first. */
+     * that concern this entity, KiB (limit_kib). A limit of another unit, the first; one of a distinct unit, none. */
     uint32_t cost[COLUMNS];
+    /* Of a distinct unit: what was seen, each in its one form (distinct.h); the same may stand twice. Borrowed until
+     * the answer. */
+    const struct str *values;
+    size_t value_count;
     /* An override: rates of its own, or with a rate_count of 0 no limit at all. NULL: the limit's own. */
     const struct rate *rates;
     size_t rate_count;
@@ -102,7 +106,9 @@ struct reservation {
     struct take *takes;   /* one a reading */
     struct take **sorted; /* those in use, sorted by counter */
     size_t take_count;
-    size_t reading_max, passed_max;
+    struct take_member *members; /* of all takes of distinct units */
+    size_t member_count;
+    size_t reading_max, passed_max, member_max;
     struct store_op op;
     enum take_mode mode;
     bool is_settling;
@@ -132,11 +138,13 @@ enum started limiter_reserve_start(struct limiter *l, struct reservation *r, con
  * Refused or failed, everything is given back. */
 enum started limiter_settle_start(struct limiter *l, struct reservation *r, uint64_t bytes, int64_t now_us,
                                   unsigned deadline_ms, limiter_cb *cb, void *arg);
-/* Of a start that answered STARTED: cb never comes, nothing is charged. */
+/* Of a start that answered STARTED: cb never comes, nothing is charged (but an event may have been counted). */
 void limiter_cancel(struct limiter *l, struct reservation *r);
 
 /* The MTA took the mail (or the connection was let in) at now: the charge stays. Leases are still held. */
 void limiter_keep(struct limiter *l, struct reservation *r, int64_t now_us);
+/* What is held of this unit was charged for nothing: a guess that turned out to be none. The rest stays reserved. */
+void limiter_give_back_unit(struct limiter *l, struct reservation *r, enum limit_unit unit);
 /* Charged for nothing: undone, in the very slots. Leases too. After keep: leases only. */
 void limiter_give_back(struct limiter *l, struct reservation *r);
 

@@ -1,8 +1,6 @@
 /* memory_table.c - places for counters, and the locks over them. See memory_table.h. */
 #include "limits/memory_table.h"
 
-#include <string.h>
-
 #define TABLE_MAGIC 0x6d772d6c696d6931ULL
 
 _Static_assert(sizeof(struct table_set) == (size_t)TABLE_WAYS * 256, "a place is 256 bytes");
@@ -28,7 +26,6 @@ size_t table_size(size_t entries)
 
 int table_init(struct table *t, size_t entries)
 {
-    memset(t, 0, table_size(entries));
     t->shard_count = (uint32_t)shards_for(entries);
     t->sets_per_shard = (uint32_t)sets_for(entries);
     t->key = hash_key_random();
@@ -44,6 +41,11 @@ int table_init(struct table *t, size_t entries)
 bool table_is_valid(const struct table *t)
 {
     return t->magic == TABLE_MAGIC;
+}
+
+void *table_end(struct table *t)
+{
+    return &t->sets[(size_t)t->shard_count * t->sets_per_shard];
 }
 
 bool table_lock(struct table *t, unsigned shard, int64_t *wait_us)

@@ -67,9 +67,11 @@ struct table {
 };
 
 size_t table_size(size_t entries);
-/* 0, or an errno. */
+/* In table_size(entries) bytes of zeros. 0, or an errno. */
 MUST_USE int table_init(struct table *t, size_t entries);
 bool table_is_valid(const struct table *t);
+/* What follows the table in memory, aligned to 64. */
+void *table_end(struct table *t);
 
 /* Ascends with id.lo, so that takes sorted by it lock in one order everywhere. */
 static inline unsigned table_shard_of(const struct table *t, struct hash128 id)

@@ -21,6 +21,12 @@
  * - A take may hold a charge already: then it is an exchange. What is held counts no longer, the new cost counts at
  * now. Where the held charge still counts and the cost does not grow it always succeeds, so a mail's charge moves to
  * the time at which the mail really passes. A refused exchange leaves the held charge as it was.
+ * - A counter of a distinct unit counts the different values among what its takes bring: a take's cost is the number of
+ * its values, and of these only those grow the count that it does not hold already. A value counts for as long as a
+ * take holds it, and a period from when it was last kept; given back, it counts as it did before. Exact, or for
+ * distinct-recipients within 2 %.
+ * - A memory is only told (TAKE_ALWAYS) and asked (TAKE_NOTHING): used is the number of the take's values that it
+ * knows, growth that of the others. Nothing is held.
  * - Time is an argument, and a counter's time never runs backwards: an earlier now is taken for the newest one the
  * counter saw.
  * - take_start never blocks for longer than deadline_ms and answers DONE, or STARTED and op->on_done exactly once,
@@ -35,13 +41,14 @@
 #include "limits/limit.h"
 
 /* Who shares a counter: the limits of mail units of one entity and period; those of one other unit; or one limit alone.
- */
-enum counter_kind { COUNTER_MAIL, COUNTER_UNIT, COUNTER_OWN, COUNTER_LEASES };
+ * COUNTER_KNOWN is no counter but a memory: the values that were seen within period_s. */
+enum counter_kind { COUNTER_MAIL, COUNTER_UNIT, COUNTER_OWN, COUNTER_LEASES, COUNTER_KNOWN };
 
 struct counter {
     struct hash128 id; /* by counter_set_id, of all that follows; lo is never 0 */
     struct str entity; /* borrowed while a charge is held: a store that has names for its keys needs it */
-    struct str name;   /* COUNTER_UNIT, COUNTER_LEASES: the unit. COUNTER_OWN: the limit. COUNTER_MAIL: none */
+    struct str name;   /* COUNTER_UNIT, COUNTER_LEASES: the unit. COUNTER_OWN: the limit. COUNTER_KNOWN: of what.
+                          COUNTER_MAIL: none */
     uint32_t period_s; /* COUNTER_LEASES: 0 */
     enum counter_kind kind;
     enum limit_unit unit; /* part of a COUNTER_OWN's name */
@@ -55,10 +62,19 @@ enum take_mode {
     TAKE_NOTHING /* is the count above what is allowed? Its cost is 0, nothing is made or charged */
 };
 
+/* A value, by distinct_set_members. */
+struct take_member {
+    uint64_t lo; /* never 0 */
+    uint32_t hi;
+    uint32_t stamp; /* the store's: what is held of it; 0: nothing */
+};
+
 struct take {
     struct counter counter;
     enum take_mode mode;
-    uint32_t cost[COLUMNS];    /* leases: [COLUMN_ONE], how many */
+    uint32_t cost[COLUMNS];      /* leases: [COLUMN_ONE], how many */
+    struct take_member *members; /* of a distinct unit or a memory, and only then */
+    size_t member_count;
     uint64_t allowed[COLUMNS]; /* the greatest count, this cost included; ALLOWED_ANY: nothing refuses */
 
     /* What is held, written by the store: all zero before. */

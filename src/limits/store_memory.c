@@ -3,19 +3,28 @@
  *
  * A take locks the shards of all its counters in ascending order, looks at every counter, and only if all fit charges
  * them: so a take that loses is never seen by others and no capacity is lost near a limit. The locks are held for less
- * than a microsecond. What holds open connections lies in memory_leases.c.
+ * than a microsecond, or, with very many values, for some ten. What a counter is lies in memory_slots.c,
+ * memory_leases.c and memory_distinct.c.
  */
 #include "limits/store_memory.h"
 
 #include <string.h>
 
+#include "limits/memory_distinct.h"
 #include "limits/memory_leases.h"
+#include "limits/memory_members.h"
 #include "limits/memory_slots.h"
 #include "limits/memory_table.h"
 
+/* The second table lies behind the first. */
+static struct members *members_of(struct table *t)
+{
+    return table_end(t);
+}
+
 size_t store_memory_size(size_t entries)
 {
-    return table_size(entries);
+    return table_size(entries) + members_size(entries * STORE_MEMORY_MEMBERS_PER_ENTRY);
 }
 
 bool store_memory_init(void *memory, size_t entries, struct err *err)
@@ -24,12 +33,15 @@ bool store_memory_init(void *memory, size_t entries, struct err *err)
         return err_set(err, "store entries must be from %d to %d, not %zu", STORE_MEMORY_ENTRIES_MIN,
                        STORE_MEMORY_ENTRIES_MAX, entries);
     int rc = table_init(memory, entries);
+    if (!rc)
+        rc = members_init(members_of(memory), entries * STORE_MEMORY_MEMBERS_PER_ENTRY);
     return rc ? err_set(err, "cannot make the locks of the limits table: %s", strerror(rc)) : true;
 }
 
 void store_memory_fini(void *memory)
 {
     struct table *t = memory;
+    members_fini(members_of(t));
     for (size_t i = 0; i < t->shard_count; i++)
         memory_lock_fini(&t->shards[i].lock);
     t->magic = 0;
@@ -39,6 +51,13 @@ void store_memory_stats_get(void *memory, int64_t now_us, struct store_memory_st
 {
     struct table *t = memory;
     *stats = (struct store_memory_stats){.entries = (uint64_t)t->sets_per_shard * t->shard_count * TABLE_WAYS};
+    struct members_stats members;
+    members_stats_get(members_of(t), now_us, &members);
+    stats->members = members.places;
+    stats->members_live = members.live;
+    stats->members_evicted_live = members.evicted_live;
+    stats->recovered = members.recovered;
+    stats->timeouts = members.timeouts;
     for (unsigned s = 0; s < t->shard_count; s++) {
         struct table_shard *shard = &t->shards[s];
         int64_t wait_us = MEMORY_LOCK_WAIT_US;
@@ -76,110 +95,156 @@ static void memory_close(struct store *store)
 /* Answers the take as of now, charging nothing. Does it go on? */
 static bool look(struct table *t, struct take *take, int64_t now_us)
 {
+    if (take->counter.kind == COUNTER_KNOWN)
+        return memory_known_look(members_of(t), take, now_us);
     struct table_entry *e = table_find(t, take->counter.id);
     take->place = e;
-    return take->counter.kind == COUNTER_LEASES ? memory_leases_look(t, take, e)
-                                                : memory_slots_look(t, take, e, now_us);
+    if (take->counter.kind == COUNTER_LEASES)
+        return memory_leases_look(t, take, e);
+    return take->members ? memory_distinct_look(t, members_of(t), take, e, now_us)
+                         : memory_slots_look(t, take, e, now_us);
 }
 
-static uint64_t shards_of(struct table *t, const struct store_op *op)
+static void charge(struct store *store, struct take *take, int64_t now_us)
 {
-    uint64_t shards = 0;
-    for (size_t i = 0; i < op->count; i++) {
-        shards |= UINT64_C(1) << table_shard_of(t, op->takes[i]->counter.id);
-        table_prefetch(t, op->takes[i]->counter.id);
-    }
-    return shards;
+    struct table *t = store->state;
+    if (take->counter.kind == COUNTER_KNOWN)
+        memory_known_charge(members_of(t), take, now_us);
+    else if (take->counter.kind == COUNTER_LEASES)
+        memory_leases_charge(t, take, store->owner, now_us);
+    else if (take->members)
+        memory_distinct_charge(t, members_of(t), take, now_us);
+    else
+        memory_slots_charge(t, take, take->cost, now_us);
 }
 
-static void unlock_all(struct table *t, uint64_t shards)
+static void give_back(struct store *store, struct take *take)
+{
+    struct table *t = store->state;
+    if (take->counter.kind == COUNTER_LEASES)
+        memory_leases_drop(t, take->counter.id, store->owner, take->held.cost[COLUMN_ONE], take->held.generation);
+    else if (take->members)
+        memory_distinct_give_back(t, members_of(t), take);
+    else
+        memory_slots_give_back(t, take);
+}
+
+static void keep(struct table *t, struct take *take, int64_t now_us)
+{
+    uint32_t cost[COLUMNS];
+    if (take->members) {
+        memory_distinct_keep(t, members_of(t), take, now_us);
+        return;
+    }
+    memcpy(cost, take->held.cost, sizeof cost);
+    take->place = NULL;
+    memory_slots_charge(t, take, cost, now_us);
+}
+
+/* The shards of both tables that takes concern. */
+struct shards {
+    uint64_t counters, members;
+};
+
+static void shards_add(struct table *t, struct shards *shards, const struct take *take)
+{
+    if (take->members)
+        shards->members |= members_shards_of(members_of(t), take);
+    if (take->counter.kind == COUNTER_KNOWN)
+        return;
+    shards->counters |= UINT64_C(1) << table_shard_of(t, take->counter.id);
+    table_prefetch(t, take->counter.id);
+}
+
+static void counters_unlock(struct table *t, uint64_t shards)
 {
     for (; shards; shards &= shards - 1)
         table_unlock(t, (unsigned)__builtin_ctzll(shards));
 }
 
-/* Ascending: two takes never wait for each other in a ring. */
-static bool lock_all(struct table *t, uint64_t shards, int64_t wait_us)
+static void unlock_all(struct table *t, const struct shards *shards)
+{
+    members_unlock(members_of(t), shards->members);
+    counters_unlock(t, shards->counters);
+}
+
+/* Ascending, counters before values: two takes never wait for each other in a ring. */
+static bool lock_all(struct table *t, const struct shards *shards, int64_t wait_us)
 {
     uint64_t had = 0;
-    for (uint64_t left = shards; left; left &= left - 1) {
+    for (uint64_t left = shards->counters; left; left &= left - 1) {
         unsigned shard = (unsigned)__builtin_ctzll(left);
         if (!table_lock(t, shard, &wait_us)) {
-            unlock_all(t, had);
+            counters_unlock(t, had);
             return false;
         }
         had |= UINT64_C(1) << shard;
     }
-    return true;
+    if (members_lock(members_of(t), shards->members, &wait_us))
+        return true;
+    counters_unlock(t, had);
+    return false;
 }
 
-static bool lock_one(struct table *t, unsigned shard)
+/* All that one take concerns. */
+static bool lock_one(struct table *t, const struct take *take, struct shards *shards)
 {
-    int64_t wait_us = MEMORY_LOCK_WAIT_US;
-    return table_lock(t, shard, &wait_us);
+    *shards = (struct shards){0};
+    shards_add(t, shards, take);
+    return lock_all(t, shards, MEMORY_LOCK_WAIT_US);
 }
 
 static enum started memory_take_start(struct store *store, struct store_op *op)
 {
     struct table *t = store->state;
-    uint64_t shards = shards_of(t, op);
+    struct shards shards = {0};
+    for (size_t i = 0; i < op->count; i++)
+        shards_add(t, &shards, op->takes[i]);
     op->result = STORE_FAILED;
-    if (!lock_all(t, shards, (int64_t)op->deadline_ms * 1000))
+    if (!lock_all(t, &shards, (int64_t)op->deadline_ms * 1000))
         return DONE;
     bool fits = true;
     for (size_t i = 0; i < op->count; i++)
         fits &= look(t, op->takes[i], op->now_us);
-    for (size_t i = 0; i < op->count && fits; i++) {
-        struct take *take = op->takes[i];
-        if (take->mode == TAKE_NOTHING)
-            continue;
-        if (take->counter.kind == COUNTER_LEASES)
-            memory_leases_charge(t, take, store->owner, op->now_us);
-        else
-            memory_slots_charge(t, take, take->cost, op->now_us);
-    }
-    unlock_all(t, shards);
+    for (size_t i = 0; i < op->count && fits; i++)
+        if (op->takes[i]->mode != TAKE_NOTHING)
+            charge(store, op->takes[i], op->now_us);
+    unlock_all(t, &shards);
     op->result = fits ? STORE_TAKEN : STORE_FULL;
     return DONE;
-}
-
-static void give_back_one(struct store *store, struct take *take)
-{
-    struct table *t = store->state;
-    if (take->counter.kind == COUNTER_LEASES)
-        memory_leases_drop(t, take->counter.id, store->owner, take->held.cost[COLUMN_ONE], take->held.generation);
-    else
-        memory_slots_give_back(t, take);
 }
 
 static void memory_give_back(struct store *store, struct take **takes, size_t count)
 {
     struct table *t = store->state;
+    struct shards shards;
     for (size_t i = 0; i < count; i++) {
-        unsigned shard = table_shard_of(t, takes[i]->counter.id);
-        if (takes[i]->held.is_held && lock_one(t, shard)) {
-            give_back_one(store, takes[i]);
-            table_unlock(t, shard);
+        if (takes[i]->held.is_held && lock_one(t, takes[i], &shards)) {
+            give_back(store, takes[i]);
+            unlock_all(t, &shards);
         }
         memset(&takes[i]->held, 0, sizeof takes[i]->held);
     }
 }
 
+/* Most mails pass in the slot they were charged in: there is nothing to do then, but to say of values that they were
+ * seen. */
+static bool needs_keeping(const struct take *take, int64_t now_us)
+{
+    return take->members || window_slot(now_us, take->counter.period_s) > take->held.slot;
+}
+
 static void memory_keep(struct store *store, struct take **takes, size_t count, int64_t now_us)
 {
     struct table *t = store->state;
+    struct shards shards;
     for (size_t i = 0; i < count; i++) {
         struct take *take = takes[i];
         if (!take->held.is_held || take->counter.kind == COUNTER_LEASES)
             continue;
-        unsigned shard = table_shard_of(t, take->counter.id);
-        /* Most mails pass in the slot they were charged in: nothing to do then. */
-        if (window_slot(now_us, take->counter.period_s) > take->held.slot && lock_one(t, shard)) {
-            uint32_t cost[COLUMNS];
-            memcpy(cost, take->held.cost, sizeof cost);
-            take->place = NULL;
-            memory_slots_charge(t, take, cost, now_us);
-            table_unlock(t, shard);
+        if (needs_keeping(take, now_us) && lock_one(t, take, &shards)) {
+            keep(t, take, now_us);
+            unlock_all(t, &shards);
         }
         memset(&take->held, 0, sizeof take->held);
     }
@@ -188,11 +253,11 @@ static void memory_keep(struct store *store, struct take **takes, size_t count, 
 static bool memory_peek(struct store *store, struct take *take, int64_t now_us)
 {
     struct table *t = store->state;
-    unsigned shard = table_shard_of(t, take->counter.id);
-    if (!lock_one(t, shard))
+    struct shards shards;
+    if (!lock_one(t, take, &shards))
         return false;
     (void)look(t, take, now_us);
-    table_unlock(t, shard);
+    unlock_all(t, &shards);
     return true;
 }
 
@@ -200,7 +265,8 @@ static void memory_drop_lease(struct store *store, struct hash128 id, uint32_t c
 {
     struct table *t = store->state;
     unsigned shard = table_shard_of(t, id);
-    if (!lock_one(t, shard))
+    int64_t wait_us = MEMORY_LOCK_WAIT_US;
+    if (!table_lock(t, shard, &wait_us))
         return;
     memory_leases_drop(t, id, store->owner, count, generation);
     table_unlock(t, shard);

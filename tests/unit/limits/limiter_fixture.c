@@ -19,6 +19,7 @@ int limiter_setup(void **state)
     assert_non_null(f);
     f->memory = aligned_alloc(64, (store_memory_size(ENTRIES) + 63) / 64 * 64);
     assert_non_null(f->memory);
+    memset(f->memory, 0, store_memory_size(ENTRIES));
     assert_true(store_memory_init(f->memory, ENTRIES, &err));
     const struct store_options options = {.memory = f->memory, .owner = 1};
     assert_true(store_open(&f->store, stores_find(STR("memory")), &options, &err));

@@ -594,9 +594,21 @@ int store_suite_run(const struct store_suite *the_suite)
         CASE(test_leases_are_places),
         CASE(test_leases_and_windows_together),
         CASE(test_a_dead_owners_leases_are_released),
+        CASE(test_values_count_once),
+        CASE(test_values_are_answered),
+        CASE(test_values_of_counters_are_apart),
+        CASE(test_values_all_or_nothing),
+        CASE(test_values_given_back),
+        CASE(test_values_given_back_after_they_went),
+        CASE(test_values_move),
+        CASE(test_values_in_any_interval),
+        CASE(test_very_many_values),
+        CASE(test_known_values),
         CASE(test_greedy_processes_get_exactly_the_limit),
+        CASE(test_greedy_processes_get_exactly_so_many_values),
         CASE(test_what_was_kept_is_what_is_counted),
         CASE(test_killed_at_any_instant),
+        CASE(test_values_killed_at_any_instant),
     };
     suite = the_suite;
     return cmocka_run_group_tests_name(suite->name, tests, NULL, NULL);

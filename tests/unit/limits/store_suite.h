@@ -44,6 +44,17 @@ void suite_keep(struct store *store, struct take *take, int64_t now_us);
 /* A take of one lease. */
 void suite_lease_set(struct take *take, const struct store *store, const char *entity, uint64_t allowed);
 
+/* A take of different values, given as "a b c": a counter of failed users. */
+#define SUITE_VALUES_MAX 128
+struct suite_values {
+    struct take take;
+    struct take_member members[SUITE_VALUES_MAX];
+};
+void suite_values_set(struct suite_values *v, const struct store *store, const char *entity, uint32_t period_s,
+                      const char *values, uint64_t allowed);
+/* How many different values count now. */
+uint64_t suite_values_used(struct store *store, const char *entity, uint32_t period_s, int64_t now_us);
+
 /* What a case gets as its state. */
 struct suite_fixture {
     void *context;
@@ -56,5 +67,19 @@ extern const struct store_suite *suite;
 void test_greedy_processes_get_exactly_the_limit(void **state);
 void test_what_was_kept_is_what_is_counted(void **state);
 void test_killed_at_any_instant(void **state);
+void test_greedy_processes_get_exactly_so_many_values(void **state);
+void test_values_killed_at_any_instant(void **state);
+
+/* Of store_suite_distinct.c. */
+void test_values_count_once(void **state);
+void test_values_are_answered(void **state);
+void test_values_of_counters_are_apart(void **state);
+void test_values_all_or_nothing(void **state);
+void test_values_given_back(void **state);
+void test_values_given_back_after_they_went(void **state);
+void test_values_move(void **state);
+void test_values_in_any_interval(void **state);
+void test_very_many_values(void **state);
+void test_known_values(void **state);
 
 #endif

@@ -19,11 +19,13 @@
 #define NOW  SUITE_NOW
 
 #define WORKERS 8
+#define NAMES   3000 /* that are tried */
 
 /* What children tell, shared with them. */
 struct shared {
     uint64_t admitted[WORKERS];
     uint64_t other[WORKERS];
+    uint8_t seen[NAMES];
 };
 
 static struct shared *shared_new(void)
@@ -190,5 +192,97 @@ void test_killed_at_any_instant(void **state)
         assert_int_equal(suite_take(&f->store, &lease, NOW), STORE_TAKEN);
         suite_give_back(&f->store, &lease);
     }
+    munmap(shared, sizeof *shared);
+}
+
+/* Tries random ones of very many names; some turn out to be none. */
+static void try_names(struct store *store, uint32_t worker, struct shared *shared)
+{
+    uint32_t rnd = worker + 1;
+    for (int refused = 0; refused < 200;) {
+        char name[16];
+        struct suite_values v;
+        rnd = rnd * 1664525u + 1013904223u;
+        snprintf(name, sizeof name, "%u", (rnd >> 8) % NAMES);
+        suite_values_set(&v, store, "n:a", HOUR, name, 700);
+        if (suite_take(store, &v.take, NOW) != STORE_TAKEN) {
+            refused++;
+            continue;
+        }
+        if (rnd >> 29 == 0) {
+            suite_give_back(store, &v.take);
+            continue;
+        }
+        suite_keep(store, &v.take, NOW);
+        __atomic_store_n(&shared->seen[(rnd >> 8) % NAMES], 1, __ATOMIC_RELAXED);
+    }
+}
+
+void test_greedy_processes_get_exactly_so_many_values(void **state)
+{
+    struct suite_fixture *f = *state;
+    struct shared *shared = shared_new();
+    pid_t pids[WORKERS];
+    fork_workers(f, pids, try_names, shared);
+    wait_for_workers(pids);
+    uint64_t different = 0;
+    for (int i = 0; i < NAMES; i++)
+        different += shared->seen[i];
+    assert_int_equal(different, 700);
+    assert_int_equal(suite_values_used(&f->store, "n:a", HOUR, NOW), 700);
+    munmap(shared, sizeof *shared);
+}
+
+/* For ever: whoever runs this is killed. All names have been kept before, or will be given back. */
+static void hold_names_till_killed(struct store *store, uint32_t worker, struct shared *shared)
+{
+    for (uint32_t i = 0;; i++) {
+        char names[32];
+        struct suite_values v;
+        snprintf(names, sizeof names, "%u %u none%u", i % 50, (i + 7) % 50, i % 20);
+        suite_values_set(&v, store, "n:a", 64, names, ALLOWED_ANY);
+        if (suite_take(store, &v.take, NOW + i % 7) != STORE_TAKEN)
+            _exit(1);
+        suite_give_back(store, &v.take);
+        snprintf(names, sizeof names, "%u", i % 50);
+        suite_values_set(&v, store, "n:a", 64, names, ALLOWED_ANY);
+        if (suite_take(store, &v.take, NOW + i % 5) != STORE_TAKEN)
+            _exit(1);
+        suite_keep(store, &v.take, NOW + i % 5);
+        __atomic_store_n(&shared->admitted[worker], i + 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+/* A worker is killed at any instant: no value that was kept is lost, and what the dead one held counts too much at
+ * most, and not for longer than its window. */
+void test_values_killed_at_any_instant(void **state)
+{
+    struct suite_fixture *f = *state;
+    struct shared *shared = shared_new();
+    for (int round = 0; round < 12; round++) {
+        pid_t pids[WORKERS];
+        memset(shared, 0, sizeof *shared);
+        fork_workers(f, pids, hold_names_till_killed, shared);
+        for (uint32_t i = 0; i < WORKERS; i++) {
+            while (__atomic_load_n(&shared->admitted[i], __ATOMIC_SEQ_CST) < 50 + (uint64_t)round * 13)
+                assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0);
+            kill(pids[i], SIGKILL);
+        }
+        for (uint32_t i = 0; i < WORKERS; i++) {
+            int status;
+            assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+            assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        }
+        /* 50 were kept; each of those killed until now may have left what it held, three, and one twice. */
+        uint64_t used = suite_values_used(&f->store, "n:a", 64, NOW + 7);
+        assert_true(used >= 50 && used <= 50 + 4 * WORKERS * ((uint64_t)round + 1));
+    }
+    assert_int_equal(suite_values_used(&f->store, "n:a", 64, NOW + 69 * S), 0);
+    struct suite_values v;
+    suite_values_set(&v, &f->store, "n:a", 64, "1 2 none3", ALLOWED_ANY);
+    assert_int_equal(suite_take(&f->store, &v.take, NOW + 69 * S), STORE_TAKEN);
+    assert_int_equal(v.take.used[0], 3);
+    suite_give_back(&f->store, &v.take);
+    assert_int_equal(suite_values_used(&f->store, "n:a", 64, NOW + 69 * S), 0);
     munmap(shared, sizeof *shared);
 }

@@ -100,7 +100,7 @@ static void test_size_and_arguments(void **state)
     struct fixture *f = *state;
     struct err err;
     struct store store;
-    assert_true(store_memory_size(65536) < 17 * 1024 * 1024);
+    assert_true(store_memory_size(65536) < 26 * 1024 * 1024);
     assert_false(store_memory_init(f->memory, STORE_MEMORY_ENTRIES_MIN - 1, &err));
     assert_string_equal(err.text, "store entries must be from 1024 to 100000000, not 1023");
     assert_false(store_open(&store, &store_memory_ops, &(struct store_options){.memory = f->memory}, &err));
