@@ -1,4 +1,14 @@
-/* check.c - `mailweir check [FILE]`: all that is wrong with a configuration, in one run. */
+/*
+ * check.c - `mailweir check [FILE] [--json]`: all that is wrong with a configuration, in one run.
+ *
+ * With --json to stdout, right or wrong, and whole (the text stops at 50):
+ *
+ *   {"file": …, "ok": …, "errors": [{"file", "line", "col", "len", "message", "hint"}, …], "warnings": […],
+ *    "starter_policy": …}
+ *
+ * Places are null of what stands nowhere, hint where there is none; starter_policy is there when ok is true.
+ */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +19,7 @@
 
 enum { REPORT_MAX_BYTES = 16 << 20 };
 
-static void print_report(struct diagnostics *d)
+void cli_print_diagnostics(struct diagnostics *d)
 {
     struct buf out;
     buf_init(&out, REPORT_MAX_BYTES);
@@ -35,13 +45,89 @@ static void print_summary(const char *path, const struct config *cfg, const stru
         fwrite(starter_builtins[i].text, 1, starter_builtins[i].len, stdout);
 }
 
+/* ---- --json ---- */
+
+/* What stands in a file may be anything; JSON is UTF-8. NULL: no memory, which json_object_set_new then says, too. */
+static json_t *clean_string(struct str text)
+{
+    struct buf clean;
+    buf_init(&clean, REPORT_MAX_BYTES);
+    json_t *made = print_clean(&clean, text) ? json_stringn(buf_str(&clean).ptr, buf_len(&clean)) : NULL;
+    buf_fini(&clean);
+    return made;
+}
+
+static json_t *diagnostic_json(const struct source_set *sources, const struct diagnostic *item)
+{
+    bool placed = place_is_known(item->at);
+    json_t *file = placed ? clean_string(source_file_get(sources, item->at.file)->name) : json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "file", file, "line",
+                     placed ? json_integer(item->at.line) : json_null(), "col",
+                     placed ? json_integer(item->at.col) : json_null(), "len",
+                     placed ? json_integer(item->at.len) : json_null(), "message", clean_string(item->text), "hint",
+                     item->hint.len ? clean_string(item->hint) : json_null());
+}
+
+static json_t *diagnostics_json(const struct source_set *sources, const struct diagnostics *d, bool warnings)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < d->count && array; i++) {
+        if (d->items[i].is_warning != warnings)
+            continue;
+        if (json_array_append_new(array, diagnostic_json(sources, &d->items[i])) != 0) {
+            json_decref(array);
+            array = NULL;
+        }
+    }
+    return array;
+}
+
+static int print_json(const char *path, const struct config *cfg, const struct source_set *sources,
+                      struct diagnostics *d)
+{
+    diag_sort(d);
+    json_t *answer =
+        json_pack("{s:o, s:b, s:o, s:o}", "file", clean_string(str_of_z(path)), "ok", cfg != NULL, "errors",
+                  diagnostics_json(sources, d, false), "warnings", diagnostics_json(sources, d, true));
+    bool fine =
+        answer && (!cfg || json_object_set_new(answer, "starter_policy", json_boolean(cfg->is_starter_policy)) == 0);
+    fine = fine && json_dumpf(answer, stdout, JSON_INDENT(2)) == 0;
+    putchar('\n');
+    json_decref(answer);
+    if (!fine)
+        fprintf(stderr, "mailweir check: no answer can be made\n");
+    return fine ? CLI_DONE : CLI_INTERNAL;
+}
+
+/* ---- the command ---- */
+
+static bool read_arguments(int argc, char **argv, const char **path, bool *json, int *code)
+{
+    *path = NULL;
+    *json = false;
+    *code = CLI_DONE;
+    for (int i = 1; i < argc && *code == CLI_DONE; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            *json = true;
+        else if (argv[i][0] == '-')
+            *code = cli_usage("check", "unknown option %s", argv[i]);
+        else if (*path)
+            *code = cli_usage("check", "one file at most, not \"%s\" too", argv[i]);
+        else
+            *path = argv[i];
+    }
+    if (!*path)
+        *path = CLI_DEFAULT_CONFIG;
+    return *code == CLI_DONE;
+}
+
 int cli_check(int argc, char **argv)
 {
-    const char *path = argc > 1 ? argv[1] : CLI_DEFAULT_CONFIG;
-    if (argc > 2)
-        return cli_usage("check", "one file at most, not \"%s\" too", argv[2]);
-    if (path[0] == '-')
-        return cli_usage("check", "unknown option %s", path);
+    const char *path;
+    bool json;
+    int code;
+    if (!read_arguments(argc, argv, &path, &json, &code))
+        return code;
 
     struct source_set sources;
     struct diagnostics d;
@@ -49,10 +135,15 @@ int cli_check(int argc, char **argv)
     source_set_init(&sources, starter_builtins, starter_builtin_count);
     diag_init(&d, &sources);
     struct config *cfg = config_load(path, &options, &sources, &d);
-    print_report(&d);
-    if (cfg)
-        print_summary(path, cfg, &d);
-    int code = cfg ? CLI_DONE : CLI_NO;
+    if (json) {
+        code = print_json(path, cfg, &sources, &d);
+    } else {
+        cli_print_diagnostics(&d);
+        if (cfg)
+            print_summary(path, cfg, &d);
+    }
+    if (code == CLI_DONE && !cfg)
+        code = CLI_NO;
     config_free(&cfg);
     diag_fini(&d);
     source_set_fini(&sources);

@@ -22,8 +22,14 @@ struct cli_command {
 /* Says what is wrong with the command line and how it would be right; returns CLI_USAGE. */
 int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Prints what was found wrong, if anything, to stderr. */
+struct diagnostics;
+void cli_print_diagnostics(struct diagnostics *d);
+
 int cli_serve(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_fmt(int argc, char **argv);
+int cli_language(int argc, char **argv);
 int cli_passwd(int argc, char **argv);
 
 #endif

@@ -15,11 +15,27 @@ static const struct cli_command COMMANDS[] = {
      "Signals: HUP checks the configuration and, if it is right, goes on with it; TERM and INT finish what is\n"
      "running and stop (a second one: at once); USR1 reopens the event file.\n",
      cli_serve},
-    {"check", "[FILE]", "read the whole configuration and say all that is wrong",
+    {"check", "[FILE] [--json]", "read the whole configuration and say all that is wrong",
      "  FILE      a configuration, or a rules file alone (default " CLI_DEFAULT_CONFIG ")\n"
+     "  --json    to standard output: {\"file\", \"ok\", \"errors\": [{\"file\", \"line\", \"col\", \"len\", "
+     "\"message\",\n"
+     "            \"hint\"}], \"warnings\": [the same]}\n"
      "\n"
      "Nothing is started or changed. Exit code 0: it may be used; 1: it has errors.\n",
      cli_check},
+    {"fmt", "[-w] FILE...", "lay out configuration and rules files in one way",
+     "  -w        write the result back, owner and mode kept; without it goes to standard output\n"
+     "\n"
+     "Words, their order and comments stay. Blocks are indented by four, lines end at 120 columns; what stood\n"
+     "on one line stays there if it fits. A file with syntax errors is left alone. Exit code 0: done; 1: a file\n"
+     "has errors, or cannot be read or written.\n",
+     cli_fmt},
+    {"language", "[WORD]", "what can be written in these files",
+     "  WORD      all about a word: \"language rcpt.domain\", \"language limit\", \"language relay\"\n"
+     "\n"
+     "Without it: all statements, phases, actions, attributes, limits, tables, operators and values.\n"
+     "Exit code 1: there is no such word.\n",
+     cli_language},
     {"passwd", "USER [--file F]", "set a password in the users file",
      "  USER      the login, as mail programs send it\n"
      "  --file F  the users file (default /etc/mailweir/users); made if it is missing\n"
@@ -40,8 +56,8 @@ static void print_commands(FILE *to)
 {
     fprintf(to, "mailweir stands in front of a mail server's submission ports.\n\n");
     for (size_t i = 0; i < COUNT_OF(COMMANDS); i++)
-        fprintf(to, "  mailweir %-7s %-18s %s\n", COMMANDS[i].name, COMMANDS[i].usage, COMMANDS[i].brief);
-    fprintf(to, "  mailweir %-7s %-18s %s\n", "help", "[COMMAND]", "this page, or all about a command");
+        fprintf(to, "  mailweir %-8s %-18s %s\n", COMMANDS[i].name, COMMANDS[i].usage, COMMANDS[i].brief);
+    fprintf(to, "  mailweir %-8s %-18s %s\n", "help", "[COMMAND]", "this page, or all about a command");
     fprintf(to, "  mailweir --version\n");
 }
 
@@ -78,7 +94,7 @@ static bool is_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         print_commands(stderr);
@@ -99,4 +115,15 @@ int main(int argc, char **argv)
     if (argc > 2 && is_help(argv[2]))
         return help(2, argv);
     return c->run(argc - 1, argv + 1);
+}
+
+/* An answer that did not get out – a full disk, a closed pipe – is none. */
+int main(int argc, char **argv)
+{
+    int code = run(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("mailweir: standard output");
+        return CLI_INTERNAL;
+    }
+    return code;
 }

@@ -21,7 +21,7 @@ void check_part(struct checker *c, enum part part, struct place at)
         const char *word;
         bool later;
     } rows[] = {
-#define PART(id, word, later) {word, later},
+#define PART(id, word, later, arguments, help) {word, later},
 #include "rules/parts.def"
 #undef PART
     };

@@ -96,7 +96,7 @@ bool check_no_memory(struct checker *c);
 /* `"alert" is not in force in this version`, unless it is. */
 void check_later(struct checker *c, bool is_later, const char *word, struct place at);
 enum part {
-#define PART(id, word, later) PART_##id,
+#define PART(id, word, later, arguments, help) PART_##id,
 #include "rules/parts.def"
 #undef PART
 };

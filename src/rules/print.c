@@ -130,7 +130,7 @@ void diag_sort(struct diagnostics *d)
 
 /* Whatever stands in a file or its name, nothing unprintable leaves here. The backslash stays itself: messages speak of
  * it. */
-static bool print_clean(struct buf *to, struct str s)
+bool print_clean(struct buf *to, struct str s)
 {
     bool valid, fits = true;
     for (size_t at = 0, len; at < s.len && fits; at += len) {

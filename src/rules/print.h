@@ -61,6 +61,8 @@ void diag_sort(struct diagnostics *d);
 MUST_USE bool diag_print(struct diagnostics *d, struct buf *to);
 /* One of them, in the same form. */
 MUST_USE bool diag_print_one(const struct diagnostics *d, const struct diagnostic *item, struct buf *to);
+/* What no terminal and no JSON takes – control characters, what is no UTF-8 – is escaped. */
+MUST_USE bool print_clean(struct buf *to, struct str s);
 /* "FILE:LINE:COL", escaped. */
 MUST_USE bool place_print(const struct source_set *sources, struct place at, struct buf *to);
 
