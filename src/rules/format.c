@@ -80,6 +80,7 @@ static bool layout_init(struct layout *l, const struct source_set *sources)
     const struct tokens *tokens = &l->marked.tokens;
     uint32_t line = 1;
     l->sources = sources;
+    l->count = 0;
     l->pieces = calloc(tokens->count, sizeof *l->pieces);
     if (!l->pieces)
         return false;

@@ -44,19 +44,26 @@ static bool continues_on_line(const struct layout *l, uint32_t i)
     return p->begins_author_line || (next < l->count && l->pieces[next].token->line != p->token->line);
 }
 
+static bool keeps_line(const struct layout *l, uint32_t i)
+{
+    const struct piece *p = &l->pieces[i];
+    if (i == 0 || piece_is_comment(&l->pieces[i - 1]))
+        return true;
+    if (piece_is_comment(p) || p->mark == MARK_RATE)
+        return p->begins_author_line;
+    if (p->mark == MARK_STATEMENT)
+        return p->owner == NO_PIECE;
+    if (p->mark == MARK_NONE && piece_is(&l->pieces[i - 1], SIGN_COMMA))
+        return p->begins_author_line;
+    return p->mark == MARK_NONE && p->continues && continues_on_line(l, i);
+}
+
 void format_keep_lines(struct layout *l)
 {
     for (uint32_t i = 0; i < l->count; i++) {
         struct piece *p = &l->pieces[i];
-        const struct piece *before = i ? p - 1 : NULL;
-        if (!before || piece_is_comment(before))
+        if (keeps_line(l, i))
             p->begins_line = true;
-        else if (piece_is_comment(p) || p->mark == MARK_RATE || (p->mark == MARK_NONE && piece_is(before, SIGN_COMMA)))
-            p->begins_line = p->begins_author_line;
-        else if (p->mark == MARK_STATEMENT && p->owner == NO_PIECE)
-            p->begins_line = true;
-        else if (p->mark == MARK_NONE && p->continues)
-            p->begins_line = continues_on_line(l, i);
         if (piece_opens(p) && !was_flat(l, i))
             open_block(l, i, !p->is_test);
     }

@@ -165,7 +165,7 @@ static bool is_named(const struct section *s, const struct entry *e, struct str 
         return true;
     if (s->print_more == language_more_operator)
         return is_one_of(words, word);
-    return str_starts(words, word) && words.ptr[word.len] == ' ';
+    return words.len > word.len && str_starts(words, word) && e->words[word.len] == ' ';
 }
 
 static void offer(struct suggestion *nearest, const struct entry *e)
