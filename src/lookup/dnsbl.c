@@ -128,7 +128,7 @@ static void on_address(void *arg, const struct dns_reply *reply)
     if (reply->status == DNS_FAILED ||
         (reply->status == DNS_FOUND && !dns_message_addresses(reply->message, DNS_A, found, COUNT_OF(found), &count))) {
         answer_plainly(q, DNSBL_UNKNOWN, DNSBL_ERROR_KEEP_MS);
-        dnsbl_zone_saw_failure(z, reply->error ? reply->error : "a malformed DNS answer");
+        dnsbl_zone_saw_failure(z, reply->error ? reply->error : DNSBL_MALFORMED);
         return;
     }
     switch (dnsbl_meaning_of(found, count, z->options->answers, z->options->answer_count, &a)) {

@@ -30,12 +30,14 @@ enum {
     DNSBL_TESTS = 4,         /* two families, listed and not */
 };
 
+#define DNSBL_MALFORMED "its DNS answers are malformed"
+
 /* One question of a self-test. */
 struct dnsbl_test {
     struct dnsbl_zone *zone;
     struct dns_question *question; /* NULL: not under way */
-    bool failed;
-    enum dnsbl_meaning meaning; /* unless it failed */
+    const char *error;             /* static; NULL: it has not failed */
+    enum dnsbl_meaning meaning;    /* unless it failed */
     struct dnsbl_answer answer;
 };
 

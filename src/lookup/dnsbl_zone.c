@@ -118,7 +118,7 @@ static const char *const test_names[DNSBL_TESTS] = {"127.0.0.2", "127.0.0.1", ":
 
 static enum dnsbl_family_state judge_family(const struct dnsbl_test *listed, const struct dnsbl_test *unlisted)
 {
-    if (listed->failed || unlisted->failed)
+    if (listed->error || unlisted->error)
         return FAMILY_UNTESTED;
     return listed->meaning == DNSBL_MEANS_LISTED ? FAMILY_SERVED : FAMILY_ABSENT;
 }
@@ -128,7 +128,7 @@ static bool has_condemned(struct dnsbl_zone *z)
 {
     for (size_t i = 0; i < DNSBL_TESTS; i++) {
         const struct dnsbl_test *t = &z->tests[i];
-        if (t->failed)
+        if (t->error)
             continue;
         if (t->meaning == DNSBL_MEANS_FOREIGN)
             dnsbl_zone_saw_foreign(z, t->answer.codes[0]);
@@ -141,6 +141,14 @@ static bool has_condemned(struct dnsbl_zone *z)
         return true;
     }
     return false;
+}
+
+static const char *first_error(const struct dnsbl_zone *z)
+{
+    size_t i = 0;
+    while (i < DNSBL_TESTS - 1 && !z->tests[i].error)
+        i++;
+    return z->tests[i].error;
 }
 
 static void judge(struct dnsbl_zone *z)
@@ -160,7 +168,7 @@ static void judge(struct dnsbl_zone *z)
     else if (!untested)
         enter(z, DNSBL_OFF, "it lists neither %s nor %s, as every DNS list must", test_names[0], test_names[2]);
     else if (z->state == DNSBL_TESTING)
-        enter(z, DNSBL_SILENT, "its test entries get no answer; it is tested every %d seconds",
+        enter(z, DNSBL_SILENT, "of its test entries: %s; it is tested every %d seconds", first_error(z),
               DNSBL_TEST_AGAIN_MS / 1000);
     if (untested) /* the hour is too long for what is not known */
         timer_start(&z->next_test, loop_now_ms(z->all->loop) + DNSBL_TEST_AGAIN_MS);
@@ -174,9 +182,9 @@ static void on_test_reply(void *arg, const struct dns_reply *reply)
     struct ip found[DNS_MAX_ADDRESSES];
     size_t count = 0;
     t->question = NULL;
-    t->failed =
-        reply->status == DNS_FAILED ||
-        (reply->status == DNS_FOUND && !dns_message_addresses(reply->message, DNS_A, found, COUNT_OF(found), &count));
+    t->error = reply->error;
+    if (reply->status == DNS_FOUND && !dns_message_addresses(reply->message, DNS_A, found, COUNT_OF(found), &count))
+        t->error = DNSBL_MALFORMED;
     t->meaning = dnsbl_meaning_of(found, count, ANY, COUNT_OF(ANY), &t->answer); /* whatever the filter takes */
     if (--z->tests_left == 0)
         judge(z);
@@ -189,7 +197,7 @@ void dnsbl_zone_test(struct dnsbl_zone *z)
     for (size_t i = 0; i < DNSBL_TESTS; i++) {
         struct dnsbl_test *t = &z->tests[i];
         char name[DNS_NAME_MAX];
-        *t = (struct dnsbl_test){.zone = z, .failed = true};
+        *t = (struct dnsbl_test){.zone = z, .error = "there are too many questions to DNS under way"};
         if (dns_name_of_ip(&test_addresses[i], str_of_z(z->options->zone), name))
             t->question = dns_ask(z->all->dns, name, DNS_A, deadline_ms, on_test_reply, t);
         z->tests_left += t->question != NULL;

@@ -389,9 +389,9 @@ static void self_tests(void **state)
          "tested again in an hour",
          "unknown", "unknown"},
         {"silent", "127.0.0.2", NULL, "127.0.0.2", NULL, SILENT, DNSBL_SILENT,
-         "its test entries get no answer; it is tested every 30 seconds", "unknown", "unknown"},
+         "of its test entries: no answer from DNS in time; it is tested every 30 seconds", "unknown", "unknown"},
         {"broken", "127.0.0.2", NULL, "127.0.0.2", NULL, SERVFAIL, DNSBL_SILENT,
-         "its test entries get no answer; it is tested every 30 seconds", "unknown", "unknown"},
+         "of its test entries: no DNS server has an answer; it is tested every 30 seconds", "unknown", "unknown"},
     };
     static const struct dnsbl_zone_options one = {.name = "x", .zone = "x.test", .timeout_ms = 300, .cache_ms = 1000};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
