@@ -25,6 +25,7 @@ enum dnsbl_family_state { FAMILY_UNTESTED, FAMILY_SERVED, FAMILY_ABSENT };
 enum {
     DNSBL_TEST_EVERY_MS = 3600000,
     DNSBL_TEST_AGAIN_MS = 30000,
+    DNSBL_TEST_MIN_MS = 2000, /* a test waits as long as this even if clients do not: it decides for an hour */
     DNSBL_ERROR_KEEP_MS = 30000,
     DNSBL_SILENT_AFTER = 10, /* failures in a row */
     DNSBL_TESTS = 4,         /* two families, listed and not */
@@ -75,7 +76,7 @@ struct dnsbl {
 
 void dnsbl_zone_init(struct dnsbl_zone *z, struct dnsbl *all, const struct dnsbl_zone_options *options);
 void dnsbl_zone_fini(struct dnsbl_zone *z);
-/* Begins the self-test; it ends by the zone's timeout. Called when its hour has come. */
+/* Begins the self-test; it ends by the zone's timeout, or in 2 s. Called when its hour has come. */
 void dnsbl_zone_test(struct dnsbl_zone *z);
 /* What a client's question showed. */
 void dnsbl_zone_saw_error(struct dnsbl_zone *z, const uint8_t code[4]);

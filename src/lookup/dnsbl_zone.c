@@ -192,7 +192,7 @@ static void on_test_reply(void *arg, const struct dns_reply *reply)
 
 void dnsbl_zone_test(struct dnsbl_zone *z)
 {
-    int64_t deadline_ms = loop_now_ms(z->all->loop) + z->options->timeout_ms;
+    int64_t deadline_ms = loop_now_ms(z->all->loop) + MAX_OF((int64_t)z->options->timeout_ms, DNSBL_TEST_MIN_MS);
     stop_tests(z);
     for (size_t i = 0; i < DNSBL_TESTS; i++) {
         struct dnsbl_test *t = &z->tests[i];

@@ -138,7 +138,7 @@ static void deadlines_and_forgetting(void **state)
     dns_forget(ask(&forgotten, "b.example", DNS_A, 10));
     dns_forget(NULL);
     RUN_UNTIL(hasty.replies);
-    assert_true(loop_now_ms(&loop) >= start + 30 && loop_now_ms(&loop) < start + 600);
+    assert_true(loop_now_ms(&loop) >= start + 30 && loop_now_ms(&loop) < start + 3000);
     assert_int_equal(hasty.status, DNS_FAILED);
     assert_string_equal(hasty.error, "no answer from DNS in time");
     ask(&late, "c.example", DNS_A, -1);

@@ -219,7 +219,7 @@ static void silence(void **state)
     assert_int_equal(start(&cancelled, "192.0.2.7", 20), STARTED);
     reverse_name_cancel(&cancelled.wait);
     RUN_UNTIL(pointer.times && address.times);
-    assert_true(clock_monotonic_ms() - before < 1000);
+    assert_true(clock_monotonic_ms() - before < 3000);
     assert_string_equal(text_of(&pointer), "?");
     assert_string_equal(text_of(&address), "?");
     /* It is asked to its end, for the next one: c-ares repeats what was lost. */
