@@ -141,23 +141,42 @@ static int64_t goes_at(const struct set *set, size_t i)
     return set->id_lo[i] ? set->places[i].ban.until_us : INT64_MIN;
 }
 
+struct victim {
+    struct set *set;
+    size_t place;
+    size_t free_count;
+};
+
+static struct victim victim_of(struct set *set, int64_t now_us)
+{
+    struct victim v = {set, 0, 0};
+    for (size_t i = 0; i < WAYS; i++) {
+        v.free_count += goes_at(set, i) <= now_us;
+        if (goes_at(set, i) < goes_at(set, v.place))
+            v.place = i;
+    }
+    return v;
+}
+
+/* Of the two sets the one with more room, so that they fill alike. */
+static struct victim choose(const struct spot *spot, int64_t now_us)
+{
+    struct victim a = victim_of(spot->sets[0], now_us), b = victim_of(spot->sets[1], now_us);
+    if (a.free_count || b.free_count)
+        return b.free_count > a.free_count ? b : a;
+    return goes_at(b.set, b.place) < goes_at(a.set, a.place) ? b : a;
+}
+
 /* Puts a ban of an entity that has none. */
 static void spot_put(const struct spot *spot, const struct ban *ban, int64_t now_us)
 {
-    struct set *set = spot->sets[0];
-    size_t at = 0;
-    for (size_t k = 0; k < 2; k++)
-        for (size_t i = 0; i < WAYS; i++)
-            if (goes_at(spot->sets[k], i) < goes_at(set, at)) {
-                set = spot->sets[k];
-                at = i;
-            }
-    spot->shard->evicted += set->id_lo[at] && set->places[at].ban.until_us > now_us;
-    set->id_lo[at] = 0;
+    struct victim v = choose(spot, now_us);
+    spot->shard->evicted += v.free_count == 0;
+    v.set->id_lo[v.place] = 0;
     MEMORY_ORDER();
-    set->places[at] = (struct place){.id_hi = spot->id.hi, .ban = *ban};
+    v.set->places[v.place] = (struct place){.id_hi = spot->id.hi, .ban = *ban};
     MEMORY_ORDER();
-    set->id_lo[at] = spot->id.lo;
+    v.set->id_lo[v.place] = spot->id.lo;
 }
 
 static void text_set(char *to, size_t size, struct str text)

@@ -113,18 +113,32 @@ static int64_t goes_at(const struct members_set *set, size_t place)
     return set->id_lo[place] ? set->records[place].expires_us : INT64_MIN;
 }
 
-static void choose(struct members *m, const struct take_member *id, struct members_set **set, size_t *place)
+struct victim {
+    struct members_set *set;
+    size_t place;
+    size_t free_count;
+};
+
+static struct victim victim_of(struct members_set *set, int64_t now_us)
+{
+    struct victim v = {set, 0, 0};
+    for (size_t i = 0; i < MEMBERS_WAYS; i++) {
+        v.free_count += goes_at(set, i) <= now_us;
+        if (goes_at(set, i) < goes_at(set, v.place))
+            v.place = i;
+    }
+    return v;
+}
+
+/* Of the two sets the one with more room, so that they fill alike. */
+static struct victim choose(struct members *m, const struct take_member *id, int64_t now_us)
 {
     struct members_set *sets[2];
     sets_of(m, id, sets);
-    *set = sets[0];
-    *place = 0;
-    for (size_t k = 0; k < 2; k++)
-        for (size_t i = 0; i < MEMBERS_WAYS; i++)
-            if (goes_at(sets[k], i) < goes_at(*set, *place)) {
-                *set = sets[k];
-                *place = i;
-            }
+    struct victim a = victim_of(sets[0], now_us), b = victim_of(sets[1], now_us);
+    if (a.free_count || b.free_count)
+        return b.free_count > a.free_count ? b : a;
+    return goes_at(b.set, b.place) < goes_at(a.set, a.place) ? b : a;
 }
 
 struct member_record *members_make(struct members *m, const struct take_member *id, const struct member_record *record,
@@ -134,8 +148,10 @@ struct member_record *members_make(struct members *m, const struct take_member *
     struct members_set *set;
     size_t place;
     if (!locate(m, id, &set, &place)) {
-        choose(m, id, &set, &place);
-        shard->evicted_live += set->id_lo[place] && set->records[place].expires_us > now_us;
+        struct victim v = choose(m, id, now_us);
+        shard->evicted_live += v.free_count == 0;
+        set = v.set;
+        place = v.place;
     }
     shard->made++;
     shard->stamp += shard->stamp == UINT32_MAX ? 2 : 1;
@@ -166,7 +182,7 @@ void members_stats_get(struct members *m, int64_t now_us, struct members_stats *
         int64_t wait_us = MEMORY_LOCK_WAIT_US;
         bool locked = members_lock(m, UINT64_C(1) << s, &wait_us);
         const struct members_set *sets = &m->sets[s * m->sets_per_shard];
-        for (size_t k = 0; k < m->sets_per_shard && locked; k++)
+        for (size_t k = 0; k < m->sets_per_shard && locked && shard->made; k++) /* else untouched, so let it be */
             for (size_t i = 0; i < MEMBERS_WAYS; i++)
                 stats->live += sets[k].id_lo[i] && sets[k].records[i].expires_us > now_us;
         stats->evicted_live += shard->evicted_live;

@@ -63,7 +63,7 @@ void store_memory_stats_get(void *memory, int64_t now_us, struct store_memory_st
         int64_t wait_us = MEMORY_LOCK_WAIT_US;
         bool locked = table_lock(t, s, &wait_us);
         struct table_set *sets = table_shard_sets(t, s);
-        for (uint64_t k = 0; k < t->sets_per_shard && locked; k++)
+        for (uint64_t k = 0; k < t->sets_per_shard && locked && shard->created; k++)
             for (size_t i = 0; i < TABLE_WAYS; i++)
                 stats->live += sets[k].id_lo[i] && sets[k].entries[i].expires_us > now_us;
         stats->created += shard->created;

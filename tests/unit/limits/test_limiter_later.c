@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "limiter_fixture.h"
+#include "limits/attempt.h"
 #include "limits/store_memory.h"
 #include "store_suite.h"
 
@@ -309,6 +310,160 @@ static void test_a_denial_ends_when_the_mail_fits(void **state)
     assert_int_equal(r->verdict, VERDICT_RESERVED);
 }
 
+/* ---- Events and login attempts over it ---- */
+
+static void test_an_event_later(void **state)
+{
+    struct fixture *f = *state;
+    const struct limit errors = {.name = STR("errors"), .unit = UNIT_ERRORS, RATES({2, HOUR}), AT_100_DEFER};
+    const struct charge c = {.limit = &errors, .entity = STR("i:a"), .cost = {3}};
+    struct reservation *r = prepare(f, &c);
+    assert_int_equal(limiter_count_start(&f->limiter, r, &c, 1, NOW, 50, on_answer, f), STARTED);
+    assert_int_equal(f->called, 0);
+    later_answer(&f->store, false);
+    assert_int_equal(f->called, 1);
+    assert_refusal(r, "errors: 2 per 1h used up, 3 with this error; try again in 1h4m");
+    assert_int_equal(limiter_above_start(&f->limiter, r, &c, 1, NOW, 50, on_answer, f), STARTED);
+    later_answer(&f->store, false);
+    assert_refusal(r, "errors: 2 per 1h used up, 3 by now; try again in 1h4m");
+    assert_int_equal(limiter_above_start(&f->limiter, r, &c, 1, NOW, 50, on_answer, f), STARTED);
+    later_answer(&f->store, true);
+    assert_int_equal(r->verdict, VERDICT_FAILED);
+}
+
+static const struct limit GUESSING = {.name = STR("guessing"), .unit = UNIT_GUESSES, RATES({2, 900}), AT_100_DEFER};
+static const struct limit FAILING = {
+    .name = STR("failing"), .unit = UNIT_AUTH_FAILURES, RATES({20, 900}), AT_100_DEFER};
+
+struct login {
+    struct attempt attempt;
+    struct charge charges[2];
+    struct fixture *f;
+    unsigned called;
+};
+
+static void on_attempt(struct attempt *a, void *arg)
+{
+    struct login *login = arg;
+    if (a != &login->attempt)
+        abort();
+    login->called++;
+}
+
+/* Up to the first question. */
+static struct login *login_begin(struct fixture *f, const char *password)
+{
+    struct login *login = arena_alloc(&f->base->arena, sizeof *login);
+    assert_non_null(login);
+    *login = (struct login){.f = f,
+                            .charges = {{.limit = &GUESSING, .entity = STR("n:a"), .cost = {1}},
+                                        {.limit = &FAILING, .entity = STR("n:a"), .cost = {1}}}};
+    assert_true(attempt_init(&login->attempt, &f->base->arena, login->charges, 2));
+    assert_int_equal(
+        attempt_start(&f->limiter, &login->attempt, STR("u:alice"), str_of_z(password), NOW, 50, on_attempt, login),
+        STARTED);
+    return login;
+}
+
+static void login_fail(struct login *login)
+{
+    assert_int_equal(attempt_failed_start(&login->attempt, NOW, 50, on_attempt, login), STARTED);
+}
+
+static void assert_auth_counts(struct fixture *f, uint64_t guesses, uint64_t failures)
+{
+    const struct charge c[] = {{.limit = &GUESSING, .entity = STR("n:a")}, {.limit = &FAILING, .entity = STR("n:a")}};
+    struct reservation *r = reserve(f->base, c, 2, NOW);
+    assert_int_equal(r->readings[0].used, guesses);
+    assert_int_equal(r->readings[1].used, failures);
+}
+
+static void test_an_attempt_later(void **state)
+{
+    struct fixture *f = *state;
+    struct login *login = login_begin(f, "a");
+    later_answer(&f->store, false); /* not tried before */
+    assert_int_equal(login->called, 0);
+    later_answer(&f->store, false); /* reserved */
+    assert_int_equal(login->called, 1);
+    assert_int_equal(login->attempt.reservation.verdict, VERDICT_RESERVED);
+    assert_auth_counts(f, 1, 1);
+    login_fail(login);
+    assert_int_equal(login->called, 1);
+    later_answer(&f->store, false);
+    assert_int_equal(login->called, 2);
+    assert_auth_counts(f, 1, 1);
+    login = login_begin(f, "a"); /* tried: a failure, no guess */
+    later_answer(&f->store, false);
+    later_answer(&f->store, false);
+    assert_auth_counts(f, 1, 2);
+    attempt_give_back(&login->attempt);
+    assert_auth_counts(f, 1, 1);
+}
+
+/* The session ends while something is asked: before the password was checked nothing stays, after it failed all does.
+ */
+static void test_an_attempt_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    struct later *door = f->store.state;
+    for (int answered = 0; answered < 3; answered++) {
+        struct login *login = login_begin(f, "a");
+        for (int i = 0; i < answered; i++)
+            later_answer(&f->store, false);
+        attempt_cancel(&login->attempt);
+        assert_null(door->waiting);
+        attempt_give_back(&login->attempt);
+        assert_auth_counts(f, 0, 0);
+    }
+    struct login *login = login_begin(f, "a");
+    later_answer(&f->store, false);
+    later_answer(&f->store, false);
+    login_fail(login);
+    attempt_cancel(&login->attempt);
+    assert_null(door->waiting);
+    assert_int_equal(login->called, 1);
+    attempt_give_back(&login->attempt);
+    assert_auth_counts(f, 1, 1);
+}
+
+/* Where it cannot be said whether the password was tried, it is a guess; where nothing can be reserved, it says so. */
+static void test_an_attempt_while_the_store_is_away(void **state)
+{
+    struct fixture *f = *state;
+    struct login *login = login_begin(f, "a");
+    later_answer(&f->store, true);
+    later_answer(&f->store, true);
+    assert_int_equal(login->attempt.reservation.verdict, VERDICT_FAILED);
+    login = login_begin(f, "a");
+    later_answer(&f->store, true);
+    later_answer(&f->store, false);
+    login_fail(login);
+    later_answer(&f->store, true);
+    assert_int_equal(login->called, 2);
+    assert_auth_counts(f, 1, 1);
+}
+
+/* A flood of new values is not answered from memory: others of them may be known. */
+static void test_values_are_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    const struct limit two = {.name = STR("two"), .unit = UNIT_DISTINCT_RECIPIENTS, RATES({2, HOUR}), AT_100_DEFER};
+    static const struct str KNOWN[] = {STR("a"), STR("b")}, NEW[] = {STR("a"), STR("c")};
+    struct charge c = {.limit = &two, .entity = STR("u:a"), .values = KNOWN, .value_count = 2};
+    struct reservation *r = start(f, &c, NOW);
+    later_answer(&f->store, false);
+    limiter_keep(&f->limiter, r, NOW);
+    c.values = NEW;
+    r = start(f, &c, NOW);
+    later_answer(&f->store, false);
+    assert_refusal(r, "two: 2 per 1h used up, 3 with this mail; try again in 1h4m");
+    c.values = KNOWN;
+    r = start(f, &c, NOW);
+    later_answer(&f->store, false);
+    assert_int_equal(r->verdict, VERDICT_RESERVED);
+}
+
 /* ---- It passes what every store must pass ---- */
 
 static void *suite_setup(void)
@@ -350,6 +505,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_store_that_is_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_denial_is_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_denial_ends_when_the_mail_fits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_event_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_attempt_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_attempt_cancelled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_attempt_while_the_store_is_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_values_are_asked_for, setup, teardown),
     };
     static const struct store_suite SUITE = {
         .name = "suite: a store that answers later",

@@ -195,6 +195,84 @@ static void test_no_refund_from_a_new_counter(void **state)
     assert_int_equal(suite_used(&f->store, "u:old", HOUR, NOW), 7);
 }
 
+/* ---- Values ---- */
+
+static enum store_result see(struct fixture *f, const char *entity, int n, uint32_t period_s, uint64_t allowed,
+                             int64_t now_us)
+{
+    char text[16];
+    struct suite_values v;
+    struct take *takes[] = {&v.take};
+    snprintf(text, sizeof text, "%d", n);
+    suite_values_set(&v, &f->store, entity, period_s, text, allowed);
+    enum store_result result = suite_take(&f->store, &v.take, now_us);
+    if (result == STORE_TAKEN)
+        f->store.ops->keep(&f->store, takes, 1, now_us);
+    return result;
+}
+
+/* One entity may see very many: all of the table's room is everybody's. Half full, nothing is lost. */
+static void test_half_full_of_values(void **state)
+{
+    enum { COUNT = ENTRIES * STORE_MEMORY_MEMBERS_PER_ENTRY / 2 };
+    struct fixture *f = *state;
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < COUNT; i++)
+            assert_int_equal(see(f, "g", i, HOUR, COUNT, NOW + round * 1000 * S), STORE_TAKEN);
+    assert_int_equal(suite_values_used(&f->store, "g", HOUR, NOW + 1000 * S), COUNT);
+    struct store_memory_stats s = stats(f, NOW + 1000 * S);
+    assert_int_equal(s.members, ENTRIES * STORE_MEMORY_MEMBERS_PER_ENTRY);
+    assert_int_equal(s.members_live, COUNT);
+    assert_int_equal(s.members_evicted_live, 0);
+    assert_int_equal(stats(f, NOW + 6000 * S).members_live, 0);
+}
+
+/* A flood of values: what expires first goes, every loss is counted, and no count becomes too low. */
+static void test_too_many_values(void **state)
+{
+    enum { COUNT = ENTRIES * STORE_MEMORY_MEMBERS_PER_ENTRY, FEW = 100 };
+    struct fixture *f = *state;
+    for (int i = 0; i < FEW; i++)
+        assert_int_equal(see(f, "u:alice", i, 86400, FEW, NOW), STORE_TAKEN);
+    for (int i = 0; i < 2 * COUNT; i++)
+        assert_int_equal(see(f, "flood", i, HOUR, ALLOWED_ANY, NOW + i), STORE_TAKEN);
+    struct store_memory_stats s = stats(f, NOW + 2 * COUNT);
+    assert_int_equal(s.members_live + s.members_evicted_live, 2 * COUNT + FEW);
+    assert_true(s.members_live > (uint64_t)COUNT * 98 / 100);
+    assert_int_equal(suite_values_used(&f->store, "flood", HOUR, NOW + 2 * COUNT), 2 * COUNT);
+    for (int i = 0; i < FEW; i++) /* hers expire last */
+        assert_int_equal(see(f, "u:alice", i, 86400, FEW, NOW + 2 * COUNT), STORE_TAKEN);
+    assert_int_equal(see(f, "flood", 0, HOUR, ALLOWED_ANY, NOW + 2 * COUNT), STORE_TAKEN);
+    assert_int_equal(suite_values_used(&f->store, "flood", HOUR, NOW + 2 * COUNT), 2 * COUNT + 1); /* twice */
+    assert_int_equal(suite_values_used(&f->store, "flood", HOUR, NOW + 3900 * S), 0);
+}
+
+/* The counter had to go, its values' records did not: they are no longer what it counts. */
+static void test_values_of_a_counter_that_went(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(see(f, "u:a", i, HOUR, 5, NOW), STORE_TAKEN);
+    for (int i = 0; suite_values_used(&f->store, "u:a", HOUR, NOW) > 0 && i < 20 * ENTRIES; i++)
+        assert_int_equal(take_named(f, "flood", i, HOUR, 1, NOW + 1 + i), STORE_TAKEN);
+    assert_int_equal(suite_values_used(&f->store, "u:a", HOUR, NOW), 0);
+    for (int i = 4; i < 10; i++)
+        assert_int_equal(see(f, "u:a", i, HOUR, 5, NOW + 2), i < 9 ? STORE_TAKEN : STORE_FULL);
+    assert_int_equal(suite_values_used(&f->store, "u:a", HOUR, NOW + 2), 5);
+}
+
+static void test_values_and_a_clock_that_was_far_ahead(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(see(f, "u:a", i, HOUR, 9, NOW + YEAR), STORE_TAKEN);
+    assert_int_equal(see(f, "u:a", 7, HOUR, 9, NOW), STORE_TAKEN);
+    assert_int_equal(suite_values_used(&f->store, "u:a", HOUR, NOW), 4); /* none is lost */
+    assert_int_equal(see(f, "u:a", 0, HOUR, 9, NOW), STORE_TAKEN);
+    assert_int_equal(suite_values_used(&f->store, "u:a", HOUR, NOW), 5); /* and none is known again */
+    assert_int_equal(suite_values_used(&f->store, "u:a", HOUR, NOW + (HOUR + 225) * S), 0);
+}
+
 /* ---- The clock ---- */
 
 static void test_a_step_back_resets_nothing(void **state)
@@ -315,6 +393,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_least_recently_used_go_and_are_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_open_connections_outlast_a_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_refund_from_a_new_counter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_half_full_of_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_values_of_a_counter_that_went, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_values_and_a_clock_that_was_far_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_step_back_resets_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_clock_that_was_far_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_stale_worker_loses_no_count, setup, teardown),
