@@ -56,6 +56,7 @@ void tx_decide_policy(struct transaction *tx, const char *at, const struct polic
 {
     static const enum mail_verdict VERDICTS[] = {MAIL_OPEN, MAIL_REJECTED, MAIL_DEFERRED, MAIL_DISCONNECTED,
                                                  MAIL_DROPPED};
+    tx->is_over_limit = answer->by_limit;
     tx_decide(tx, VERDICTS[answer->verdict], at, answer->code, answer->enhanced, answer->text, answer->by);
 }
 
@@ -463,7 +464,7 @@ static void rcpt_refused(struct session *s, const struct policy_answer *answer)
     tx->last_refused_by = answer->by;
     if (answer->verdict == POLICY_DISCONNECT || answer->verdict == POLICY_DROP)
         tx_decide_policy(tx, "rcpt", answer);
-    if (!session_refuse_by_policy(s, answer))
+    if (!session_refuse_by_policy(s, answer) && !answer->by_limit)
         session_count_junk(s, JUNK_RECIPIENT);
 }
 
@@ -615,7 +616,8 @@ void tx_end(struct session *s)
     session_event_mail(s);
     count_outcome(s, tx);
     s->tx = NULL;
-    if (tx->verdict != MAIL_ACCEPTED)
+    /* who is over a limit was told when to try again: to try is no misbehaviour */
+    if (tx->verdict != MAIL_ACCEPTED && !tx->is_over_limit)
         session_count_junk(s, JUNK_COMMAND);
     /* the exchange may have called us back just now: what lies in the arena is needed until the end of the turn */
     task_init(&tx->bury, bury, tx);

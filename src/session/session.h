@@ -164,6 +164,7 @@ struct transaction {
     bool dot_was_sent, is_settled; /* is_settled: the charge is kept or given back */
     bool was_taken;                /* MAIL was, by the MTA */
     bool has_failed;               /* the exchange is over before its time */
+    bool is_over_limit;            /* a limit refused it */
     bool takes_8bit;               /* the MTA that the body goes to */
 
     /* the message (body.c) */
