@@ -59,6 +59,8 @@ void starttls_proceed(struct session *s, const struct smtp_command *command)
         return;
     }
     session_say(s, REPLY_TLS_READY);
+    if (s->state == SESSION_CLOSING) /* it could not be said */
+        return;
     free(s->helo);
     free(s->user);
     s->helo = s->user = NULL;
