@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/panic.h"
 
 struct entry {
     struct list used;   /* in the ring; the first was used last */
@@ -68,7 +69,9 @@ static void remove_at(struct cache *c, struct entry **at)
 static void remove_oldest(struct cache *c)
 {
     struct entry *e = CONTAINER_OF(c->ring.prev, struct entry, used);
-    remove_at(c, find(c, str_of(e->bytes, e->key_bytes), e->hash));
+    struct entry **at = find(c, str_of(e->bytes, e->key_bytes), e->hash);
+    PANIC_IF(*at != e, "an entry of the cache is in the ring and in no chain");
+    remove_at(c, at);
 }
 
 void cache_flush(struct cache *c)

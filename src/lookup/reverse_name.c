@@ -61,9 +61,10 @@ struct reverse_names *reverse_names_new(struct loop *l, struct dns *dns, struct 
                                         .drop = drop,
                                         .arg = r};
     r->inquiries = inquiries_new(l, &options, err);
-    if (!r->inquiries)
-        free(r);
-    return r->inquiries ? r : NULL;
+    if (r->inquiries)
+        return r;
+    free(r);
+    return NULL;
 }
 
 void reverse_names_free(struct reverse_names **names)

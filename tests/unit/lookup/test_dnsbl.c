@@ -234,8 +234,8 @@ static void all_zones_at_once(void **state)
     int64_t before = clock_monotonic_ms();
     assert_int_equal(start_many(&q, "192.0.2.7", zones, COUNT_OF(zones)), STARTED);
     RUN_UNTIL(q.times);
-    assert_true(clock_monotonic_ms() - before <
-                3000); /* not one zone's time after another's: hasty gives up at 200 ms */
+    /* Not one zone's time after another's: hasty gives up at 200 ms. */
+    assert_true(clock_monotonic_ms() - before < 3000);
     assert_string_equal(text_of(&q.answers[0]), "not listed");
     assert_string_equal(text_of(&q.answers[1]), "listed 127.0.0.4");
     assert_string_equal(text_of(&q.answers[2]), "unknown");

@@ -28,7 +28,8 @@ static int tear_down(void **state)
 
 static void stamp(const char *file)
 {
-    struct timespec times[2] = {{.tv_sec = 1000000000 + ++tick}, {.tv_sec = 1000000000 + tick}};
+    tick++;
+    struct timespec times[2] = {{.tv_sec = 1000000000 + tick}, {.tv_sec = 1000000000 + tick}};
     assert_int_equal(utimensat(AT_FDCWD, file, times, 0), 0);
 }
 
@@ -207,7 +208,7 @@ static void written_over_in_place(void **state)
     geoip_close(&g);
 }
 
-/* Every byte of a file flipped, every length of it: it is refused, or answers something; it never harms (ASan looks).
+/* Bytes of a file flipped, the file cut: it is refused, or answers something; it never harms (ASan looks).
  */
 static void damaged_files(void **state)
 {
@@ -221,7 +222,7 @@ static void damaged_files(void **state)
     fclose(f);
     assert_true(len > 600 && len < sizeof bytes);
     unsigned opened = 0;
-    for (size_t i = 0; i < 2 * len; i += 3) {
+    for (size_t i = 0; i < 2 * len; i += 7) {
         memcpy(damaged, bytes, len);
         damaged[i % len] ^= (char)(i < len ? 0xff : 0x01);
         f = fopen(other, "w");
@@ -235,7 +236,7 @@ static void damaged_files(void **state)
         get(g, "2001:db8::1", 0);
         geoip_close(&g);
     }
-    assert_true(opened > 100);
+    assert_true(opened > 40);
 }
 
 int main(void)

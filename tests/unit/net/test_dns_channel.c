@@ -16,7 +16,8 @@ static void write_conf(const char *text)
     assert_non_null(f);
     assert_true(fputs(text, f) >= 0);
     assert_int_equal(fclose(f), 0);
-    struct timespec times[2] = {{.tv_sec = 1000000000 + ++tick}, {.tv_sec = 1000000000 + tick}};
+    tick++;
+    struct timespec times[2] = {{.tv_sec = 1000000000 + tick}, {.tv_sec = 1000000000 + tick}};
     assert_int_equal(utimensat(AT_FDCWD, conf, times, 0), 0);
 }
 
