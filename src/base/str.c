@@ -107,6 +107,15 @@ bool str_to_u64(struct str s, uint64_t max, uint64_t *value)
     return true;
 }
 
+struct str str_of_u64(char *to, uint64_t n)
+{
+    size_t at = STR_OF_U64_MAX;
+    do
+        to[--at] = (char)('0' + n % 10);
+    while (n /= 10);
+    return str_of(to + at, STR_OF_U64_MAX - at);
+}
+
 /* The length of the well-formed UTF-8 character at the head of s, or 0. */
 static size_t utf8_length(const unsigned char *p, size_t left)
 {

@@ -90,6 +90,10 @@ struct str str_split(struct str s, char c, struct str *rest);
 /* All of s as a decimal number, digits only, at least one. False: not a number, or beyond max. */
 MUST_USE bool str_to_u64(struct str s, uint64_t max, uint64_t *value);
 
+/* n in decimal digits, into `to` of at least STR_OF_U64_MAX bytes; no NUL at its end. */
+enum { STR_OF_U64_MAX = 20 };
+struct str str_of_u64(char *to, uint64_t n);
+
 /* Is it well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms)? */
 bool str_is_utf8(struct str s);
 bool str_is_ascii(struct str s);

@@ -1,14 +1,12 @@
 /* identity.c - the attributes of XFORWARD and XCLIENT. See identity.h. */
 #include "mta/identity.h"
 
-#include <stdio.h>
-
 #include "smtp/params.h"
 
 /* The longest value, encoded: with the verb and the attribute's name it still makes a line. */
 enum { ENCODED_MAX = MTA_IDENTITY_LINE_MAX - 32 };
 
-enum { SCRATCH_BYTES = 64 };
+enum { SCRATCH_BYTES = 64 }; /* "IPV6:" and an address */
 
 static struct str get_proto(const struct mta_client *client, char *scratch)
 {
@@ -42,19 +40,18 @@ static struct str get_login(const struct mta_client *client, char *scratch)
 
 static struct str get_port(const struct mta_client *client, char *scratch)
 {
-    if (client->port == 0)
-        return STR_NONE;
-    return str_of(scratch, (size_t)snprintf(scratch, SCRATCH_BYTES, "%u", client->port));
+    return client->port ? str_of_u64(scratch, client->port) : STR_NONE;
 }
 
 static struct str get_addr(const struct mta_client *client, char *scratch)
 {
-    char text[IP_TEXT_MAX];
+    static const struct str prefix = STR("IPV6:");
     if (client->ip.family == ADDR_NONE) /* a Unix socket */
         return STR_NONE;
-    struct str ip = ip_format(&client->ip, text);
-    const char *prefix = client->ip.family == ADDR_IPV6 ? "IPV6:" : "";
-    return str_of(scratch, (size_t)snprintf(scratch, SCRATCH_BYTES, "%s" PRI_STR, prefix, STR_ARG(ip)));
+    if (client->ip.family == ADDR_IPV4)
+        return ip_format(&client->ip, scratch);
+    memcpy(scratch, prefix.ptr, prefix.len);
+    return str_of(scratch, prefix.len + ip_format(&client->ip, scratch + prefix.len).len);
 }
 
 static struct str get_name(const struct mta_client *client, char *scratch)

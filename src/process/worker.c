@@ -27,7 +27,7 @@ struct worker {
     struct loop loop;
     struct channel channel;
     struct timer beat, probe, retire, orphan, end;
-    struct task finish;
+    struct task finish, write_events;
     struct event_log events;
     struct tls_context *tls;
     struct tls_context **relay_tls; /* [pool]; NULL: that pool needs none */
@@ -204,6 +204,18 @@ static void on_supervisor_gone(void *arg)
     drain(w, 0);
 }
 
+static void on_event_line(void *arg)
+{
+    struct worker *w = arg;
+    task_defer(&w->loop, &w->write_events);
+}
+
+static void on_write_events(void *arg)
+{
+    struct worker *w = arg;
+    event_log_flush(&w->events); /* what the pipe does not take now waits for the next line or beat */
+}
+
 static void on_beat(void *arg)
 {
     struct worker *w = arg;
@@ -334,6 +346,8 @@ static bool join(struct worker *w, void *store_memory, struct err *err)
         return false;
     list_init(&w->acceptors);
     event_log_init(&w->events, w->ctx->event_fd, w->config->hostname, w->ctx->counters);
+    task_init(&w->write_events, on_write_events, w);
+    event_log_gather(&w->events, on_event_line, w);
     channel_open(&w->channel, &w->loop, w->ctx->control_fd, on_message, on_supervisor_gone, w);
     task_init(&w->finish, finish, w);
     timer_init(&w->beat, &w->loop, on_beat, w);

@@ -50,16 +50,10 @@ struct str session_id(const struct session *s, char *to)
 struct str session_mail_id(const struct session *s, unsigned mail, char *to)
 {
     struct str id = session_id(s, to);
-    char digits[12];
-    size_t n = 0;
-    do
-        digits[n++] = (char)('0' + mail % 10);
-    while (mail /= 10);
-    to[id.len++] = '-';
-    while (n)
-        to[id.len++] = digits[--n];
-    to[id.len] = '\0';
-    return id;
+    char digits[STR_OF_U64_MAX];
+    to[id.len] = '-';
+    struct str number = str_copy_into(to + id.len + 1, SESSION_ID_MAX - id.len - 1, str_of_u64(digits, mail));
+    return str_of(to, id.len + 1 + number.len);
 }
 
 void session_greet(struct session *s)

@@ -158,10 +158,23 @@ bool smtp_date_write(struct buf *to, int64_t time_s, int utc_offset_s)
     static const char *const DAYS[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char *const MONTHS[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    struct tm tm;
-    int minutes = abs(utc_offset_s) / 60;
-    time_t local = (time_t)(time_s + utc_offset_s);
-    return gmtime_r(&local, &tm) && buf_printf(to, "%s, %d %s %04d %02d:%02d:%02d %c%02d%02d", DAYS[tm.tm_wday],
-                                               tm.tm_mday, MONTHS[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-                                               tm.tm_sec, utc_offset_s < 0 ? '-' : '+', minutes / 60, minutes % 60);
+    /* a busy worker dates thousands of mails in one second */
+    static _Thread_local struct {
+        int64_t time_s;
+        int utc_offset_s, len;
+        char text[64];
+    } last;
+    if (last.len == 0 || last.time_s != time_s || last.utc_offset_s != utc_offset_s) {
+        struct tm tm;
+        int minutes = abs(utc_offset_s) / 60;
+        time_t local = (time_t)(time_s + utc_offset_s);
+        if (!gmtime_r(&local, &tm))
+            return false;
+        last.len = snprintf(last.text, sizeof last.text, "%s, %d %s %04d %02d:%02d:%02d %c%02d%02d", DAYS[tm.tm_wday],
+                            tm.tm_mday, MONTHS[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                            utc_offset_s < 0 ? '-' : '+', minutes / 60, minutes % 60);
+        last.time_s = time_s;
+        last.utc_offset_s = utc_offset_s;
+    }
+    return buf_append(to, last.text, (size_t)last.len);
 }

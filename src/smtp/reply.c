@@ -1,7 +1,6 @@
 /* reply.c - replies written and read. See reply.h. */
 #include "smtp/reply.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/panic.h"
@@ -43,12 +42,40 @@ static void writer_wrap(struct writer *w)
     w->len -= rest;
 }
 
-static void writer_add(struct writer *w, struct str character)
+/* One character, or as many as there is room for. */
+static void writer_add(struct writer *w, struct str s)
 {
-    if (w->len + character.len > w->room)
+    if (w->len + s.len > w->room)
         writer_wrap(w);
-    memcpy(w->line + w->len, character.ptr, character.len);
-    w->len += character.len;
+    memcpy(w->line + w->len, s.ptr, s.len);
+    w->len += s.len;
+}
+
+static bool is_shown(char c)
+{
+    return c >= 32 && c <= 126;
+}
+
+/* How many of the first `room` characters of s are shown as they are; 1 if there is no room. */
+static size_t shown_run(struct str s, size_t room)
+{
+    size_t n = 1;
+    while (n < s.len && n < room && is_shown(s.ptr[n]))
+        n++;
+    return n;
+}
+
+static void write_prefix(struct writer *w, unsigned code, struct str enhanced)
+{
+    char digits[STR_OF_U64_MAX];
+    memcpy(w->prefix, str_of_u64(digits, code).ptr, 3);
+    w->prefix[3] = '-';
+    w->prefix_len = 4;
+    if (enhanced.len == 0)
+        return;
+    memcpy(w->prefix + 4, enhanced.ptr, enhanced.len);
+    w->prefix_len += enhanced.len;
+    w->prefix[w->prefix_len++] = ' ';
 }
 
 /* The length of the UTF-8 character at the head of s that may be shown, 0: there is none. */
@@ -66,16 +93,16 @@ bool smtp_reply_append(struct buf *to, unsigned code, struct str enhanced, struc
              STR_ARG(enhanced));
     struct writer w = {.to = to, .ok = true};
     size_t before = buf_len(to);
-    w.prefix_len = (size_t)snprintf(w.prefix, sizeof w.prefix, "%u-" PRI_STR "%s", code, STR_ARG(enhanced),
-                                    enhanced.len ? " " : "");
+    write_prefix(&w, code, enhanced);
     w.room = SMTP_REPLY_LINE_MAX - 2 - w.prefix_len;
     for (size_t i = 0, n = 1; i < text.len; i += n, n = 1) {
         char c = text.ptr[i];
         if (c == '\n') {
             writer_flush(&w, w.len);
             w.len = 0;
-        } else if (c >= 32 && c <= 126) {
-            writer_add(&w, str_sub(text, i, 1));
+        } else if (is_shown(c)) {
+            n = shown_run(str_from(text, i), w.room - w.len);
+            writer_add(&w, str_sub(text, i, n));
         } else if ((unsigned char)c > 127 && allows_utf8 && (n = utf8_shown(str_from(text, i))) > 0) {
             writer_add(&w, str_sub(text, i, n));
         } else {

@@ -10,11 +10,19 @@
 #include "base/escape.h"
 #include "base/log.h"
 
+enum { GATHER_MAX_BYTES = 32768 }; /* what waits for the end of a turn */
+
 void event_log_init(struct event_log *log, int fd, const char *node, struct counters *counters)
 {
     *log = (struct event_log){.node = node, .counters = counters, .fd = fd};
     buf_init(&log->line, EVENT_LINE_MAX_BYTES);
     buf_init(&log->backlog, EVENT_BACKLOG_BYTES);
+}
+
+void event_log_gather(struct event_log *log, void (*on_line)(void *arg), void *arg)
+{
+    log->on_line = on_line;
+    log->arg = arg;
 }
 
 void event_log_fini(struct event_log *log)
@@ -84,12 +92,8 @@ void event_z(struct event_log *log, const char *name, const char *value)
 
 static void put_number(struct event_log *log, uint64_t value)
 {
-    char text[20];
-    size_t at = sizeof text;
-    do
-        text[--at] = (char)('0' + value % 10);
-    while (value /= 10);
-    put(log, buf_append(&log->line, text + at, sizeof text - at));
+    char digits[STR_OF_U64_MAX];
+    put(log, buf_append_str(&log->line, str_of_u64(digits, value)));
 }
 
 void event_uint(struct event_log *log, const char *name, uint64_t value)
@@ -190,6 +194,11 @@ void event_end(struct event_log *log)
         return;
     if (log->broken) {
         drop_line(log);
+        return;
+    }
+    if (log->on_line && !log->torn && buf_len(&log->backlog) + buf_len(&log->line) <= GATHER_MAX_BYTES &&
+        buf_append_str(&log->backlog, buf_str(&log->line))) {
+        log->on_line(log->arg);
         return;
     }
     /* half a line went out and there was no memory for the rest: it must not swallow this one. CAN, which no event

@@ -19,7 +19,7 @@ enum { EVENT_LINE_MAX_BYTES = 65536, EVENT_BACKLOG_BYTES = 1 << 20 };
 
 struct event_log {
     struct buf line;    /* the one being composed */
-    struct buf backlog; /* what the pipe did not take */
+    struct buf backlog; /* what the pipe did not take, or was not given yet */
     const char *node;
     struct counters *counters; /* may be NULL */
     int fd;                    /* non-blocking pipe or file; -1: nowhere (check, tests) */
@@ -27,11 +27,16 @@ struct event_log {
     bool said_dropped;
     bool torn; /* half a line went out */
     bool comma;
+    void (*on_line)(void *arg); /* see event_log_gather; NULL: every line is written at once */
+    void *arg;
 };
 
 /* node: the hostname, borrowed. fd: not closed by fini. */
 void event_log_init(struct event_log *log, int fd, const char *node, struct counters *counters);
 void event_log_fini(struct event_log *log);
+/* From now on lines wait for event_log_flush, so that those of one turn of a loop are one write. on_line is called when
+ * a line begins to wait: it sees to it that event_log_flush is called at the end of the turn. */
+void event_log_gather(struct event_log *log, void (*on_line)(void *arg), void *arg);
 
 /* Starts a line with time, event and node. wall_us: microseconds since 1970. One line at a time. */
 void event_begin(struct event_log *log, const char *event, int64_t wall_us);

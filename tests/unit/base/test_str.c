@@ -110,6 +110,20 @@ static void test_number(void **state)
     }
 }
 
+static void test_digits(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t value;
+    } CASES[] = {
+        {"0", 0}, {"9", 9}, {"10", 10}, {"4294967296", 4294967296}, {"18446744073709551615", UINT64_MAX},
+    };
+    char digits[STR_OF_U64_MAX];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++)
+        CHECK(CASES[i].text, str_equal(str_of_u64(digits, CASES[i].value), str_of_z(CASES[i].text)));
+}
+
 static void test_utf8(void **state)
 {
     static const struct {
@@ -169,8 +183,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compare),      cmocka_unit_test(test_starts_ends_contains),
         cmocka_unit_test(test_find_and_cut), cmocka_unit_test(test_number),
-        cmocka_unit_test(test_utf8),         cmocka_unit_test(test_control),
-        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_digits),       cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_control),      cmocka_unit_test(test_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

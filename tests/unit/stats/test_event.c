@@ -339,6 +339,48 @@ static void test_order_survives_a_backlog(void **state)
     assert_int_equal(dropped(f), 0);
 }
 
+static void count_call(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+/* Lines of a turn wait for its end, but never more of them than the bound; none is lost or overtaken when the pipe is
+ * full. */
+static void test_lines_are_gathered(void **state)
+{
+    struct fixture *f = *state;
+    unsigned calls = 0;
+    size_t len;
+    event_log_gather(&f->log, count_call, &calls);
+    write_line(f, 1);
+    write_line(f, 2);
+    assert_int_equal(calls, 2);
+    drain(f, &len);
+    assert_int_equal(len, 0);
+    assert_true(event_log_flush(&f->log));
+    assert_int_equal(check_lines(drain(f, &len)), 2);
+
+    for (uint64_t n = 3; n <= 12; n++) /* 60 KB */
+        write_line(f, n);
+    uint64_t at_once = check_lines(drain(f, &len));
+    assert_in_range(at_once, 1, 9);
+    assert_true(event_log_flush(&f->log));
+    assert_int_equal(at_once + check_lines(drain(f, &len)), 10);
+
+    for (uint64_t n = 13; n <= 100; n++) /* 500 KB: more than the pipe, less than the backlog */
+        write_line(f, n);
+    static char all[1 << 20];
+    size_t total = 0;
+    for (bool done = false; !done; total += len) {
+        done = event_log_flush(&f->log);
+        char *text = drain(f, &len);
+        memcpy(all + total, text, len);
+    }
+    all[total] = '\0';
+    assert_int_equal(check_lines(all), 88);
+    assert_int_equal(dropped(f), 0);
+}
+
 static void test_half_a_line_is_marked_and_swallows_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -379,6 +421,7 @@ int main(void)
         TEST(test_a_line_that_is_too_long_is_dropped_whole),
         TEST(test_a_full_pipe_keeps_what_fits_then_drops_and_counts),
         TEST(test_order_survives_a_backlog),
+        TEST(test_lines_are_gathered),
         TEST(test_half_a_line_is_marked_and_swallows_nothing),
         TEST(test_nowhere),
 #undef TEST
