@@ -3,10 +3,13 @@
  *
  *   "[NAME] to [smtp|lmtp] ENDPOINT..."
  *
- *   word        stands literally (`message(s)`: with or without its s)     a|b|c   one of these; may hold one shape
- *   SHAPE       a value of that shape (shapes.def)                         SHAPE(1s,24h)  within a range (GRAMMAR.md
- * 6); a third word names it in messages SHAPE...    one or more, by spaces SHAPE,...      one or more, by commas [ … ]
- * may be left out; taken when its first word fits
+ *   word        stands literally (`message(s)`: with or without its s)
+ *   a|b|c       one of these; may hold one shape; `a|`: a choice of one, for who must know that it was given
+ *   SHAPE       a value of that shape (shapes.def)
+ *   SHAPE(1s,24h)  within a range (GRAMMAR.md 6); a third word names it in messages
+ *   SHAPE...    one or more, by spaces
+ *   SHAPE,...   one or more, by commas
+ *   [ … ]       may be left out; taken when its first word fits
  *
  * Choices and shapes are counted from 0, in the order they stand in the pattern, whether they were given or not: that
  * is value.arg. Literal words are not counted and leave no value. A pattern is decided one word ahead: there is nothing

@@ -54,8 +54,20 @@ static void check_listed(struct checker *c, const struct value *v)
         (void)diag_error(c->d, v->at, "\"" PRI_STR "\" is a table, not a dnsbl", STR_ARG(v->text));
 }
 
+static void check_force(struct checker *c, const struct step *step)
+{
+    check_later(c, step_rows[step->kind].later, step_rows[step->kind].words, step->at);
+    if (step->kind != STEP_EXPECT)
+        return;
+    const struct expectation_row *row = &expectation_rows[step->expectation];
+    check_later(c, row->later, row->word, step->expectation_at);
+    if (step->is_would)
+        check_part(c, PART_WOULD, step->would_at);
+}
+
 static void check_step(struct checker *c, struct step *step)
 {
+    check_force(c, step);
     if (step->kind == STEP_EXPECT && expectation_rows[step->expectation].would)
         check_code_by_name(c, &step->values, 3);
     if (!check_values(c, &step->values))

@@ -27,6 +27,7 @@ static bool find_expectation(struct parser *p, struct step *step)
 
 static bool parse_expectation(struct parser *p, struct step *step)
 {
+    step->would_at = parse_place(p, parse_peek(p));
     step->is_would = parse_accept_word(p, "would");
     step->expectation_at = parse_place(p, parse_peek(p));
     return find_expectation(p, step) &&

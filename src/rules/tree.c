@@ -63,13 +63,13 @@ const struct option_row option_rows[OPTION_COUNT] = {
 };
 
 const struct step_row step_rows[STEP_COUNT] = {
-#define STEP(id, words, arguments, kind, help) {words, arguments, STEP_##kind, help},
+#define STEP(id, words, arguments, kind, later, help) {words, arguments, STEP_##kind, later, help},
 #include "rules/steps.def"
 #undef STEP
 };
 
 const struct expectation_row expectation_rows[EXPECTATION_COUNT] = {
-#define EXPECTATION(id, word, arguments, would, help) {word, arguments, would, help},
+#define EXPECTATION(id, word, arguments, would, later, help) {word, arguments, would, later, help},
 #include "rules/expectations.def"
 #undef EXPECTATION
 };

@@ -114,13 +114,13 @@ enum option_kind {
 
 enum step_effect { STEP_SETS, STEP_DOES, STEP_EXPECTS };
 enum step_kind {
-#define STEP(id, words, arguments, kind, help) STEP_##id,
+#define STEP(id, words, arguments, kind, later, help) STEP_##id,
 #include "rules/steps.def"
 #undef STEP
     STEP_COUNT
 };
 enum expectation_kind {
-#define EXPECTATION(id, word, arguments, would, help) EXPECTATION_##id,
+#define EXPECTATION(id, word, arguments, would, later, help) EXPECTATION_##id,
 #include "rules/expectations.def"
 #undef EXPECTATION
     EXPECTATION_COUNT
@@ -200,12 +200,14 @@ struct step_row {
     const char *words;
     const char *arguments;
     enum step_effect effect;
+    bool later;
     const char *help;
 };
 struct expectation_row {
     const char *word;
     const char *arguments;
     bool would;
+    bool later;
     const char *help;
 };
 struct shape_row {
@@ -521,6 +523,7 @@ struct step {
     struct values values; /* by its pattern in steps.def; of `expect` by that in expectations.def */
     enum expectation_kind expectation;
     bool is_would;
+    struct place would_at; /* if is_would */
     struct place expectation_at;
 };
 struct test {

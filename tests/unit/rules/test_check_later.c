@@ -14,7 +14,26 @@ static const struct check_case LATER[] = {
     {"dnsbl d \"zen.example\"\n"
      "on connect { rule r drop if client in d }",
      "1:1+5 \"dnsbl\" is not in force in this version"},
-    {"test \"x\" { expect accept }", "1:1+4 \"test\" is not in force in this version"},
+    {"test \"x\" { header \"A\" \"b\" name a.b country DE expect header \"A\" expect tarpit 5s expect ban }",
+     "1:12+6 \"header\" is not in force in this version\n"
+     "1:27+4 \"name\" is not in force in this version\n"
+     "1:36+7 \"country\" is not in force in this version\n"
+     "1:54+6 \"header\" is not in force in this version\n"
+     "1:72+6 \"tarpit\" is not in force in this version\n"
+     "1:89+3 \"ban\" is not in force in this version"},
+    {"test \"x\" { user a fail 3 logins expect would reject 550 }",
+     "1:19+4 \"fail\" is not in force in this version\n"
+     "1:40+5 \"would\" is not in force in this version"},
+    {"dnsbl d \"zen.example\"\n"
+     "test \"x\" { dnsbl d listed milter m reject }",
+     "1:1+5 \"dnsbl\" is not in force in this version\n"
+     "2:12+5 \"dnsbl\" is not in force in this version\n"
+     "2:27+6 \"milter\" is not in force in this version\n"
+     "2:34+1 unknown milter \"m\""},
+    {"test \"x\" { client 192.0.2.1 helo a.b tls off user a listener smtp mail from <> rcpt to a@b.c size 5K "
+     "now 2026-01-05T08:00 send 1 message to 2 recipients each over 1h connect 5 times over 1m wait 1h "
+     "expect accept expect 5 accepted expect reject expect defer 451 at data \"x\" expect disconnect expect drop }",
+     ""},
     {"auth dovecot unix:/x", "1:1+4 \"auth dovecot\" is not in force in this version"},
     {"auth pam \"x\"", "1:1+4 \"auth pam\" is not in force in this version"},
     {"relay to lmtp 127.0.0.1:24", "1:10+4 \"lmtp\" is not in force in this version"},
