@@ -35,9 +35,10 @@ static void print_summary(const char *path, const struct config *cfg, const stru
     printf("%s: fine", path);
     if (d->warning_count)
         printf(", with %zu warning%s", d->warning_count, d->warning_count == 1 ? "" : "s");
-    printf(" (%zu listener%s, %zu rule%s, %zu limit%s)\n", cfg->listener_count, cfg->listener_count == 1 ? "" : "s",
-           policy_rule_count(cfg->policy), policy_rule_count(cfg->policy) == 1 ? "" : "s",
-           policy_limit_count(cfg->policy), policy_limit_count(cfg->policy) == 1 ? "" : "s");
+    printf(" (%zu listener%s, %zu rule%s, %zu limit%s, %zu test%s)\n", cfg->listener_count,
+           cfg->listener_count == 1 ? "" : "s", policy_rule_count(cfg->policy),
+           policy_rule_count(cfg->policy) == 1 ? "" : "s", policy_limit_count(cfg->policy),
+           policy_limit_count(cfg->policy) == 1 ? "" : "s", cfg->test_count, cfg->test_count == 1 ? "" : "s");
     if (!cfg->is_starter_policy)
         return;
     printf("It has no rule and no limit of its own, so the built-in starter policy is in force:\n\n");

@@ -15,13 +15,14 @@ static const struct cli_command COMMANDS[] = {
      "Signals: HUP checks the configuration and, if it is right, goes on with it; TERM and INT finish what is\n"
      "running and stop (a second one: at once); USR1 reopens the event file.\n",
      cli_serve},
-    {"check", "[FILE] [--json]", "read the whole configuration and say all that is wrong",
+    {"check", "[FILE] [--json]", "read the whole configuration, run its tests, say all that is wrong",
      "  FILE      a configuration, or a rules file alone (default " CLI_DEFAULT_CONFIG ")\n"
      "  --json    to standard output: {\"file\", \"ok\", \"errors\": [{\"file\", \"line\", \"col\", \"len\", "
      "\"message\",\n"
      "            \"hint\"}], \"warnings\": [the same]}\n"
      "\n"
-     "Nothing is started or changed. Exit code 0: it may be used; 1: it has errors.\n",
+     "Nothing is started or changed. Its tests run if nothing else is wrong, on a clock and counts of their own.\n"
+     "Exit code 0: it may be used; 1: it has errors, or a test failed.\n",
      cli_check},
     {"fmt", "[-w] FILE...", "lay out configuration and rules files in one way",
      "  -w        write the result back, owner and mode kept; without it goes to standard output\n"

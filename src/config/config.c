@@ -1,8 +1,8 @@
 /*
  * config.c - files become a configuration: read, checked, compiled, and its defaults filled in.
  *
- *   files ─▶ parse ─▶ [starter policy] ─▶ check ─▶ server.c (a function per statement) ─▶ policy_compile ─▶ struct
- * config
+ *   files ─▶ parse ─▶ [starter policy] ─▶ check ─▶ server.c (a function per statement) ─▶ policy_compile ─▶ tests.c
+ *         ─▶ struct config
  *
  * One run says all that is wrong. What is wrong is never repaired or left out: a configuration with one error is none.
  */
@@ -12,6 +12,7 @@
 
 #include "config/server.h"
 #include "config/starter.h"
+#include "config/tests.h"
 #include "rules/check.h"
 #include "rules/parse.h"
 
@@ -61,7 +62,10 @@ static bool build(struct config *cfg, struct tree *tree, const struct config_opt
         return false;
     }
     cfg->policy = policy_compile(tree, d);
-    return cfg->policy && !diag_has_errors(d);
+    if (!cfg->policy || diag_has_errors(d))
+        return false;
+    config_run_tests(cfg, tree, options->purpose == CONFIG_CHECK, d);
+    return !diag_has_errors(d);
 }
 
 struct config *config_load(const char *path, const struct config_options *options, struct source_set *sources,

@@ -13,6 +13,7 @@
 #include "net/addr.h"
 #include "net/tls.h"
 #include "policy/policy.h"
+#include "policy/trial.h"
 
 enum listener_kind { LISTENER_SUBMISSION, LISTENER_SUBMISSIONS, LISTENER_SMTP };
 enum listener_tls { LISTENER_TLS_IMPLICIT, LISTENER_TLS_REQUIRED, LISTENER_TLS_OPTIONAL, LISTENER_TLS_OFF };
@@ -75,8 +76,12 @@ struct config {
     unsigned ipv4_prefix, ipv6_prefix; /* network prefix */
     enum trace_header trace_header;
     struct policy *policy;
-    bool is_starter_policy; /* no rule and no limit was given: the built-in one */
+    struct trial_world world; /* where `test` blocks and `explain` take place: these rules, these listeners */
+    size_t test_count;        /* tests that were run, and met */
+    bool is_starter_policy;   /* no rule and no limit was given: the built-in one */
 };
+
+enum { CONFIG_TESTS_MAX_MS = 2000 };
 
 enum config_purpose {
     CONFIG_CHECK, /* missing certificates, keys and users files are warnings */
@@ -89,7 +94,9 @@ struct config_options {
     const char *try_dir; /* CONFIG_TRY: where its files are */
 };
 
-/* Reads path and all it includes, checks everything, builds the configuration. NULL: diagnostics hold at least one
+/* Reads path and all it includes, checks everything, builds the configuration and, if nothing is wrong, runs its tests.
+ * Whoever starts to serve must not wait for tests for ever: there, what is left after CONFIG_TESTS_MAX_MS is left out,
+ * with a warning. NULL: diagnostics hold at least one
  * error; otherwise they may hold warnings. sources (with starter_builtins of config/starter.h) and diagnostics are the
  * caller's: places and printed lines lie in them. A file without server statements (rules alone) is fine for
  * CONFIG_CHECK. */

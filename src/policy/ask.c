@@ -157,9 +157,13 @@ static bool act(struct asking *a, const struct policy_rule *rule)
 static void ask_rules(struct asking *a)
 {
     const struct policy *policy = a->engine->policy;
+    const struct policy_trace *trace = a->engine->trace;
     for (size_t i = 0; i < policy->rule_counts[a->phase]; i++) {
         const struct policy_rule *rule = &policy->rules[a->phase][i];
-        if (eval_is_true(rule->condition, &a->context) && act(a, rule))
+        bool holds = eval_is_true(rule->condition, &a->context);
+        if (trace)
+            trace->on_rule(trace->arg, a->phase, rule, holds, &a->context);
+        if (holds && act(a, rule))
             return;
     }
 }
@@ -222,11 +226,19 @@ static void must_be_done(enum started started)
     PANIC_IF(started != DONE, "a store that is asked over the network, in a version without one");
 }
 
+static void trace_limits(const struct asking *a, const struct reservation *r)
+{
+    const struct policy_trace *trace = a->engine->trace;
+    if (trace)
+        trace->on_limits(trace->arg, a->phase, a->question, r);
+}
+
 /* True: refused, or there is trouble. */
 static bool reserve(struct asking *a, struct reservation *r, const struct charge *charges, size_t count)
 {
     must_be_done(limiter_reserve_start(a->engine->limiter, r, charges, count, a->question->now_us, STORE_DEADLINE_MS,
                                        NULL, NULL));
+    trace_limits(a, r);
     note_observed(a, r);
     if (r->verdict == VERDICT_RESERVED)
         return false;
@@ -249,7 +261,9 @@ static void ask_limits_of_connection(struct asking *a)
     if (!policy_charges(a->engine->policy, a->question, a->phase, &scratch, &charges, &count) ||
         !reservation_init(&r, &scratch, charges, count)) {
         answer_trouble(a);
-    } else if (count && !reserve(a, &r, charges, count)) {
+    } else if (count == 0) {
+        trace_limits(a, NULL);
+    } else if (!reserve(a, &r, charges, count)) {
         size_t leases = lease_count(&r);
         struct policy_leases *held = leases ? malloc(sizeof *held + leases * sizeof held->items[0]) : NULL;
         limiter_keep(a->engine->limiter, &r, a->question->now_us);
@@ -276,6 +290,8 @@ static void ask_limits_of_mail(struct asking *a)
         answer_trouble(a);
         return;
     }
+    if (count == 0)
+        trace_limits(a, NULL);
     if (count == 0 || reserve(a, r, charges, count))
         return;
     a->question->mail->reservation = r;
@@ -330,7 +346,7 @@ enum started policy_ask_start(struct policy_engine *engine, enum phase phase, st
         return DONE;
     if (phase == PHASE_DATA)
         ask_limits_of_mail(&a);
-    else if (phase == PHASE_MAIL || phase == PHASE_RCPT)
+    else if ((phase == PHASE_MAIL || phase == PHASE_RCPT) && !question->is_never_early)
         ask_limits_early(&a);
     return DONE;
 }

@@ -16,11 +16,24 @@
 #include "rules/eval.h"
 
 struct policy; /* rules and limits, compiled (policy/policy.h); immutable */
+struct policy_rule;
+struct policy_case;
+struct reservation;
+
+/* Who watches (explain): told of all that is looked at, in order, while it is looked at. */
+struct policy_trace {
+    void (*on_rule)(void *arg, enum phase phase, const struct policy_rule *rule, bool holds,
+                    const struct eval_context *context);
+    /* The limits of a phase were asked; r: what they came to, NULL: none applies. */
+    void (*on_limits)(void *arg, enum phase phase, const struct policy_case *question, const struct reservation *r);
+    void *arg;
+};
 
 /* One a worker. */
 struct policy_engine {
     const struct policy *policy;
     struct limiter *limiter; /* its store takes leases in the worker's name: process/ releases what a dead one held */
+    const struct policy_trace *trace; /* NULL: nobody watches */
 };
 
 enum policy_verdict { POLICY_GO_ON, POLICY_REJECT, POLICY_DEFER, POLICY_DISCONNECT, POLICY_DROP };
@@ -83,6 +96,7 @@ struct policy_case {
     size_t recipient_count;   /* at data: of the accepted ones, facts.rcpt runs over them */
     uint64_t size_bytes;      /* at data: declared by SIZE=; 0: not declared, reserved as 1 KiB */
     int64_t now_us;           /* wall clock */
+    bool is_never_early;      /* a trial: limits of data refuse at data (GRAMMAR.md 5) */
 };
 
 /* DONE: *answer is there. STARTED: cb comes once, by deadline_ms, unless policy_ask_cancel; then answer and case must
@@ -103,5 +117,9 @@ void policy_give_back(struct policy_engine *engine, struct policy_mail *mail);
 void policy_forget_hello(struct policy_connection *connection);
 /* The connection ends: its leases end. */
 void policy_connection_end(struct policy_engine *engine, struct policy_connection *connection);
+/* What a limit has counted by now, in its first window, for the key that the facts give it: bytes in bytes, 0 where it
+ * does not apply. False: no memory. */
+MUST_USE bool policy_count_get(struct policy_engine *engine, struct str limit, const struct facts *facts,
+                               int64_t now_us, struct arena *arena, uint64_t *count);
 
 #endif

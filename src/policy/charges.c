@@ -150,3 +150,28 @@ bool policy_charges(const struct policy *policy, const struct policy_case *quest
     }
     return true;
 }
+
+bool policy_count_get(struct policy_engine *engine, struct str name, const struct facts *facts, int64_t now_us,
+                      struct arena *arena, uint64_t *count)
+{
+    const struct policy *policy = engine->policy;
+    const struct policy_limit *l = NULL;
+    for (size_t i = 0; i < policy->limit_count && !l; i++)
+        if (str_equal(policy->limits[i].limit.name, name))
+            l = &policy->limits[i];
+    *count = 0;
+    if (!l)
+        return true; /* disabled: it counts nothing */
+    struct limit looked_at = l->limit;
+    looked_at.observed = true; /* only asked, whatever it allows */
+    looked_at.rate_count = 1;
+    struct charge charge = {.limit = &looked_at, .entity = entity_of(l, facts, arena)};
+    struct reservation r;
+    if (!charge.entity.ptr || !reservation_init(&r, arena, &charge, 1))
+        return false;
+    if (charge.entity.len == 0)
+        return true;
+    limiter_peek(engine->limiter, &r, &charge, 1, now_us);
+    *count = r.readings[0].used * (looked_at.unit == UNIT_BYTES ? 1024 : 1);
+    return true;
+}

@@ -85,7 +85,8 @@ static struct entry shape_entry(size_t i)
 
 static struct entry step_entry(size_t i)
 {
-    return (struct entry){step_rows[i].words, step_rows[i].arguments, true, NULL, step_rows[i].help};
+    const struct step_row *row = &step_rows[i];
+    return (struct entry){row->words, row->arguments, true, later_if(row->later), row->help};
 }
 
 /* "NUMBER accepted" begins with no word of its own. */
@@ -94,7 +95,7 @@ static struct entry expectation_entry(size_t i)
     const struct expectation_row *row = &expectation_rows[i];
     if (i == EXPECTATION_ACCEPTED)
         return (struct entry){"accepted", "", true, NULL, row->help};
-    return (struct entry){row->word, row->arguments, true, NULL, row->help};
+    return (struct entry){row->word, row->arguments, true, later_if(row->later), row->help};
 }
 
 /* ---- the overview ---- */

@@ -1,7 +1,12 @@
 """The command line: right words, right streams, right exit codes."""
+import pathlib
+import re
+
 import pytest
 
 from harness.mailweir import run
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 GOOD = """
 hostname mail.example.org
@@ -57,7 +62,7 @@ def test_check_tells_all_errors_with_their_places(place):
     ('dnsbl zen "zen.spamhaus.org"', "dnsbl"), ('milter rspamd 127.0.0.1:11332', "milter"), ('store redis "redis://127.0.0.1"', "redis"),
     ("metrics 127.0.0.1:9100", "metrics"), ("auth dovecot unix:/run/dovecot/auth", "dovecot"),
     ("limit g per network count guesses { 10/15m }", "guesses"), ("on header { rule x reject }", "header"),
-    ("on rcpt { rule x tarpit 5s }", "tarpit"), ('on connect { rule x reject if client.country = "XX" }', "client.country")))
+    ('test "x" { user a  fail 3 logins }', "fail"), ('test "x" { expect would reject }', "would"), ("on rcpt { rule x tarpit 5s }", "tarpit"), ('on connect { rule x reject if client.country = "XX" }', "client.country")))
 def test_what_is_not_yet_in_force_is_refused_by_name(place, statement, word):
     (place / "mailweir.conf").write_text(GOOD + statement + "\n")
     done = run("check", place / "mailweir.conf")
@@ -69,6 +74,41 @@ def test_what_is_not_yet_in_force_is_refused_by_name(place, statement, word):
 def test_check_of_a_rules_file_alone(place):
     (place / "x.rules").write_text('limit user-hour per user count recipients { 200/1h }\non mail { rule x reject if sender.domain = "a.example" }\n')
     assert run("check", place / "x.rules").returncode == 0
+
+
+@pytest.mark.parametrize("path", [ROOT / "tests/rules/good/tested.rules", *sorted((ROOT / "lua-free-rules").glob("*.rules"))],
+                         ids=lambda path: path.name)
+def test_the_tests_of_shipped_rules_are_met(path):
+    done = run("check", path)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert re.search(r"[1-9]\d* tests?\)", done.stdout), "no tests in it: " + done.stdout
+
+
+def test_shipped_tests_hold_under_other_numbers(place):
+    """Whoever raises or lowers a number by `set` need not touch the file's tests."""
+    for number in (2, 700):
+        sets = "".join("set %s %d\n" % (name, number) for name in
+                       ("user-messages-10m", "user-recipients-hour", "user-recipients-day", "client-connections", "client-new"))
+        (place / "x.rules").write_text('include "%s"\n%s' % (ROOT / "lua-free-rules/submission.rules", sets))
+        done = run("check", place / "x.rules")
+        assert done.returncode == 0, done.stderr
+
+
+def test_check_runs_the_tests_of_a_file(place):
+    rules = place / "x.rules"
+    rules.write_text('on mail { rule x reject if sender.domain = "a.example" }\n'
+                     'test "one" { mail from b@a.example  expect reject 550 at mail by x }\n'
+                     'test "two" { expect accept }\n')
+    done = run("check", rules)
+    assert done.returncode == 0 and "2 tests" in done.stdout, done
+    rules.write_text(rules.read_text().replace("expect accept", "expect defer"))
+    done = run("check", rules)
+    assert done.returncode == 1
+    assert str(rules) + ':3:14: error: test "two": expected defer, got accept' in done.stderr, done.stderr
+    # Tests run only if nothing else is wrong.
+    rules.write_text(rules.read_text() + "max-errors 0\n")
+    done = run("check", rules)
+    assert done.returncode == 1 and "max-errors must be" in done.stderr and 'test "two"' not in done.stderr
 
 
 def test_check_shows_the_starter_policy_when_there_is_no_rule(place):

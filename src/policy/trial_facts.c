@@ -1,0 +1,164 @@
+/*
+ * trial_facts.c - what rules may ask about a made-up session: the same attributes, at the same moments, as
+ * session/facts.c answers for a live one.
+ */
+#include "policy/trial.h"
+#include "smtp/address.h"
+
+static struct fact text_fact(struct str text)
+{
+    return text.len ? (struct fact){.kind = FACT_TEXT, .text = text} : (struct fact){.kind = FACT_NONE};
+}
+
+static struct fact number_fact(uint64_t n)
+{
+    return (struct fact){.kind = FACT_NUMBER, .number = (int64_t)MIN_OF(n, (uint64_t)INT64_MAX)};
+}
+
+static struct fact truth_fact(bool truth)
+{
+    return (struct fact){.kind = FACT_TRUTH, .truth = truth};
+}
+
+static struct str part_of(struct str address, bool is_domain)
+{
+    struct str local, domain;
+    smtp_address_split(address, &local, &domain);
+    return is_domain ? domain : local;
+}
+
+static struct fact local_time_fact(const struct trial *t, bool is_weekday)
+{
+    int64_t minutes = (t->now_us / 1000000 + t->utc_offset_s) / 60;
+    int64_t days = minutes / (24 * 60);
+    if (is_weekday)
+        return (struct fact){.kind = FACT_WEEKDAY, .number = (days + 3) % 7}; /* 1970 began on a Thursday */
+    return (struct fact){.kind = FACT_TIME, .number = minutes % (24 * 60)};
+}
+
+static struct fact connection_fact(const struct trial *t, int attribute)
+{
+    const struct trial_settings *set = &t->settings;
+    unsigned prefix = set->client.family == ADDR_IPV4 ? t->world->ipv4_prefix : t->world->ipv6_prefix;
+    switch (attribute) {
+    case ATTRIBUTE_CLIENT:
+        return (struct fact){.kind = FACT_IP, .ip = set->client};
+    case ATTRIBUTE_CLIENT_NETWORK:
+        return (struct fact){.kind = FACT_NETWORK, .network = ip_net_of(&set->client, prefix)};
+    case ATTRIBUTE_CLIENT_PORT:
+        return number_fact(set->port);
+    case ATTRIBUTE_LISTENER:
+        return text_fact(set->listener);
+    case ATTRIBUTE_NODE:
+        return text_fact(t->world->node);
+    case ATTRIBUTE_NOW:
+        return local_time_fact(t, false);
+    case ATTRIBUTE_WEEKDAY:
+        return local_time_fact(t, true);
+    case ATTRIBUTE_HELO:
+        return text_fact(t->said_hello ? set->helo : STR_NONE);
+    case ATTRIBUTE_TLS:
+        return truth_fact(set->is_tls);
+    case ATTRIBUTE_TLS_VERSION:
+        return text_fact(set->is_tls ? STR("TLSv1.3") : STR_NONE);
+    case ATTRIBUTE_TLS_CIPHER:
+        return text_fact(set->is_tls ? STR("TLS_AES_256_GCM_SHA384") : STR_NONE);
+    case ATTRIBUTE_SESSION_EARLY:
+        return truth_fact(false);
+    case ATTRIBUTE_SESSION_ERRORS:
+        return number_fact(0);
+    case ATTRIBUTE_SESSION_COMMANDS:
+        return number_fact(t->commands);
+    case ATTRIBUTE_SESSION_AGE:
+        return (struct fact){.kind = FACT_DURATION, .number = (t->now_us - t->opened_us) / 1000};
+    case ATTRIBUTE_SESSION_MESSAGES:
+        return number_fact(t->messages);
+    default:
+        return (struct fact){.kind = FACT_NONE};
+    }
+}
+
+static struct fact login_fact(const struct trial *t, int attribute)
+{
+    struct str user = t->is_logged_in ? t->settings.user : STR_NONE;
+    switch (attribute) {
+    case ATTRIBUTE_AUTH_MECHANISM:
+        return text_fact(t->gave_login ? STR("PLAIN") : STR_NONE);
+    case ATTRIBUTE_AUTH_USER:
+        return text_fact(t->gave_login ? t->settings.user : STR_NONE);
+    case ATTRIBUTE_AUTHENTICATED:
+        return truth_fact(user.len != 0);
+    case ATTRIBUTE_USER:
+        return text_fact(user);
+    case ATTRIBUTE_USER_DOMAIN:
+        return text_fact(part_of(user, true));
+    default:
+        return (struct fact){.kind = FACT_NONE};
+    }
+}
+
+static bool needs_utf8(const struct trial *t)
+{
+    bool is_ascii = str_is_ascii(t->sender);
+    for (size_t i = 0; i < t->asked_count && is_ascii; i++)
+        is_ascii = str_is_ascii(t->asked[i]);
+    return !is_ascii;
+}
+
+static struct fact mail_fact(const struct trial *t, int attribute)
+{
+    switch (attribute) {
+    case ATTRIBUTE_SENDER:
+        return text_fact(t->sender);
+    case ATTRIBUTE_SENDER_LOCAL:
+        return text_fact(part_of(t->sender, false));
+    case ATTRIBUTE_SENDER_DOMAIN:
+        return text_fact(part_of(t->sender, true));
+    case ATTRIBUTE_SENDER_NULL:
+        return truth_fact(t->sender.len == 0);
+    case ATTRIBUTE_MAIL_SIZE:
+        return number_fact(t->settings.size_bytes);
+    case ATTRIBUTE_MAIL_BODY:
+        return text_fact(STR("7BIT"));
+    case ATTRIBUTE_MAIL_SMTPUTF8:
+        return truth_fact(needs_utf8(t));
+    case ATTRIBUTE_MAIL_RECIPIENTS:
+        return number_fact(t->accepted_count + t->has_one_at_hand);
+    default:
+        return (struct fact){.kind = FACT_NONE};
+    }
+}
+
+static struct fact recipient_fact(struct str rcpt, int attribute)
+{
+    switch (attribute) {
+    case ATTRIBUTE_RCPT:
+        return text_fact(rcpt);
+    case ATTRIBUTE_RCPT_LOCAL:
+        return text_fact(part_of(rcpt, false));
+    case ATTRIBUTE_RCPT_DOMAIN:
+        return text_fact(part_of(rcpt, true));
+    case ATTRIBUTE_RCPT_TAG:
+        return text_fact(smtp_address_tag(part_of(rcpt, false)));
+    default:
+        return (struct fact){.kind = FACT_NONE};
+    }
+}
+
+static void get(const struct facts *facts, int attribute, struct str name, struct fact *out)
+{
+    const struct trial *t = facts->about;
+    (void)name;
+    *out = connection_fact(t, attribute);
+    if (out->kind == FACT_NONE)
+        *out = login_fact(t, attribute);
+    if (out->kind == FACT_NONE && t->mail)
+        *out = mail_fact(t, attribute);
+    if (out->kind == FACT_NONE && t->mail && facts->rcpt < t->asked_count)
+        *out = recipient_fact(t->asked[facts->rcpt], attribute);
+}
+
+void trial_facts(const struct trial *t, struct facts *facts)
+{
+    *facts = (struct facts){.get = get, .about = t};
+}
