@@ -50,6 +50,8 @@ static struct element word_element(struct str text)
     struct element e = {.kind = ELEMENT_WORD, .text = text};
     if (str_find(text, '|') < text.len) {
         e.kind = ELEMENT_CHOICE;
+        if (text.ptr[text.len - 1] == '|')
+            e.text = str_sub(text, 0, text.len - 1); /* a choice of one */
         struct str rest = text;
         while (rest.len) {
             struct str one = str_split(rest, '|', &rest);
