@@ -379,15 +379,14 @@ void mail_proceed(struct session *s, const struct smtp_command *command)
         session_refuse(s, REPLY_BAD_SENDER, str_of_z(smtp_path_fault(fault)));
         return;
     }
-    enum smtp_params_result result = smtp_mail_params_parse(rest, session_extensions(s), &params, &name);
+    enum smtp_params_result result = smtp_mail_params_parse(rest, s->offered, &params, &name);
     if (result != SMTP_PARAMS_OK) {
         refuse_params(s, result, name);
         return;
     }
     if (path.needs_utf8 && !params.smtputf8) {
-        session_refuse_call(s, &(struct smtp_reply_call){session_extensions(s) & SMTP_EXT_SMTPUTF8
-                                                             ? REPLY_NEEDS_SMTPUTF8
-                                                             : REPLY_SMTPUTF8_UNAVAILABLE});
+        session_refuse_call(s, &(struct smtp_reply_call){s->offered & SMTP_EXT_SMTPUTF8 ? REPLY_NEEDS_SMTPUTF8
+                                                                                        : REPLY_SMTPUTF8_UNAVAILABLE});
         return;
     }
     uint64_t max = session_max_message(s);
@@ -479,7 +478,7 @@ void rcpt_proceed(struct session *s, const struct smtp_command *command)
         session_refuse(s, REPLY_BAD_RECIPIENT, str_of_z(smtp_path_fault(fault)));
         return;
     }
-    enum smtp_params_result result = smtp_rcpt_params_parse(rest, session_extensions(s), &params, &name);
+    enum smtp_params_result result = smtp_rcpt_params_parse(rest, s->offered, &params, &name);
     if (result != SMTP_PARAMS_OK) {
         refuse_params(s, result, name);
         return;

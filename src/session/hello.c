@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-unsigned session_extensions(const struct session *s)
+static unsigned extensions(const struct session *s)
 {
     struct mta_capabilities mta = mta_pool_capabilities(session_pool(s));
     unsigned set = SMTP_EXT_SIZE;
@@ -35,7 +35,7 @@ uint64_t session_max_message(const struct session *s)
 /* The lines of the reply to EHLO; each may only promise what is kept at this moment. */
 static bool compose(struct session *s, struct buf *out)
 {
-    unsigned set = session_extensions(s);
+    unsigned set = s->offered;
     bool plain = !conn_is_tls(&s->conn);
     return buf_printf(out, "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n", s->worker->config->hostname,
                       (unsigned long long)session_max_message(s)) &&
@@ -50,6 +50,7 @@ static bool compose(struct session *s, struct buf *out)
 static void hello_go_on(struct session *s)
 {
     s->flags |= SESSION_SAID_HELLO;
+    s->offered = (uint8_t)extensions(s);
     if (!(s->flags & SESSION_IS_ESMTP)) {
         session_say(s, REPLY_HELO_OK, str_of_z(s->worker->config->hostname));
         return;

@@ -214,6 +214,7 @@ struct session {
     struct ip client;
     uint16_t port;
     uint8_t state, wait;
+    uint8_t offered; /* SMTP_EXT_… in the reply to EHLO: taken as long as that holds, whatever becomes of the MTA */
     uint16_t flags;
     uint16_t errors, junk;
     uint32_t commands, mails, messages; /* mails begun, mails that the MTA took */
@@ -295,7 +296,6 @@ bool session_needs_login(const struct session *s);
 void mail_proceed(struct session *s, const struct smtp_command *command);
 void rcpt_proceed(struct session *s, const struct smtp_command *command);
 void data_proceed(struct session *s, const struct smtp_command *command);
-unsigned session_extensions(const struct session *s);
 
 /* envelope.c: the mail at hand */
 void slots_flush(struct session *s);

@@ -448,6 +448,10 @@ static void script_mta(struct str what)
         memset(S.mta.actions, 0, sizeof S.mta.actions);
         return;
     }
+    if (str_equal(what, STR("poor"))) {
+        S.mta.keywords = "PIPELINING";
+        return;
+    }
     if (str_equal(what, STR("stop")) || str_equal(what, STR("on"))) {
         for (unsigned i = 0; i < S.mta.conn_count; i++)
             if (S.mta.conns[i]->is_open && word.len == 4)

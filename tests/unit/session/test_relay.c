@@ -120,6 +120,11 @@ static void test_where_nobody_is(void **state)
          "M CONNECT ever 554 5.7.1 Not you cut\nM gone\nC MAIL FROM:<alice@example.org>\nS 451 4.4.1"},
         {"it greets with nonsense", "submission login",
          "M CONNECT ever xyzzy\nM gone\nC MAIL FROM:<alice@example.org>\nS 451 4.3.0"},
+        {"it has lost what was offered: that is ours, and for now", "submission login",
+         "M poor\nM gone\nC MAIL FROM:<alice@example.org> BODY=8BITMIME\nS 451 4.3.0\n"
+         "C MAIL FROM:<alice@example.org> SMTPUTF8\nS 451 4.3.0\nC MAIL FROM:<alice@example.org>\nS 250\n"
+         "C RCPT TO:<b@example.net> NOTIFY=NEVER\nS 451 4.3.0\nC DATA\nS 451 4.3.0\n"
+         "C EHLO x\nS 250\n!s 250-8BITMIME\nC MAIL FROM:<alice@example.org> BODY=8BITMIME\nS 555"},
         {"a pooled connection that died is replaced unseen", "submission login",
          "M gone\nC MAIL FROM:<alice@example.org>\nS 250\nC RCPT TO:<b@example.net>\nS 250\nM gone\nC DATA\nS 451 "
          "4.4.2"},
