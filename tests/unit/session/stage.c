@@ -623,6 +623,36 @@ static void finish_tls(bool succeeds)
     loop_run_tasks(&S.loop);
 }
 
+/* A message without end against an MTA that does not read: the client is stopped while little is held, its clock
+ * stands, and goes on when the MTA does. */
+static void flood_message(void)
+{
+    static char line[1002];
+    unsigned lines = 0;
+    memset(line, 'x', 1000);
+    memcpy(line + 1000, "\r\n", 2);
+    script_mta(STR("stop"));
+    for (; S.session->wait == WAIT_NOTHING; lines++) {
+        if (lines > 40000)
+            failed("the client is never stopped");
+        conn_memory_deliver(&S.session->conn, str_of(line, sizeof line));
+        loop_run_tasks(&S.loop);
+    }
+    size_t held = mta_unsent_bytes(&S.session->tx->exchange);
+    if (S.session->wait != WAIT_RELAY || held > MTA_HIGH_BYTES + 65536)
+        failed("it waits for %u and holds %zu bytes", S.session->wait, held);
+    for (int i = 0; i < 10; i++)
+        turn();
+    if (S.session->wait != WAIT_RELAY || timer_is_running(&S.session->conn.deadline))
+        failed("the client's clock runs while the MTA is slow");
+    script_mta(STR("on"));
+    int64_t give_up_ms = clock_monotonic_ms() + GIVE_UP_MS;
+    while (S.session->wait == WAIT_RELAY && clock_monotonic_ms() < give_up_ms)
+        turn();
+    if (S.session->wait != WAIT_NOTHING || !timer_is_running(&S.session->conn.deadline))
+        failed("it does not go on");
+}
+
 static void do_step(char what, bool is_not, struct str text)
 {
     struct buf bytes;
@@ -683,6 +713,9 @@ static void do_step(char what, bool is_not, struct str text)
         break;
     case 'U':
         expect_charged(text);
+        break;
+    case 'F':
+        flood_message();
         break;
     case '+':
         S.others = S.worker.session_count;

@@ -103,10 +103,21 @@ static void test_while_the_message_streams(void **state)
         {"a verdict before the dot is none", "submission body",
          "M BODY 250 2.0.0 Fine\nc Subject: x\\r\\n\\r\\n\nQ\nC y\nC .\nS 451 4.3.0\nN 0\n" NOTHING_CHARGED},
         {"421", "submission body", "M BODY 421 4.3.2 Bye\nc Subject: x\\r\\n\\r\\n\nQ\nC y\nC .\nS 451 4.4.2\nN 0\n"},
-        {"it takes no more: the client is not read, and nothing grows", "submission body whole",
-         "M stop\nc X: y\\r\\n\\r\\n{x*60}\\r\\n\nM on\nC .\nS 250\nN 1"},
     };
     PLAY(&GROUND, TALKS);
+}
+
+static void test_slow_mta(void **state)
+{
+    (void)state;
+    static const struct ground LARGE = {.max_message_bytes = 100 << 20, .mta_keywords = "PIPELINING"};
+    static const struct talk TALKS[] = {
+        {"it goes on when the MTA does", "submission body whole", "C X: y\nC \nF\nC .\nS 250\nN 1"},
+        {"the client goes meanwhile", "submission body whole",
+         "C X: y\nC \nF\nG\nX\nN 0\nE mail \"verdict\":\"abort\""},
+        {"the MTA goes afterwards", "submission body whole", "C X: y\nC \nF\nM gone\nC .\nS 451 4.4.2\nN 0"},
+    };
+    PLAY(&LARGE, TALKS);
 }
 
 static void test_where_nobody_is(void **state)
@@ -134,8 +145,9 @@ static void test_where_nobody_is(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_before_the_body), cmocka_unit_test(test_every_failure_at_every_moment),
-        cmocka_unit_test(test_while_the_message_streams), cmocka_unit_test(test_where_nobody_is)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_before_the_body),
+                                       cmocka_unit_test(test_every_failure_at_every_moment),
+                                       cmocka_unit_test(test_while_the_message_streams),
+                                       cmocka_unit_test(test_slow_mta), cmocka_unit_test(test_where_nobody_is)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
