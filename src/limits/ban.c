@@ -16,6 +16,7 @@
 
 #define SHARDS    16
 #define WAYS      8
+#define ROW       ((size_t)SHARDS * WAYS)
 #define SECOND_US INT64_C(1000000)
 
 /* An accept waits no longer. */
@@ -56,7 +57,7 @@ struct spot {
 
 static size_t sets_for(size_t count)
 {
-    return MAX_OF((count + SHARDS * WAYS - 1) / (SHARDS * WAYS), 2);
+    return MAX_OF((count + ROW - 1) / ROW, 2);
 }
 
 size_t ban_table_size(size_t count)
@@ -211,7 +212,7 @@ static int64_t lasts_us(const struct ban_terms *terms, uint32_t strikes)
 static void renew(struct ban_table *t, struct ban *ban, const struct ban_terms *terms, int64_t now_us)
 {
     bool in_force = ban->until_us > now_us;
-    bool is_repeat = !in_force && now_us - ban->until_us < BAN_STRIKES_S * SECOND_US;
+    bool is_repeat = now_us - ban->until_us < BAN_STRIKES_S * SECOND_US;
     uint32_t strikes = in_force ? ban->strikes : is_repeat ? ban->strikes + 1 : 1;
     int64_t until_us = now_us + lasts_us(terms, strikes);
     if (until_us <= ban->until_us)

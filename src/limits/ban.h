@@ -25,8 +25,8 @@
 #define BAN_TABLE_DEFAULT    16384
 #define BAN_TABLE_MIN        256
 #define BAN_TABLE_MAX        1000000
-#define BAN_ENTITY_MAX_BYTES 255 /* of a longer entity so much counts */
-#define BAN_STRIKES_S        (7 * 86400)
+#define BAN_ENTITY_MAX_BYTES 255             /* of a longer entity so much counts */
+#define BAN_STRIKES_S        INT64_C(604800) /* a week */
 
 struct ban_table;
 

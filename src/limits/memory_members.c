@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(struct members_set) == MEMBERS_WAYS * 32, "a place is 32 bytes");
+_Static_assert(sizeof(struct members_set) / MEMBERS_WAYS == 32, "a place is 32 bytes");
 
 #define RECORDS_PER_SHARD 1024
 
@@ -57,11 +57,16 @@ static void sets_of(struct members *m, const struct take_member *id, struct memb
     sets[1] = &base[b];
 }
 
-uint64_t members_shards_of(const struct members *m, const struct take *take)
+uint64_t members_shards_of(struct members *m, const struct take *take)
 {
     uint64_t shards = 0;
-    for (size_t i = 0; i < take->member_count; i++)
+    for (size_t i = 0; i < take->member_count; i++) {
+        struct members_set *sets[2];
+        sets_of(m, &take->members[i], sets);
+        __builtin_prefetch(sets[0]);
+        __builtin_prefetch(sets[1]);
         shards |= UINT64_C(1) << shard_of(m, take->members[i].lo);
+    }
     return shards;
 }
 

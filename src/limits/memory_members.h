@@ -56,8 +56,9 @@ size_t members_size(size_t count);
 MUST_USE int members_init(struct members *m, size_t count);
 void members_fini(struct members *m);
 
-/* The shards that a take's values lie in, a bit each. */
-uint64_t members_shards_of(const struct members *m, const struct take *take);
+/* The shards that a take's values lie in, a bit each; fetches into the processor's cache what members_find will look
+ * at. */
+uint64_t members_shards_of(struct members *m, const struct take *take);
 /* Locks them all, ascending. False: not had within *wait_us; none is locked. */
 MUST_USE bool members_lock(struct members *m, uint64_t shards, int64_t *wait_us);
 void members_unlock(struct members *m, uint64_t shards);

@@ -91,6 +91,15 @@ void test_values_are_answered(void **state)
     suite_values_set(&v, store, "n:a", HOUR, "b c d e f g", 5);
     assert_int_equal(suite_take(store, &v.take, NOW), STORE_FULL);
     assert_true(v.take.wait_us == WAIT_UNKNOWN);
+    /* Its own values need not leave for it: when a and b are gone, which takes an hour, c may stay. */
+    assert_int_equal(see(store, "c", 5, NOW + 1800 * S), STORE_TAKEN);
+    suite_values_set(&v, store, "n:a", HOUR, "c d e f", 5);
+    assert_int_equal(suite_take(store, &v.take, NOW + 1800 * S), STORE_FULL);
+    assert_int_equal(v.take.used[0], 6);
+    assert_true(v.take.wait_us == (1800 + 225) * S);
+    suite_values_set(&v, store, "n:a", HOUR, "c d e f g", 5);
+    assert_int_equal(suite_take(store, &v.take, NOW + 1800 * S), STORE_FULL);
+    assert_true(v.take.wait_us == (1800 + 225) * S);
     suite_values_set(&v, store, "n:a", HOUR, "b z", 5);
     assert_true(!store->ops->peek(store, &v.take, NOW) || (v.take.used[0] == 4 && v.take.growth[0] == 1));
     assert_int_equal(used(store, NOW), 3);

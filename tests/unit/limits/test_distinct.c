@@ -109,6 +109,10 @@ static void test_shared_and_apart(void **state)
     assert_int_equal(used(f, &SAME, NOW), 3);
     const struct charge next[] = {charge(f, &RECIPIENTS, "d e"), charge(f, &SAME, "d e"), charge(f, &EXTERNAL, "d e")};
     assert_ptr_equal(reserve(f, next, 3, NOW)->refused_by->limit, &SAME);
+    /* Should they not bring the same, nothing is left out. */
+    const struct charge unlike[] = {charge(f, &RECIPIENTS, "a"), charge(f, &SAME, "a d")};
+    send_mails(f, unlike, 2, 1, NOW);
+    assert_int_equal(used(f, &SAME, NOW), 4);
 }
 
 static void test_logins(void **state)
