@@ -179,6 +179,14 @@ void members_remove(struct members *m, const struct take_member *id)
         set->id_lo[place] = 0;
 }
 
+uint64_t members_evicted(const struct members *m)
+{
+    uint64_t sum = 0;
+    for (size_t s = 0; s < m->shard_count; s++)
+        sum += __atomic_load_n(&m->shards[s].evicted_live, __ATOMIC_RELAXED);
+    return sum;
+}
+
 void members_stats_get(struct members *m, int64_t now_us, struct members_stats *stats)
 {
     *stats = (struct members_stats){.places = (uint64_t)m->shard_count * m->sets_per_shard * MEMBERS_WAYS};

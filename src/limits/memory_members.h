@@ -75,6 +75,8 @@ void members_remove(struct members *m, const struct take_member *id);
 struct members_stats {
     uint64_t places, live, evicted_live, recovered, timeouts;
 };
+/* What went for lack of room; looks at no record and locks nobody. */
+uint64_t members_evicted(const struct members *m);
 /* Looks at every record. */
 void members_stats_get(struct members *m, int64_t now_us, struct members_stats *stats);
 

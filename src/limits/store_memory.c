@@ -47,6 +47,15 @@ void store_memory_fini(void *memory)
     t->magic = 0;
 }
 
+uint64_t store_memory_evicted(void *memory)
+{
+    struct table *t = memory;
+    uint64_t sum = members_evicted(members_of(t));
+    for (unsigned s = 0; s < t->shard_count; s++)
+        sum += __atomic_load_n(&t->shards[s].evicted_live, __ATOMIC_RELAXED);
+    return sum;
+}
+
 void store_memory_stats_get(void *memory, int64_t now_us, struct store_memory_stats *stats)
 {
     struct table *t = memory;

@@ -39,6 +39,8 @@ struct store_memory_stats {
     uint64_t recovered;            /* locks taken over from a worker that died holding them */
     uint64_t timeouts; /* a lock was not had in time: the take failed, or a charge could not be given back */
 };
+/* evicted_live and members_evicted_live together, without a look at any entry: cheap enough for every second. */
+uint64_t store_memory_evicted(void *memory);
 /* Looks at every entry: for a metrics page, not for every mail. */
 void store_memory_stats_get(void *memory, int64_t now_us, struct store_memory_stats *stats);
 

@@ -18,7 +18,8 @@ enum {
     PROBE_MS = 5000,   /* the MTA's answer to what it can is awaited for so long before the first client is let in */
     RETIRE_MS = 10000, /* after a reload a client may go on as if nothing had happened, for so long */
     ORPHAN_MS = 5000,  /* the supervisor is dead: sessions have so long to end */
-    CLOSING_MS = 500,  /* told to end at once: for last replies to leave */
+    EVICTED_SAY_MS = 600000, /* a full table of limits is said so often */
+    CLOSING_MS = 500,        /* told to end at once: for last replies to leave */
 };
 
 struct worker {
@@ -37,6 +38,9 @@ struct worker {
     struct auth_client *auth;
     struct store store;
     struct limiter limiter;
+    void *store_memory;
+    uint64_t evicted;        /* as last seen */
+    int64_t evicted_said_ms; /* 0: never */
     struct session_worker sessions;
     struct list acceptors;
     bool is_accepting, is_leaving;
@@ -216,9 +220,26 @@ static void on_write_events(void *arg)
     event_log_flush(&w->events); /* what the pipe does not take now waits for the next line or beat */
 }
 
+/* A count that was given up for lack of room may let somebody have too much: said, and counted by one worker for all.
+ */
+static void watch_store(struct worker *w)
+{
+    uint64_t evicted = store_memory_evicted(w->store_memory);
+    if (evicted == w->evicted || w->ctx->slot > 0)
+        return;
+    counter_add(w->ctx->counters, COUNTER_STORE_EVICTED, evicted - w->evicted);
+    if (w->evicted_said_ms == 0 || loop_now_ms(&w->loop) - w->evicted_said_ms > EVICTED_SAY_MS) {
+        w->evicted_said_ms = loop_now_ms(&w->loop);
+        log_warning("the table of limits is full: %llu counts were given up; raise `store memory { entries … }`",
+                    (unsigned long long)(evicted - w->evicted));
+    }
+    w->evicted = evicted;
+}
+
 static void on_beat(void *arg)
 {
     struct worker *w = arg;
+    watch_store(w);
     process_beat(w->ctx);
     event_log_flush(&w->events);
     finish(w); /* while retiring nobody says when the last session is closed */
@@ -314,6 +335,8 @@ static bool make_auth(struct worker *w, struct err *err)
 static bool make_limits(struct worker *w, void *store_memory, struct err *err)
 {
     struct store_options options = {.memory = store_memory, .owner = w->ctx->worker_id};
+    w->store_memory = store_memory;
+    w->evicted = store_memory_evicted(store_memory);
     if (!store_open(&w->store, &store_memory_ops, &options, err))
         return false;
     return limiter_init(&w->limiter, &w->store) || err_no_memory(err);

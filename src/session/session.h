@@ -10,6 +10,7 @@
  *   STARTTLS       tls.c:starttls_proceed       all that was said before is forgotten
  *   AUTH           login.c:auth_proceed         the exchange, rules, the auth process, rules again
  *   MAIL, RCPT     envelope.c:mail_proceed      rules, then on to the MTA at once; its verdict is the reply
+ *   its verdicts   envelope.c:on_reply          in order, into the open replies (transaction.c)
  *   DATA           envelope.c:data_proceed      rules and limits (one reservation), then the MTA's 354 is ours
  *   the message    body.c:on_body               strict lines, header block, Received:, streamed
  *   the dot        settle.c:message_complete    real size settled, dot sent, the MTA's verdict is ours; event line
@@ -297,12 +298,17 @@ void mail_proceed(struct session *s, const struct smtp_command *command);
 void rcpt_proceed(struct session *s, const struct smtp_command *command);
 void data_proceed(struct session *s, const struct smtp_command *command);
 
-/* envelope.c: the mail at hand */
+/* transaction.c: the mail at hand */
+/* NULL: no memory. */
+struct transaction *tx_new(struct session *s);
+/* Of one that never became the session's; else tx_end. */
+void tx_free(struct transaction *tx);
 void slots_flush(struct session *s);
 struct slot *slot_add(struct transaction *tx);
 /* text is copied; without memory for it the code alone must do. */
 void slot_fill(struct transaction *tx, struct slot *slot, int code, const char *enhanced, struct str text);
-struct mta_pool *session_pool(const struct session *s);
+/* One of those without a %s. */
+void slot_fill_reply(struct slot *slot, enum smtp_reply reply);
 /* The phase that the mail is in, for its event. */
 const char *tx_at(const struct session *s);
 /* The first refusal of the whole mail is its outcome. text is copied. */
@@ -318,6 +324,9 @@ enum smtp_reply reply_of_failure(enum mta_failure failure);
 void tx_leave_mta(struct transaction *tx);
 /* Ends the mail: the exchange, its charges, its event line; frees it. */
 void tx_end(struct session *s);
+
+/* envelope.c */
+struct mta_pool *session_pool(const struct session *s);
 extern const struct mta_ops session_mta_ops;
 
 /* body.c settle.c */
