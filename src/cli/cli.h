@@ -31,5 +31,6 @@ int cli_check(int argc, char **argv);
 int cli_fmt(int argc, char **argv);
 int cli_language(int argc, char **argv);
 int cli_passwd(int argc, char **argv);
+int cli_explain(int argc, char **argv);
 
 #endif

@@ -37,6 +37,20 @@ static const struct cli_command COMMANDS[] = {
      "Without it: all statements, phases, actions, attributes, limits, tables, operators and values.\n"
      "Exit code 1: there is no such word.\n",
      cli_language},
+    {"explain", "--client IP --from A --rcpt A... [OPTION...]", "say what becomes of a mail, and why",
+     "  -c FILE         the configuration, or a rules file alone (default " CLI_DEFAULT_CONFIG ")\n"
+     "  --client IP     who connects\n"
+     "  --listener L    to which listener (default: the first)\n"
+     "  --helo H        what it says at EHLO (default client.example)\n"
+     "  --tls on|off    encrypted or not (default on)\n"
+     "  --user U        who has logged in (default: nobody)\n"
+     "  --from A        the sender; '<>' is the null sender\n"
+     "  --rcpt A        a recipient; may be given many times\n"
+     "  --size S        the size of the mail, such as 64K (default 1K)\n"
+     "\n"
+     "Every rule and limit that is looked at, in order, with the values it saw; what decided; what the client\n"
+     "would read. Limits begin at nothing: this mail alone is counted. No connection is made.\n",
+     cli_explain},
     {"passwd", "USER [--file F]", "set a password in the users file",
      "  USER      the login, as mail programs send it\n"
      "  --file F  the users file (default /etc/mailweir/users); made if it is missing\n"

@@ -64,7 +64,7 @@ static bool build(struct config *cfg, struct tree *tree, const struct config_opt
     cfg->policy = policy_compile(tree, d);
     if (!cfg->policy || diag_has_errors(d))
         return false;
-    config_run_tests(cfg, tree, options->purpose == CONFIG_CHECK, d);
+    config_run_tests(cfg, tree, options, d);
     return !diag_has_errors(d);
 }
 

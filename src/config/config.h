@@ -92,6 +92,7 @@ enum config_purpose {
 struct config_options {
     enum config_purpose purpose;
     const char *try_dir; /* CONFIG_TRY: where its files are */
+    bool without_tests;  /* they are read, and not run: for who must see what a failing one is about */
 };
 
 /* Reads path and all it includes, checks everything, builds the configuration and, if nothing is wrong, runs its tests.

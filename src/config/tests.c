@@ -38,14 +38,18 @@ static bool is_late(void *deadline_ms)
     return clock_monotonic_ms() >= *(const int64_t *)deadline_ms;
 }
 
-void config_run_tests(struct config *cfg, const struct tree *tree, bool has_time, struct diagnostics *d)
+void config_run_tests(struct config *cfg, const struct tree *tree, const struct config_options *options,
+                      struct diagnostics *d)
 {
     int64_t deadline_ms = clock_monotonic_ms() + CONFIG_TESTS_MAX_MS;
-    struct test_blocks tests = {.world = &cfg->world, .is_over = has_time ? NULL : is_late, .arg = &deadline_ms};
+    struct test_blocks tests = {
+        .world = &cfg->world, .is_over = options->purpose == CONFIG_CHECK ? NULL : is_late, .arg = &deadline_ms};
     if (!make_world(cfg)) {
         diag_error(d, PLACE_NONE, "out of memory");
         return;
     }
+    if (options->without_tests)
+        return;
     if (!test_blocks_run(&tests, tree, d))
         diag_warning(d, PLACE_NONE,
                      "the tests take longer than %d s: what was left of them was not run; mailweir check runs all",

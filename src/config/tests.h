@@ -6,7 +6,9 @@
 #include "rules/tree.h"
 
 /* Fills in cfg->world and runs the tests of the tree that cfg was made of, in which nothing is wrong: failed ones are
- * errors. has_time: however long they take; else what is left after CONFIG_TESTS_MAX_MS is left out with a warning. */
-void config_run_tests(struct config *cfg, const struct tree *tree, bool has_time, struct diagnostics *d);
+ * errors. CONFIG_CHECK: however long they take; else what is left after CONFIG_TESTS_MAX_MS is left out with a warning.
+ */
+void config_run_tests(struct config *cfg, const struct tree *tree, const struct config_options *options,
+                      struct diagnostics *d);
 
 #endif

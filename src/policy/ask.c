@@ -338,6 +338,8 @@ enum started policy_ask_start(struct policy_engine *engine, enum phase phase, st
     (void)deadline_ms; /* nothing is waited for: all that is in force answers at once */
     (void)cb;
     (void)arg;
+    if (engine->trace)
+        engine->trace->on_phase(engine->trace->arg, phase);
     if (phase == PHASE_CONNECT)
         ask_limits_of_connection(&a);
     if (answer->verdict == POLICY_GO_ON)

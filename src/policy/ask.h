@@ -22,6 +22,7 @@ struct reservation;
 
 /* Who watches (explain): told of all that is looked at, in order, while it is looked at. */
 struct policy_trace {
+    void (*on_phase)(void *arg, enum phase phase);
     void (*on_rule)(void *arg, enum phase phase, const struct policy_rule *rule, bool holds,
                     const struct eval_context *context);
     /* The limits of a phase were asked; r: what they came to, NULL: none applies. */

@@ -45,6 +45,9 @@ MUST_USE bool eval_add_tables(struct eval_program *p, const struct tree *tree, s
 struct test_node *eval_compile(struct eval_program *p, const struct condition *if_cond,
                                const struct condition *unless_cond, struct diagnostics *d, bool *ok);
 bool eval_is_true(const struct test_node *node, const struct eval_context *context);
+/* Appends every attribute and tag that the condition speaks of, once each, with its value now: "authenticated false,
+ * rcpt.domain example.net"; what is not known is "none". For explain. False: the buffer is full. */
+MUST_USE bool eval_values(const struct test_node *node, const struct eval_context *context, struct buf *to);
 /* Does it look at rcpt…? Then it is asked for each recipient. */
 bool eval_asks_rcpt(const struct test_node *node);
 

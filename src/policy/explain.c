@@ -1,0 +1,199 @@
+/* explain.c - a trial's phases, rules and limits as lines of text. See explain.h. */
+#include "policy/explain.h"
+
+#include "policy/compiled.h"
+
+struct teller {
+    struct trial *trial;
+    struct buf *to;
+    bool is_whole; /* everything found its place in `to` */
+    bool saw_a_limit;
+};
+
+#define TELL(teller, ...) ((teller)->is_whole = (teller)->is_whole && buf_printf((teller)->to, __VA_ARGS__))
+
+static const char *const VERDICTS[] = {
+    [POLICY_GO_ON] = "accept",          [POLICY_REJECT] = "reject", [POLICY_DEFER] = "defer",
+    [POLICY_DISCONNECT] = "disconnect", [POLICY_DROP] = "drop",
+};
+
+/* ---- phases ---- */
+
+static void on_phase(void *arg, enum phase phase)
+{
+    struct teller *e = arg;
+    const struct trial *t = e->trial;
+    const struct trial_settings *set = &t->settings;
+    char text[IP_TEXT_MAX];
+    switch (phase) {
+    case PHASE_CONNECT:
+        TELL(e, "connect from " PRI_STR " to " PRI_STR "\n", STR_ARG(ip_format(&set->client, text)),
+             STR_ARG(set->listener));
+        return;
+    case PHASE_HELO:
+        TELL(e, "helo " PRI_STR "%s\n", STR_ARG(set->helo), set->is_tls ? ", under TLS" : ", in the clear");
+        return;
+    case PHASE_AUTH:
+    case PHASE_LOGIN:
+        TELL(e, "%s " PRI_STR "\n", phase_rows[phase].word, STR_ARG(set->user));
+        return;
+    case PHASE_MAIL:
+        TELL(e, "mail from " PRI_STR ", %llu bytes\n", STR_ARG(t->sender.len ? t->sender : STR("<>")),
+             (unsigned long long)set->size_bytes);
+        return;
+    case PHASE_RCPT:
+        TELL(e, "rcpt to " PRI_STR "\n", STR_ARG(t->asked[0]));
+        return;
+    default:
+        TELL(e, "%s, %zu recipient%s\n", phase_rows[phase].word, t->asked_count, t->asked_count == 1 ? "" : "s");
+        return;
+    }
+}
+
+/* ---- rules ---- */
+
+static void tell_actions(struct teller *e, const struct policy_rule *rule)
+{
+    for (size_t i = 0; i < rule->action_count; i++) {
+        const struct policy_action *action = &rule->actions[i];
+        TELL(e, "%s%s", i ? ", " : "", action_rows[action->kind].word);
+        if (action->code)
+            TELL(e, " %d %s", action->code, action->enhanced);
+        if (action->kind == ACTION_TAG)
+            TELL(e, " " PRI_STR, STR_ARG(action->name));
+    }
+}
+
+/* " (authenticated false, rcpt.domain example.net)"; nothing, where nothing is looked at. */
+static void tell_values(struct teller *e, const struct test_node *condition, const struct eval_context *context)
+{
+    size_t before = buf_len(e->to);
+    TELL(e, " (");
+    size_t values = buf_len(e->to);
+    e->is_whole = e->is_whole && eval_values(condition, context, e->to);
+    if (e->is_whole && buf_len(e->to) == values)
+        buf_truncate(e->to, before);
+    else
+        TELL(e, ")");
+}
+
+static void on_rule(void *arg, enum phase phase, const struct policy_rule *rule, bool holds,
+                    const struct eval_context *context)
+{
+    struct teller *e = arg;
+    (void)phase;
+    TELL(e, "  rule " PRI_STR ": ", STR_ARG(rule->name));
+    if (holds)
+        tell_actions(e, rule);
+    else
+        TELL(e, "does not hold");
+    tell_values(e, rule->condition, context);
+    TELL(e, "\n");
+}
+
+/* ---- limits ---- */
+
+static void tell_reading(struct teller *e, const struct reading *reading)
+{
+    char text[256];
+    struct str key = policy_key_text(reading->entity, &e->trial->arena);
+    e->is_whole = e->is_whole && key.ptr;
+    TELL(e, "  limit " PRI_STR ": " PRI_STR " (" PRI_STR ")\n", STR_ARG(reading->limit->name),
+         STR_ARG(limiter_reading_text(reading, text, sizeof text)), STR_ARG(key));
+}
+
+/* A part of its key that is not known, if that is why. */
+static const char *unknown_key(const struct policy_limit *l, const struct facts *facts)
+{
+    for (size_t k = 0; k < l->key_count; k++) {
+        struct str word = str_of_z(key_rows[l->keys[k]].word);
+        for (int a = 0; a < ATTRIBUTE_COUNT; a++) {
+            struct fact x;
+            if (!str_equal(str_of_z(attribute_rows[a].name), word))
+                continue;
+            facts->get(facts, a, STR_NONE, &x);
+            if (x.kind == FACT_NONE)
+                return attribute_rows[a].name;
+        }
+    }
+    return NULL;
+}
+
+static void tell_passed_over(struct teller *e, const struct policy_limit *l, const struct policy_case *question)
+{
+    const char *key = unknown_key(l, &question->facts);
+    struct eval_context context = {&question->facts, question->connection->tags,
+                                   question->mail ? question->mail->tags : NULL};
+    TELL(e, "  limit " PRI_STR ": does not apply", STR_ARG(l->limit.name));
+    if (key)
+        TELL(e, " (%s none)", key);
+    else
+        tell_values(e, l->condition, &context);
+    TELL(e, "\n");
+}
+
+static void on_limits(void *arg, enum phase phase, const struct policy_case *question, const struct reservation *r)
+{
+    struct teller *e = arg;
+    const struct policy *policy = e->trial->engine.policy;
+    for (size_t i = 0; i < policy->limit_count; i++) {
+        const struct policy_limit *l = &policy->limits[i];
+        bool applies = false;
+        if (l->phase != phase)
+            continue;
+        for (size_t k = 0; r && k < r->reading_count; k++)
+            if (r->readings[k].limit == &l->limit) {
+                tell_reading(e, &r->readings[k]);
+                applies = e->saw_a_limit = true;
+            }
+        if (!applies)
+            tell_passed_over(e, l, question);
+    }
+}
+
+/* ---- the end ---- */
+
+static bool is_silent(const struct trial *t, const struct trial_result *r)
+{
+    for (size_t i = 0; i < t->world->listener_count; i++)
+        if (r->at == PHASE_CONNECT && str_equal(t->world->listeners[i].name, t->settings.listener))
+            return t->world->listeners[i].is_implicit_tls;
+    return false;
+}
+
+static void tell_outcome(struct teller *e)
+{
+    const struct trial *t = e->trial;
+    const struct trial_result *r = &t->outcome.last;
+    if (r->verdict == POLICY_GO_ON) {
+        TELL(e, "verdict: accept\n");
+    } else {
+        TELL(e, "verdict: %s", VERDICTS[r->verdict]);
+        if (r->code)
+            TELL(e, " %d", r->code);
+        TELL(e, " at %s", phase_rows[r->at].word);
+        if (r->by.len)
+            TELL(e, " by %s " PRI_STR, r->by_limit ? "limit" : "rule", STR_ARG(r->by));
+        TELL(e, "\n");
+        if (!r->code || is_silent(t, r))
+            TELL(e, "reply:   none, the connection is closed\n");
+        else
+            TELL(e, "reply:   %d %s %.*s\n", r->code, r->enhanced, (int)r->text_len, r->text);
+    }
+    if (r->verdict != POLICY_GO_ON && t->messages)
+        TELL(e, "note:    the mail goes on to %zu other recipient%s\n", t->accepted_count,
+             t->accepted_count == 1 ? "" : "s");
+    if (e->saw_a_limit)
+        TELL(e, "note:    limits count this mail alone, not what a running server has counted\n");
+}
+
+bool explain_mail(struct trial *t, struct buf *to)
+{
+    struct teller teller = {.trial = t, .to = to, .is_whole = true};
+    const struct policy_trace trace = {on_phase, on_rule, on_limits, &teller};
+    trial_watch(t, &trace);
+    bool ok = trial_send(t, 1, 0, NULL);
+    trial_watch(t, NULL);
+    tell_outcome(&teller);
+    return ok && teller.is_whole;
+}

@@ -1,0 +1,170 @@
+/* test_explain.c - what explain tells, to the letter. */
+#include "blocks.h"
+#include "policy/explain.h"
+
+struct explain_case {
+    const char *name;
+    const char *rules;
+    const char *user, *listener; /* NULL: as by default */
+    const char *sender;
+    const char *rcpts[3];
+    const char *said;
+};
+
+#define NO_RELAY                                                                                                       \
+    "on rcpt { rule no-relay reject 550 5.7.1 \"Relaying denied\" unless authenticated or rcpt.domain in local }\n"    \
+    "table local domains { example.org }\n"
+#define LIMITS_NOTE "note:    limits count this mail alone, not what a running server has counted\n"
+
+static const struct explain_case CASES[] = {
+    {"refused for each recipient that a rule does not like",
+     NO_RELAY,
+     NULL,
+     NULL,
+     "a@example.com",
+     {"b@example.net", "c@example.org"},
+     "connect from 192.0.2.1 to submission\n"
+     "helo client.example, under TLS\n"
+     "mail from a@example.com, 1024 bytes\n"
+     "rcpt to b@example.net\n"
+     "  rule no-relay: reject 550 5.7.1 (authenticated false, rcpt.domain example.net)\n"
+     "rcpt to c@example.org\n"
+     "  rule no-relay: does not hold (authenticated false, rcpt.domain example.org)\n"
+     "data, 1 recipient\n"
+     "verdict: reject 550 at rcpt by rule no-relay\n"
+     "reply:   550 5.7.1 Relaying denied\n"
+     "note:    the mail goes on to 1 other recipient\n"},
+    {"limits, and those that do not apply",
+     "limit open per client count open-connections { 3 }\n"
+     "limit hour per user count recipients { 200/1h, 1000/1d }\n"
+     "limit out per client count messages { 5/1h if tls unless sender.domain = \"example.com\" }\n",
+     NULL,
+     NULL,
+     "a@example.com",
+     {"b@example.net"},
+     "connect from 192.0.2.1 to submission\n"
+     "  limit open: 1 of 3 at once (client:192.0.2.1)\n"
+     "helo client.example, under TLS\n"
+     "mail from a@example.com, 1024 bytes\n"
+     "rcpt to b@example.net\n"
+     "data, 1 recipient\n"
+     "  limit hour: does not apply (user none)\n"
+     "  limit out: does not apply (tls true, sender.domain example.com)\n"
+     "verdict: accept\n" LIMITS_NOTE},
+    {"a limit refuses",
+     "limit hour per user count recipients { 1/1h, 1000/1d }\n",
+     "alice",
+     NULL,
+     "",
+     {"b@example.net", "c@example.net"},
+     "connect from 192.0.2.1 to submission\n"
+     "helo client.example, under TLS\n"
+     "auth alice\n"
+     "login alice\n"
+     "mail from <>, 1024 bytes\n"
+     "rcpt to b@example.net\n"
+     "rcpt to c@example.net\n"
+     "data, 2 recipients\n"
+     "  limit hour: 1 per 1h used up, 2 with this mail (user:alice)\n"
+     "  limit hour: 2 of 1000 per 1d (user:alice)\n"
+     "verdict: reject 552 at data by limit hour\n"
+     "reply:   552 5.7.1 hour: 1 per 1h allowed, 2 in this mail; send it in parts of at most 1\n" LIMITS_NOTE},
+    {"rules end their phase: what stands behind is not looked at",
+     "on mail { rule one tag kind \"x\"; rule two log, accept if tag.kind and sender is none; rule three reject }\n"
+     "on data { rule four drop if tag.kind = \"x\" and tag.other is none }\n"
+     "on helo { rule five tag other if helo under nowhere.example }\n",
+     NULL,
+     NULL,
+     "",
+     {"b@example.net"},
+     "connect from 192.0.2.1 to submission\n"
+     "helo client.example, under TLS\n"
+     "  rule five: does not hold (helo client.example)\n"
+     "mail from <>, 1024 bytes\n"
+     "  rule one: tag kind\n"
+     "  rule two: log, accept (tag.kind x, sender <>)\n"
+     "rcpt to b@example.net\n"
+     "data, 1 recipient\n"
+     "  rule four: drop (tag.kind x, tag.other none)\n"
+     "verdict: drop at data by rule four\n"
+     "reply:   none, the connection is closed\n"},
+    {"nothing can be said before TLS",
+     "on connect { rule c reject if listener = \"submissions\" }\n",
+     NULL,
+     "submissions",
+     "",
+     {"b@example.net"},
+     "connect from 192.0.2.1 to submissions\n"
+     "  rule c: reject 554 5.7.1 (listener submissions)\n"
+     "verdict: reject 554 at connect by rule c\n"
+     "reply:   none, the connection is closed\n"},
+    {"values of maps, each once",
+     "table owners map { info@example.org { alice, bob } }\n"
+     "on mail { rule own reject 553 \"${sender} is not yours\" unless user in owners[sender] or sender = user or "
+     "user = \"root\" }\n",
+     "carol",
+     NULL,
+     "info@example.org",
+     {"b@example.net"},
+     "connect from 192.0.2.1 to submission\n"
+     "helo client.example, under TLS\n"
+     "auth carol\n"
+     "login carol\n"
+     "mail from info@example.org, 1024 bytes\n"
+     "  rule own: reject 553 5.7.1 (user carol, sender info@example.org)\n"
+     "verdict: reject 553 at mail by rule own\n"
+     "reply:   553 5.7.1 info@example.org is not yours\n"},
+};
+
+static void explains(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        const struct explain_case *c = &CASES[i];
+        struct compiled k;
+        struct str rcpts[3];
+        struct buf said;
+        compiled_open(&k, c->rules);
+        struct trial *t = trial_new(&k.world);
+        assert_non_null(t);
+        for (size_t r = 0; r < COUNT_OF(rcpts) && c->rcpts[r]; r++)
+            rcpts[t->settings.rcpt_count++] = str_of_z(c->rcpts[r]);
+        t->settings.rcpts = rcpts;
+        t->settings.has_sender = true;
+        t->settings.sender = str_of_z(c->sender);
+        t->settings.user = str_of_z(c->user);
+        if (c->listener)
+            t->settings.listener = str_of_z(c->listener);
+        buf_init(&said, EXPLAIN_MAX_BYTES);
+        assert_true(explain_mail(t, &said));
+        if (!str_equal(buf_str(&said), str_of_z(c->said)))
+            fail_msg("%s\nexpected:\n%s\nsaid:\n" PRI_STR, c->name, c->said, STR_ARG(buf_str(&said)));
+        buf_fini(&said);
+        trial_free(&t);
+        compiled_close(&k);
+    }
+}
+
+static void a_full_buffer_is_said(void **state)
+{
+    (void)state;
+    struct compiled k;
+    struct buf said;
+    compiled_open(&k, NO_RELAY);
+    struct trial *t = trial_new(&k.world);
+    buf_init(&said, 100);
+    assert_false(explain_mail(t, &said));
+    assert_int_equal(t->outcome.last.code, 550); /* what became of the mail does not hang on it */
+    buf_fini(&said);
+    trial_free(&t);
+    compiled_close(&k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(explains),
+        cmocka_unit_test(a_full_buffer_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
