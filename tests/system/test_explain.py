@@ -162,6 +162,14 @@ def test_a_failed_test_never_goes_live(start_mailweir, mta):
     assert live(weir, *SESSIONS[1]).code == 550
 
 
+def test_long_tests_do_not_hold_up_a_start(start_mailweir, mta):
+    """What takes longer than two seconds is left to `check`; a start says so and goes on."""
+    slow = "".join('test "%d" { rcpt to a@example.org; send 1000000 messages over 1d }\n' % number for number in range(6))
+    weir = start_mailweir(mta, rules=RULES + slow)
+    assert "warning: the tests take longer than 2 s: what was left of them was not run" in weir.stderr()
+    assert live(weir, *SESSIONS[0]) == "accept"
+
+
 @pytest.mark.parametrize("words,said", (
     ("--client 192.0.2.1 --from a@b.example", "--client, --from and --rcpt are needed"), ("--rcpt", "--rcpt needs a value"),
     ("--client x --from a@b.example --rcpt a@b.example", '"x" is no IP address'), ("--client ::1 --from a --rcpt a@b.example", '"a" is no address'),
