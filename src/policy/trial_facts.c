@@ -27,13 +27,15 @@ static struct str part_of(struct str address, bool is_domain)
     return is_domain ? domain : local;
 }
 
+#define MINUTES_A_DAY INT64_C(1440)
+
 static struct fact local_time_fact(const struct trial *t, bool is_weekday)
 {
     int64_t minutes = (t->now_us / 1000000 + t->utc_offset_s) / 60;
-    int64_t days = minutes / (24 * 60);
+    int64_t days = minutes / MINUTES_A_DAY;
     if (is_weekday)
         return (struct fact){.kind = FACT_WEEKDAY, .number = (days + 3) % 7}; /* 1970 began on a Thursday */
-    return (struct fact){.kind = FACT_TIME, .number = minutes % (24 * 60)};
+    return (struct fact){.kind = FACT_TIME, .number = minutes % MINUTES_A_DAY};
 }
 
 static struct fact connection_fact(const struct trial *t, int attribute)

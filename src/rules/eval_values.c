@@ -61,7 +61,7 @@ static bool append_value(const struct test_operand *o, const struct eval_context
     if (!text_render(&text, context, to))
         return false;
     struct str value = str_from(buf_str(to), before);
-    if (value.len == 0) /* a tag that was set without a value */
+    if (!value.ptr || value.len == 0) /* a tag that was set without a value */
         return buf_append_str(to, STR("\"\""));
     if (!str_equal(value, STR("-")) || !eval_is_true(&is_none, context))
         return true;
