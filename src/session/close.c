@@ -16,7 +16,7 @@ static void bury(void *arg)
     struct session *s = arg;
     struct session_worker *w = s->worker;
     free(s->helo);
-    free(s->user);
+    login_forget_user(s);
     arena_fini(&s->arena);
     free(s);
     if (--w->session_count == 0 && w->is_draining && w->on_empty)

@@ -34,7 +34,14 @@ bool session_needs_login(const struct session *s)
 
 struct str login_name(const struct session *s)
 {
-    return s->login ? s->login->sasl.login : STR_NONE;
+    return s->login ? s->login->sasl.login : str_of_z(s->given_name);
+}
+
+void login_forget_user(struct session *s)
+{
+    free(s->user);
+    free(s->given_name);
+    s->user = s->given_name = NULL;
 }
 
 void login_free(struct session *s)
@@ -68,8 +75,7 @@ static void login_go_on(struct session *s)
 static void login_refused(struct session *s, const struct policy_answer *answer)
 {
     session_event_auth(s, "limited", str_of_z(s->user));
-    free(s->user);
-    s->user = NULL;
+    login_forget_user(s);
     if (session_refuse_by_policy(s, answer))
         return;
     session_count_junk(s, JUNK_COMMAND);
@@ -102,11 +108,13 @@ static void on_checked(void *arg, const struct auth_answer *answer)
     }
     if (answer->result == AUTH_OK) {
         s->user = str_copy_z(answer->user);
-        if (s->user) {
+        s->given_name = str_copy_z(s->login->sasl.login);
+        if (s->user && s->given_name) {
             session_ask(s, PHASE_LOGIN, login_go_on, login_refused);
             return;
         }
     }
+    login_forget_user(s);
     bool is_ours = answer->result == AUTH_UNAVAILABLE || answer->result == AUTH_OK;
     counter_add(s->worker->counters, is_ours ? COUNTER_AUTH_UNAVAILABLE : COUNTER_AUTH_WRONG, 1);
     session_event_auth(s, is_ours ? "unavailable" : auth_result_name(answer->result), s->login->sasl.login);

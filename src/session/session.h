@@ -201,6 +201,7 @@ struct session {
     struct login *login;    /* an AUTH exchange; NULL: none */
     char *helo;             /* heap, NUL-terminated; NULL: nothing was said */
     char *user;             /* the login; NULL: none */
+    char *given_name;       /* what the client called itself to log in as user */
     const char *mechanism;
     struct arena arena; /* tags of the connection */
     struct policy_connection policy;
@@ -289,8 +290,9 @@ void starttls_proceed(struct session *s, const struct smtp_command *command);
 void auth_proceed(struct session *s, const struct smtp_command *command);
 void auth_on_line(struct session *s, struct str line);
 void login_free(struct session *s);
-/* The name that an AUTH in progress gave; STR_NONE: none yet. */
+/* auth.user: the name that was given, from the moment it is known; STR_NONE: none was. */
 struct str login_name(const struct session *s);
+void login_forget_user(struct session *s);
 bool session_offers_auth(const struct session *s);
 bool session_may_login_here(const struct session *s);
 bool session_needs_login(const struct session *s);

@@ -61,9 +61,9 @@ void starttls_proceed(struct session *s, const struct smtp_command *command)
     session_say(s, REPLY_TLS_READY);
     if (s->state == SESSION_CLOSING) /* it could not be said */
         return;
+    login_forget_user(s);
     free(s->helo);
-    free(s->user);
-    s->helo = s->user = NULL;
+    s->helo = NULL;
     s->mechanism = NULL;
     policy_forget_hello(&s->policy);
     s->flags = (uint16_t)(s->flags & ~(SESSION_SAID_HELLO | SESSION_IS_ESMTP));
