@@ -3,14 +3,14 @@
 #
 #   tests/run.sh              unit tests (debug build) and whole-program tests (release build)
 #   tests/run.sh --quick      the same without the whole-program tests that are marked heavy
-#   tests/run.sh --all        what CI runs: everything below, fuzzers for 5 seconds each
+#   tests/run.sh --all        what CI runs: everything below but --analyze, fuzzers for 5 seconds each
 #
 # Each of these runs its own part, and several may be named; `--units` and `--system` are the parts of a plain run:
 #   --units           unit tests, debug build                 --check           layers, scripts, tables, README
 #   --system          whole-program tests, release build      --asan            all of these under ASan and UBSan
 #   --tsan            the auth process's tests under TSan     --valgrind        unit tests under valgrind
 #   --fuzz SECONDS    every fuzzer for that long              --clang           unit tests, built by clang
-#   --tidy            clang-tidy over src/
+#   --tidy            clang-tidy's bugprone set over src/       --analyze         all of .clang-tidy, with clang's analyzer
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 root=$PWD
@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
     --all) parts+=(units check system asan tsan valgrind fuzz clang tidy) ;;
-    --units | --check | --system | --asan | --tsan | --valgrind | --clang | --tidy) parts+=("${1#--}") ;;
+    --units | --check | --system | --asan | --tsan | --valgrind | --clang | --tidy | --analyze) parts+=("${1#--}") ;;
     --fuzz)
         case ${2-} in
         '' | *[!0-9]*) echo "run.sh: --fuzz needs a number of seconds" >&2; exit 2 ;;
@@ -102,14 +102,14 @@ pytest_run() {
     add "$name" $(count junit "$xml")
 }
 
-# system NAME BINARY SLOWNESS [ARGUMENT…]
+# system NAME BINARY SLOWNESS [ARGUMENT…]. Two at a time on each processor: much of the time they wait.
 system() {
     local name=$1 binary=$2 slowness=$3
     shift 3
     say "whole-program tests: $name"
     local selected=()
     [ -z "$quick" ] || selected=(-m 'not heavy')
-    pytest_run "$name" "$binary" "$slowness" -n "$jobs" --dist loadscope "${selected[@]}" "$@" tests/system
+    pytest_run "$name" "$binary" "$slowness" -n $((jobs * 2)) --dist load "${selected[@]}" "$@" tests/system
 }
 
 run_units() { build debug && units units debug; }
@@ -189,20 +189,27 @@ run_fuzz() {
 
 run_clang() { build clang && units clang clang; }
 
-run_tidy() {
+# tidy NAME [CLANG-TIDY OPTION…]
+tidy() {
+    local name=$1
+    shift
     # Clang's own build: it does not know all of gcc's warning options.
-    cmake --preset clang -G Ninja >"$results/tidy-cmake.log" 2>&1 || { add clang-tidy 0 1 0; return; }
-    say "clang-tidy"
+    cmake --preset clang -G Ninja >"$results/tidy-cmake.log" 2>&1 || { add "$name" 0 1 0; return; }
+    say "$name"
     local bad=0 files
     files=$(find src -name '*.c' | wc -l)
-    if ! run-clang-tidy -p build/clang -quiet -j "$jobs" "^$root/src/" >"$results/tidy.raw" 2>&1; then
+    if ! run-clang-tidy -p build/clang -quiet -j "$jobs" "$@" "^$root/src/" >"$results/tidy.raw" 2>&1; then
         sed $'s/\e\\[[0-9;]*m//g' "$results/tidy.raw" >"$results/tidy.log"
         grep -E '(warning|error):' "$results/tidy.log" | sort -u | head -n 60
         bad=$(grep -oE "^$root/src/[^:]+:[0-9]+:[0-9]+: error:" "$results/tidy.log" | cut -d: -f1 | sort -u | wc -l)
         [ "$bad" -gt 0 ] || bad=1
     fi
-    add clang-tidy $((files - bad)) "$bad" 0
+    add "$name" $((files - bad)) "$bad" 0
 }
+
+# The analyzer looks at every path through every function, which takes ten times as long as all else.
+run_tidy() { tidy clang-tidy '-checks=-clang-analyzer-*'; }
+run_analyze() { tidy analyzer; }
 
 started=$SECONDS
 for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do

@@ -127,8 +127,9 @@ struct str limit_count_text(char *to, size_t size, enum limit_unit unit, uint64_
 {
     if (unit != UNIT_BYTES)
         return str_of(to, add(to, size, 0, count, ""));
-    if (count && count % (1024 * 1024) == 0)
-        return str_of(to, add(to, size, 0, count / (1024 * 1024), "G"));
+    const uint64_t kib_per_gib = 1 << 20;
+    if (count && count % kib_per_gib == 0)
+        return str_of(to, add(to, size, 0, count / kib_per_gib, "G"));
     if (count && count % 1024 == 0)
         return str_of(to, add(to, size, 0, count / 1024, "M"));
     return str_of(to, add(to, size, 0, count, "K"));

@@ -101,7 +101,7 @@ static void allow_files(const struct process_plan *plan)
 {
     struct err err = {0};
     uint64_t of_worker = 2 * ((uint64_t)plan->max_connections / plan->workers + 1);
-    uint64_t of_supervisor = plan->workers * (plan->listener_count + 4 * GENERATIONS_MAX);
+    uint64_t of_supervisor = plan->workers * (plan->listener_count + (size_t)4 * GENERATIONS_MAX);
     if (!privileges_allow_files(of_worker + of_supervisor + 512, &err))
         log_warning("%s: %s", err.text, err.hint);
 }
