@@ -18,11 +18,12 @@ MAX_CONNECTIONS = 20000
 
 class Peer:
     """name: of the row. what: how it is set up. login: does it take AUTH? idle: so many idle connections it is given to hold
-    (0: none). A subclass writes its files and starts it."""
+    (0: none). slowness: it is sent so many times fewer mails. A subclass writes its files and starts it."""
 
     name = what = ""
     login = True
     idle = 10000
+    slowness = 1
 
     def __init__(self, place, sink, certificate):
         self.place, self.sink, self.certificate = pathlib.Path(place), sink, certificate
@@ -124,6 +125,7 @@ class Postfix(Peer):
     what = "smtpd with smtpd_proxy_filter (no queue), login not asked for: clients are in mynetworks"
     login = False
     idle = 0 # a process a connection
+    slowness = 5
 
     MASTER = """
 pickup    unix n - n 60 1 pickup

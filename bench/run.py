@@ -129,7 +129,7 @@ def run_mode(mode, front_ends, sink, rounds, mails):
             if isinstance(results[peer.name], Failure):
                 continue
             try:
-                results[peer.name].append(measure(peer, sink, mode, mails))
+                results[peer.name].append(measure(peer, sink, mode, max(10, mails // peer.slowness)))
             except Failure as failure:
                 results[peer.name] = failure
     return results

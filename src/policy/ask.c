@@ -203,14 +203,17 @@ static void note_observed(struct asking *a, const struct reservation *r)
 static void note_counts(struct asking *a, const struct reservation *r)
 {
     struct policy_count **end = &a->question->mail->counts;
+    struct str key = STR_NONE;
     for (size_t i = 0; i < r->reading_count; i++) {
         const struct reading *reading = &r->readings[i];
+        if (i == 0 || !str_equal(reading->entity, r->readings[i - 1].entity))
+            key = policy_key_text(reading->entity, a->question->arena);
         struct policy_count *count = arena_alloc(a->question->arena, sizeof *count);
         if (!count)
             return;
         uint64_t scale = reading->limit->unit == UNIT_BYTES ? 1024 : 1; /* the limiter counts KiB */
         *count = (struct policy_count){.name = reading->limit->name,
-                                       .key = policy_key_text(reading->entity, a->question->arena),
+                                       .key = key,
                                        .period_s = reading->rate.period_s,
                                        .limit = reading->rate.count * scale,
                                        .used = reading->used * scale};

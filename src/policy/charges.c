@@ -61,6 +61,11 @@ static struct str entity_of(const struct policy_limit *l, const struct facts *fa
     return entity;
 }
 
+static bool has_same_keys(const struct policy_limit *a, const struct policy_limit *b)
+{
+    return a->key_count == b->key_count && memcmp(a->keys, b->keys, a->key_count * sizeof a->keys[0]) == 0;
+}
+
 struct str policy_key_text(struct str entity, struct arena *arena)
 {
     struct str value, scopes = str_split(entity, ':', &value);
@@ -128,6 +133,8 @@ bool policy_charges(const struct policy *policy, const struct policy_case *quest
     struct eval_context context = {&question->facts, question->connection->tags,
                                    question->mail ? question->mail->tags : NULL};
     enum phase counts_at = at == PHASE_MAIL || at == PHASE_RCPT ? PHASE_DATA : at;
+    const struct policy_limit *last = NULL;
+    struct str entity = STR_NONE;
     *count = 0;
     *charges = arena_alloc(arena, (policy->limit_count + 1) * sizeof **charges);
     if (!*charges)
@@ -139,7 +146,9 @@ bool policy_charges(const struct policy *policy, const struct policy_case *quest
         size_t recipients = concerned(l, question, &context, at);
         if (recipients == 0)
             continue;
-        struct str entity = entity_of(l, &question->facts, arena);
+        if (!last || !has_same_keys(l, last)) /* neighbours often count for the same: who, once is enough */
+            entity = entity_of(l, &question->facts, arena);
+        last = l;
         if (!entity.ptr)
             return false;
         if (entity.len == 0)

@@ -2,6 +2,7 @@
 #include "process/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@ enum {
     ORPHAN_MS = 5000,  /* the supervisor is dead: sessions have so long to end */
     EVICTED_SAY_MS = 600000, /* a full table of limits is said so often */
     CLOSING_MS = 500,        /* told to end at once: for last replies to leave */
+    KEPT_FREE_BYTES = 4 << 20,
+    MAPPED_ALONE_BYTES = 1 << 20,
 };
 
 struct worker {
@@ -363,8 +366,17 @@ static void make_sessions(struct worker *w)
     session_worker_init(&w->sessions);
 }
 
+/* A mail's memory comes and goes: the C library gives a little of it back to the system each time and soon asks for it
+ * again, which costs page faults. What a worker keeps for that stays small. */
+static void tune_malloc(void)
+{
+    mallopt(M_TRIM_THRESHOLD, KEPT_FREE_BYTES);
+    mallopt(M_MMAP_THRESHOLD, MAPPED_ALONE_BYTES); /* above all buffers of a connection */
+}
+
 static bool join(struct worker *w, void *store_memory, struct err *err)
 {
+    tune_malloc();
     if (!make_tls(w, err) || !process_drop_privileges(w->ctx, err) || !loop_init(&w->loop, err))
         return false;
     list_init(&w->acceptors);
