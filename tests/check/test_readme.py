@@ -35,7 +35,10 @@ def test_commands_exist():
     words = set(re.findall(r"^(?:sudo )?mailweir ([a-z]+)", "\n".join(blocks("sh")), re.M)) | set(re.findall(r"`mailweir ([a-z]+)", README))
     said = mailweir("--help").stdout
     assert {"serve", "check", "passwd"} <= words
-    assert not [word for word in words if not re.search(r"^ *(?:mailweir )?%s\b" % word, said, re.M)], said
+    there = set(re.findall(r"^  mailweir ([a-z]+) ", said, re.M))
+    assert words <= there, "README has %s, the program does not" % (words - there)
+    told = set(re.findall(r"`mailweir ([a-z]+)", README))
+    assert there - {"help"} <= told, "README does not tell of %s" % (there - told)
 
 
 def test_files_and_options_exist():
