@@ -205,7 +205,7 @@ static inline void turn(void)
 /* Turns until it is so; a second without it is a failure. */
 #define RUN_UNTIL(condition)                                                                                           \
     do {                                                                                                               \
-        int64_t give_up_ms = clock_monotonic_ms() + 4000;                                                              \
+        int64_t give_up_ms = clock_monotonic_ms() + 30000;                                                             \
         while (!(condition) && clock_monotonic_ms() < give_up_ms)                                                      \
             turn();                                                                                                    \
         if (!(condition))                                                                                              \

@@ -173,6 +173,7 @@ static void tls_cases(void **state)
         assert_int_equal(set_up(state), 0);
         S.options.tls = TLS_CASES[i].tls;
         S.options.tls_was_set = true;
+        S.options.connect_ms = 20000; /* a handshake under valgrind takes its time */
         S.tls = tls_client_new(&client, &err);
         assert_non_null(S.tls);
         if (TLS_CASES[i].server_has_tls)

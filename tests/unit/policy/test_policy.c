@@ -107,6 +107,7 @@ static int set_up(void **state)
     memset(&T, 0, sizeof T);
     T.memory = aligned_alloc(64, (store_memory_size(ENTRIES) + 63) / 64 * 64);
     assert_non_null(T.memory);
+    memset(T.memory, 0, store_memory_size(ENTRIES));
     assert_true(store_memory_init(T.memory, ENTRIES, &err));
     const struct store_options options = {.memory = T.memory, .owner = 1};
     assert_true(store_open(&T.store, stores_find(STR("memory")), &options, &err));

@@ -173,6 +173,7 @@ static void open_store(void)
     struct err err;
     S.memory = aligned_alloc(64, (store_memory_size(ENTRIES) + 63) / 64 * 64);
     assert_non_null(S.memory);
+    memset(S.memory, 0, store_memory_size(ENTRIES));
     assert_true(store_memory_init(S.memory, ENTRIES, &err));
     const struct store_options options = {.memory = S.memory, .owner = 1};
     assert_true(store_open(&S.store, stores_find(STR("memory")), &options, &err));
