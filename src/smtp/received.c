@@ -44,31 +44,54 @@ static size_t utf8_length(const struct field *f, struct str s)
     return f->is_smtputf8 && c > 127 && str_is_utf8(character) && !str_has_control(character) ? character.len : 0;
 }
 
+static bool fits_name(char c)
+{
+    return ascii_is_alnum(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
+}
+
+static bool fits_comment(char c)
+{
+    return c >= 32 && c <= 126 && c != '(' && c != ')' && c != '\\';
+}
+
+/* Writes the head of text that may stand as it is, and returns what is left of it. */
+static struct str put_run(struct field *f, struct str text, bool (*fits)(char c))
+{
+    size_t n = 0, character;
+    while (n < text.len && fits(text.ptr[n]))
+        n++;
+    while (n < text.len && (character = utf8_length(f, str_from(text, n))) > 0)
+        n += character;
+    put(f, str_sub(text, 0, n));
+    return str_from(text, n);
+}
+
 /* A name where a domain stands: what no domain and no address literal has becomes "?". */
 static void put_name(struct field *f, struct str name)
 {
-    name = str_sub(name, 0, NAME_MAX_BYTES);
-    for (size_t i = 0, n; i < name.len; i += n) {
-        char c = name.ptr[i];
-        n = utf8_length(f, str_from(name, i));
-        bool is_fit = n || ascii_is_alnum(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
-        n = n ? n : 1;
-        put(f, is_fit ? str_sub(name, i, n) : STR("?"));
+    name = put_run(f, str_sub(name, 0, NAME_MAX_BYTES), fits_name);
+    while (name.len) {
+        if (!fits_name(name.ptr[0])) {
+            put(f, STR("?"));
+            name = str_from(name, 1);
+        }
+        name = put_run(f, name, fits_name);
     }
 }
 
 /* Any text within a comment (RFC 5322 3.2.2): brackets and backslashes get one, what is not printable becomes "?". */
 static void put_comment(struct field *f, struct str text)
 {
-    text = str_sub(text, 0, NAME_MAX_BYTES);
-    for (size_t i = 0, n; i < text.len; i += n) {
-        char c = text.ptr[i];
-        n = utf8_length(f, str_from(text, i));
-        bool is_fit = n || (c >= 32 && c <= 126);
-        n = n ? n : 1;
-        if (c == '(' || c == ')' || c == '\\')
-            put(f, STR("\\"));
-        put(f, is_fit ? str_sub(text, i, n) : STR("?"));
+    text = put_run(f, str_sub(text, 0, NAME_MAX_BYTES), fits_comment);
+    while (text.len) {
+        char c = text.ptr[0];
+        if (!fits_comment(c)) {
+            bool is_quoted = c == '(' || c == ')' || c == '\\';
+            put(f, is_quoted ? STR("\\") : STR("?"));
+            put(f, str_sub(text, 0, is_quoted));
+            text = str_from(text, 1);
+        }
+        text = put_run(f, text, fits_comment);
     }
 }
 

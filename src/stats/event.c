@@ -39,13 +39,22 @@ static void put(struct event_log *log, bool ok)
 
 static void put_name(struct event_log *log, const char *name)
 {
-    if (log->comma)
-        put(log, buf_append_char(&log->line, ','));
-    log->comma = true;
-    if (!name)
+    size_t len = name ? strlen(name) : 0, at = 0;
+    char *to = buf_reserve(&log->line, len + 4);
+    put(log, to);
+    if (!to)
         return;
-    struct str s = str_of_z(name);
-    put(log, buf_append_char(&log->line, '"') && escape_json(&log->line, s) && buf_append(&log->line, "\":", 2));
+    if (log->comma)
+        to[at++] = ',';
+    log->comma = true;
+    if (name) {
+        to[at++] = '"';
+        memcpy(to + at, name, len);
+        at += len;
+        to[at++] = '"';
+        to[at++] = ':';
+    }
+    buf_commit(&log->line, at);
 }
 
 /* 2026-11-24T08:15:30.123456Z, the second's part remembered: a busy worker writes thousands of lines in one second. */

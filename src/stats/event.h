@@ -40,7 +40,8 @@ void event_log_gather(struct event_log *log, void (*on_line)(void *arg), void *a
 
 /* Starts a line with time, event and node. wall_us: microseconds since 1970. One line at a time. */
 void event_begin(struct event_log *log, const char *event, int64_t wall_us);
-/* Members. STR_NONE writes nothing: what is not known is left out. */
+/* Members. name: a word of letters, digits, - and _, written as it is. STR_NONE writes nothing: what is not known is
+ * left out. */
 void event_str(struct event_log *log, const char *name, struct str value);
 void event_z(struct event_log *log, const char *name, const char *value);
 void event_uint(struct event_log *log, const char *name, uint64_t value);
