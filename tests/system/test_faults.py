@@ -177,8 +177,8 @@ def test_mta_drops_before_the_dot(weir, mta, moment):
     charged = used(weir)
     script(mta, moment, cut)
     with session(weir.plain, "plain") as client:
-        # Large enough that the dot cannot have left before the connection is gone.
-        reply = client.mail(message(text="x" * 70 + "\r\n") + (b"y" * 998 + b"\r\n") * 3000)
+        # More than the kernel's buffers on both sides take: the dot cannot have left before the connection is gone.
+        reply = client.mail(message(text="x" * 70 + "\r\n") + (b"y" * 998 + b"\r\n") * 30000)
         assert reply.code == 451 and reply.enhanced in ("4.4.1", "4.4.2"), reply
         client.expect("250", "NOOP")
         taken = len(mta.taken)
