@@ -13,9 +13,12 @@ def of_ctest(path):
         text = file.read()
     outputs, passed, failed = {}, 0, 0
     for number, line in re.findall(r"^(\d+): (.*)$", text, re.M):
+        if line.startswith("Test command:"):
+            outputs[number] = [] # perhaps its second try: that one counts
         outputs.setdefault(number, []).append(line)
-    results = re.findall(r"^ *\d+/\d+ +Test +#(\d+): +(\S+) +\.*(.*?) +[\d.]+ sec", text, re.M)
-    for number, name, result in results:
+    found = re.findall(r"^ *(?:\d+/\d+)? +Test +#(\d+): +(\S+) +\.*(.*?) +[\d.]+ sec", text, re.M)
+    results = {number: (name, result) for number, name, result in found}
+    for number, (name, result) in results.items():
         lines = outputs.get(number, [])
         good = sum(int(n) for n in re.findall(r"^\[  PASSED  \] (\d+) test", "\n".join(lines), re.M))
         bad = sum(int(n) for n in re.findall(r"^\[  FAILED  \] (\d+) test", "\n".join(lines), re.M))
