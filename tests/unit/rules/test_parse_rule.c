@@ -82,8 +82,8 @@ static const struct parse_case WRONG[] = {
 };
 
 static const char *const RIGHT[] = {
-    "on mail { rule a ban client 1h doubling to 2h \"r\", tag x 5, tag y $p, score -1.5, charge l 5, add-header \"X\" "
-    "\"${sender}\", relay to p }",
+    ("on mail { rule a ban client 1h doubling to 2h \"r\", tag x 5, tag y $p, score -1.5, charge l 5, add-header \"X\" "
+    "\"${sender}\", relay to p }"),
     "on mail { }",
     "on mail { rule a tag x, tag y \"z\", tag w 5, tag v $u }",
     "on mail { rule a tag x 1.5, score 0.000001 }",
