@@ -210,8 +210,9 @@ static void test_too_many(void **state)
     folder_open(&f);
     for (int i = 0; i < 15; i++) {
         snprintf(name, sizeof name, "%d", i);
-        snprintf(text, sizeof text, i == 14 ? "" : "include \"%d\"; include \"%d\"; include \"%d\"\n", i + 1, i + 1,
-                 i + 1);
+        text[0] = '\0';
+        if (i < 14)
+            snprintf(text, sizeof text, "include \"%d\"; include \"%d\"; include \"%d\"\n", i + 1, i + 1, i + 1);
         write_file(name, text);
     }
     struct source_set sources;
