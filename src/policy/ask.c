@@ -301,6 +301,30 @@ static void ask_limits_of_mail(struct asking *a)
     note_counts(a, r);
 }
 
+/* How many recipients more the limits have room for, as they were just read. */
+static uint64_t recipients_that_fit(const struct reservation *r)
+{
+    uint64_t fit = UINT64_MAX;
+    for (size_t i = 0; i < r->reading_count; i++) {
+        const struct reading *reading = &r->readings[i];
+        uint64_t used_before = reading->used - reading->cost;
+        if (reading->limit->unit == UNIT_RECIPIENTS && !reading->limit->observed && reading->allowed != ALLOWED_ANY)
+            fit = MIN_OF(fit, reading->allowed - MIN_OF(reading->allowed, used_before));
+    }
+    return fit;
+}
+
+/* At RCPT: has MAIL seen room for this one too? Others may have taken it meanwhile, which DATA finds out. */
+static bool is_known_to_fit(const struct asking *a)
+{
+    struct fact so_far;
+    const struct policy_case *question = a->question;
+    if (!a->engine->policy->is_settled_at_mail)
+        return false;
+    question->facts.get(&question->facts, ATTRIBUTE_MAIL_RECIPIENTS, STR_NONE, &so_far);
+    return so_far.kind == FACT_NUMBER && (uint64_t)so_far.number <= question->mail->recipients_that_fit;
+}
+
 /* What is known to be full already is said at MAIL or RCPT, where mail programs show it best. What can never pass is
  * left to DATA, which refuses the mail as a whole. */
 static void ask_limits_early(struct asking *a)
@@ -309,12 +333,17 @@ static void ask_limits_early(struct asking *a)
     struct charge *charges;
     struct reservation r;
     size_t count;
+    if (a->phase == PHASE_RCPT && is_known_to_fit(a))
+        return;
+    a->question->mail->recipients_that_fit = 0;
     arena_init(&scratch, SCRATCH_MAX_BYTES);
     if (policy_charges(a->engine->policy, a->question, a->phase, &scratch, &charges, &count) && count &&
         reservation_init(&r, &scratch, charges, count)) {
         limiter_peek(a->engine->limiter, &r, charges, count, a->question->now_us);
         if (r.verdict == VERDICT_REFUSED && !r.permanent)
             refuse_by_limit(a, &r);
+        else if (a->phase == PHASE_MAIL)
+            a->question->mail->recipients_that_fit = recipients_that_fit(&r);
     }
     arena_fini(&scratch);
 }

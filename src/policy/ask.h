@@ -85,6 +85,7 @@ struct policy_mail {
     struct rule_tag *tags;
     struct reservation *reservation; /* NULL: nothing is charged */
     struct policy_count *counts;
+    uint64_t recipients_that_fit; /* as MAIL saw it: so many need no look before DATA */
 };
 
 /* One question. */

@@ -196,6 +196,16 @@ static bool compile_limit(struct policy *policy, struct policy_limit *to, const 
     return true;
 }
 
+static bool is_settled_at_mail(const struct policy_limit *l)
+{
+    if (l->condition)
+        return false;
+    for (size_t i = 0; i < l->key_count; i++)
+        if (l->keys[i] == KEY_RCPT || l->keys[i] == KEY_RCPT_DOMAIN)
+            return false;
+    return true;
+}
+
 /* ---- all ---- */
 
 struct policy *policy_compile(const struct tree *tree, struct diagnostics *d)
@@ -216,6 +226,10 @@ struct policy *policy_compile(const struct tree *tree, struct diagnostics *d)
         else if (st->kind == STATEMENT_LIMIT && !st->limit.is_disabled)
             ok = compile_limit(policy, &policy->limits[policy->limit_count++], &st->limit, d) && ok;
     }
+    policy->is_settled_at_mail = true;
+    for (size_t i = 0; i < policy->limit_count; i++)
+        if (policy->limits[i].phase == PHASE_DATA && !is_settled_at_mail(&policy->limits[i]))
+            policy->is_settled_at_mail = false;
     if (!ok)
         policy_free(&policy);
     return policy;

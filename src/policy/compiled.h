@@ -39,6 +39,7 @@ struct policy {
     size_t rule_counts[PHASE_COUNT];
     struct policy_limit *limits; /* in the order of the configuration */
     size_t limit_count;
+    bool is_settled_at_mail; /* which limits of data apply, and for whom, depends on nothing that comes after MAIL */
 };
 
 /* charges.c: what the limits of a phase cost in this case. Charges and entities lie in the arena; *charges has room for

@@ -334,14 +334,13 @@ static bool has_ip(const struct lookup *t, const struct ip *ip)
 static void *find_address(const struct lookup *t, struct str address)
 {
     char key[KEY_MAX_BYTES];
-    void *found = map_get(&t->keys, address_normal(address, false, key, sizeof key));
-    if (!found)
-        found = map_get(&t->keys, address_normal(address, true, key, sizeof key));
-    if (!found) {
-        struct str normal = address_normal(address, false, key, sizeof key);
-        found = map_get(&t->keys, str_from(normal, str_find_last(normal, '@')));
+    struct str normal = address_normal(address, false, key, sizeof key);
+    void *found = map_get(&t->keys, normal);
+    if (!found && str_find(address, '+') < address.len) {
+        normal = address_normal(address, true, key, sizeof key);
+        found = map_get(&t->keys, normal);
     }
-    return found;
+    return found ? found : map_get(&t->keys, str_from(normal, str_find_last(normal, '@')));
 }
 
 static void *find_domain(const struct lookup *t, struct str domain)

@@ -322,6 +322,39 @@ static void test_early_and_for_good(void **state)
     expect_answer(450, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
 }
 
+/* What MAIL saw is trusted for as many recipients as it saw room for; DATA is not fooled by it. */
+static void test_mail_looks_for_its_recipients(void **state)
+{
+    (void)state;
+    static const struct mail NONE = {.user = "a"}, ONE = {.user = "a", .recipients = {"x@x"}},
+                             TWO = {.user = "a", .recipients = {"x@x", "y@x"}},
+                             THREE = {.user = "a", .recipients = {"x@x", "y@x", "z@x"}};
+    load("limit l per user count recipients { 3/1h }\n");
+    assert_int_equal(send_mail(&ONE), POLICY_GO_ON);
+    assert_int_equal(ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
+    assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_GO_ON);
+    assert_int_equal(ask(PHASE_RCPT, &TWO), POLICY_GO_ON);
+    assert_int_equal(ask(PHASE_RCPT, &THREE), POLICY_DEFER); /* one too many */
+    expect_answer(450, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
+
+    assert_int_equal(ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
+    assert_int_equal(send_mail(&TWO), POLICY_GO_ON); /* another one's, meanwhile */
+    assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_GO_ON);
+    assert_int_equal(ask(PHASE_DATA, &ONE), POLICY_DEFER);
+    expect_answer(451, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
+
+    /* limits that depend on the recipient are asked for each */
+    load("limit r per rcpt count recipients { 1/1h }\n");
+    assert_int_equal(send_mail(&ONE), POLICY_GO_ON);
+    assert_int_equal(ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
+    assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_DEFER);
+    load("limit t per user count messages { 1/1h if rcpt.domain = \"x\" }\n");
+    assert_int_equal(ask(PHASE_DATA, &ONE), POLICY_GO_ON);
+    policy_keep(&T.engine, &T.mail, NOW);
+    assert_int_equal(ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
+    assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_DEFER);
+}
+
 static void test_settle_keep_give_back(void **state)
 {
     (void)state;
@@ -448,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_units_and_conditions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_one_refuses_is_charged_to_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_early_and_for_good, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_mail_looks_for_its_recipients, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_settle_keep_give_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_connections, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rules_in_order, set_up, tear_down),
