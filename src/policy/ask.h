@@ -1,7 +1,9 @@
 /*
  * ask.h - the only door to rules, lookups and limits. Live mail, `test` blocks, explain and replay all come through it.
  *
- *   session ── policy_ask_start(phase) ──▶ rules of the phase ─▶ limits of the phase ──▶ answer
+ *   session ── policy_ask_start(phase) ──▶ bans ─▶ rules of the phase ─▶ limits of the phase ──▶ answer
+ *                                                       └ what must be looked up is asked outside, once, and then
+ *                                                         the rule or limit that needed it is asked again
  *
  * For data the limits are one reservation for the whole mail, all or nothing. It stays in the mail until policy_settle
  * (the real size is known, before the dot), and then policy_keep (the MTA took it, or nobody knows) or
@@ -13,6 +15,7 @@
 
 #include "base/arena.h"
 #include "limits/lease.h"
+#include "limits/limit.h"
 #include "rules/eval.h"
 
 struct policy; /* rules and limits, compiled (policy/policy.h); immutable */
@@ -30,24 +33,45 @@ struct policy_trace {
     void *arg;
 };
 
+struct policy_lookups; /* lookups.h: who is asked outside */
+struct ban_table;      /* limits/ban.h */
+
 /* One a worker. */
 struct policy_engine {
     const struct policy *policy;
     struct limiter *limiter; /* its store takes leases in the worker's name: process/ releases what a dead one held */
+    struct ban_table *bans;  /* of all workers; NULL: nobody is banned, and a ban only ends the session */
+    struct policy_lookups *lookups;   /* NULL: nothing can be found out */
     const struct policy_trace *trace; /* NULL: nobody watches */
 };
 
-enum policy_verdict { POLICY_GO_ON, POLICY_REJECT, POLICY_DEFER, POLICY_DISCONNECT, POLICY_DROP };
+/* BAN: a new ban, or an older one that was met. The session ends: without a word at connect (no code), else after the
+ * reply. */
+enum policy_verdict { POLICY_GO_ON, POLICY_REJECT, POLICY_DEFER, POLICY_DISCONNECT, POLICY_DROP, POLICY_BAN };
 
-/* What is to be written down, in order: by log, by an observed rule or limit, by a threshold newly passed. In the
- * case's arena. */
-enum policy_effect_kind { POLICY_EFFECT_LOG, POLICY_EFFECT_WOULD, POLICY_EFFECT_THRESHOLD };
+/* What is to be written down, in order. In the case's arena. */
+enum policy_effect_kind {
+    POLICY_EFFECT_LOG,       /* a rule's `log` */
+    POLICY_EFFECT_WOULD,     /* what an observed rule or limit would have done */
+    POLICY_EFFECT_THRESHOLD, /* a threshold newly passed that logs */
+    POLICY_EFFECT_ALERT,     /* an event for somebody; of `quarantine` for nobody in particular */
+    POLICY_EFFECT_BAN,       /* a ban began, or lasts longer */
+};
 struct policy_effect {
     struct policy_effect *next;
     enum policy_effect_kind kind;
     struct str by;     /* rule or limit */
-    struct str action; /* of WOULD: "reject" … */
-    struct str text;
+    struct str action; /* the action's word: "reject", "ban" … */
+    struct str text;   /* the reply, the log's text, the reason */
+    /* WOULD: of what refuses. */
+    enum policy_verdict verdict;
+    enum phase phase;
+    int code;
+    char enhanced[12];
+    struct str alert; /* ALERT: the statement's name; STR_NONE: of quarantine */
+    struct str key;   /* ALERT, BAN, THRESHOLD: whom it concerns, "user:alice@example.org"; may be empty */
+    int64_t until_us; /* BAN: its end, wall clock */
+    unsigned strikes; /* BAN: how many within a week, with this one */
 };
 
 struct policy_answer {
@@ -58,19 +82,34 @@ struct policy_answer {
     struct str by;     /* the rule or limit that decided; STR_NONE: none did */
     bool by_limit;
     int64_t retry_after_ms; /* of a limit that will let it through later; else 0 */
+    uint32_t tarpit_ms;     /* the reply, whatever it is, waits for so long; at most POLICY_TARPIT_MAX_MS */
     struct policy_effect *effects;
 };
+
+enum { POLICY_TARPIT_MAX_MS = 60000 }; /* per command (RULES.md "Rules") */
 
 struct policy_leases {
     size_t count;
     struct lease items[];
 };
 
+struct policy_client; /* lookups.h: what was found out about the client's address */
+
 /* What lasts for the connection; lies in the session, zeroed at first. */
 struct policy_connection {
     struct rule_tag *tags;            /* set from connect to login, the last set first; in the connection's arena */
     struct rule_tag *tags_of_connect; /* where, in that list, those of connect begin */
     struct policy_leases *leases;     /* open-connections held; heap; NULL: none */
+    struct policy_client *client;     /* in the connection's arena; NULL: nobody asked yet */
+    struct str pool;                  /* `relay to` at login: which servers behind; STR_NONE: the listener's */
+    int64_t score, score_of_connect;  /* in millionths; …_of_connect: what stays when TLS begins */
+};
+
+/* A login attempt, from the rules of auth until its password was right or wrong. Lies in the session's login, zeroed at
+ * first. */
+struct policy_login {
+    struct arena *arena; /* heap; of the attempt; NULL: no limit counts it */
+    struct attempt *attempt;
 };
 
 /* One counter that a mail was charged on, for its event line. */
@@ -80,9 +119,20 @@ struct policy_count {
     uint64_t period_s, limit, used;
 };
 
+/* A change of the message's header on its way to the MTA, by add-header, remove-header or add-missing. */
+enum policy_edit_kind { POLICY_EDIT_ADD, POLICY_EDIT_REMOVE, POLICY_EDIT_ADD_MISSING };
+struct policy_edit {
+    struct policy_edit *next;
+    enum policy_edit_kind kind;
+    struct str name, text; /* text: of ADD; without control characters, at most 998 bytes with its name */
+};
+
 /* What lasts for the mail; zeroed at MAIL. All of it lies in the mail's arena. */
 struct policy_mail {
     struct rule_tag *tags;
+    struct policy_edit *edits;       /* in the order of the rules */
+    struct str pool;                 /* `relay to` at mail; STR_NONE: the connection's */
+    int64_t score;                   /* added since MAIL, in millionths; the score is the connection's and this */
     struct reservation *reservation; /* NULL: nothing is charged */
     struct policy_count *counts;
     uint64_t recipients_that_fit; /* as MAIL saw it: so many need no look before DATA */
@@ -94,11 +144,13 @@ struct policy_case {
     struct arena *arena;            /* for the answer's texts and effects, and from mail on for tags: then the mail's */
     struct arena *connection_arena; /* for the tags of the connection */
     struct policy_connection *connection;
-    struct policy_mail *mail; /* NULL before mail */
-    size_t recipient_count;   /* at data: of the accepted ones, facts.rcpt runs over them */
-    uint64_t size_bytes;      /* at data: declared by SIZE=; 0: not declared, reserved as 1 KiB */
-    int64_t now_us;           /* wall clock */
-    bool is_never_early;      /* a trial: limits of data refuse at data (GRAMMAR.md 5) */
+    struct policy_mail *mail;   /* NULL before mail */
+    struct policy_login *login; /* at auth */
+    struct str password;        /* at auth: as it was given, borrowed until the answer */
+    size_t recipient_count;     /* at data: of the accepted ones, facts.rcpt runs over them */
+    uint64_t size_bytes;        /* at data: declared by SIZE=; 0: not declared, reserved as 1 KiB */
+    int64_t now_us;             /* wall clock */
+    bool is_never_early;        /* a trial: limits of data refuse at data (GRAMMAR.md 5) */
 };
 
 /* DONE: *answer is there. STARTED: cb comes once, by deadline_ms, unless policy_ask_cancel; then answer and case must
@@ -106,6 +158,27 @@ struct policy_case {
 enum started policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
                               struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg), void *arg);
 void policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
+
+/* ---- logins: after the rules of auth went on, exactly one of these three ---- */
+
+/* The password was wrong: what the limits reserved stays charged. The answer tells what thresholds do about it:
+ * effects, a tarpit; the verdict is POLICY_GO_ON, the reply is the caller's (535). */
+void policy_login_failed(struct policy_engine *engine, struct policy_case *question, struct policy_answer *answer);
+/* The password was right: nothing of it is charged, and once PHASE_LOGIN went on too, the network is known for this
+ * user
+ * (`client.known`). */
+void policy_login_succeeded(struct policy_engine *engine, struct policy_case *question);
+/* Nobody could say, or the client went: nothing is charged. Harmless where nothing is held. */
+void policy_login_give_back(struct policy_engine *engine, struct policy_login *login);
+
+/* n events of a unit that the session sees happen (errors, unknown-recipients; facts.rcpt: the recipient) are counted.
+ * The answer is what thresholds do about it: DISCONNECT, DROP and BAN end the session; REJECT and DEFER mean that
+ * something was refused already, and that MAIL will be while the count is above. Refusals are counted by policy_ask
+ * itself. */
+void policy_count_event(struct policy_engine *engine, enum limit_unit unit, uint32_t n, struct policy_case *question,
+                        struct policy_answer *answer);
+
+/* ---- mails: after PHASE_DATA went on ---- */
 
 /* The message's real size is known and its dot not yet sent: bytes are charged by it. False: more than the limit has
  * left; *answer is a refusal of the whole mail (451 to the dot) and everything is given back. */

@@ -258,6 +258,11 @@ bool policy_uses(const struct policy *policy, enum attribute attribute)
     return eval_uses(&policy->program, attribute);
 }
 
+bool policy_has_rules(const struct policy *policy, enum phase phase)
+{
+    return policy->rule_counts[phase] > 0;
+}
+
 size_t policy_rule_count(const struct policy *policy)
 {
     size_t n = 0;

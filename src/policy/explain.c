@@ -14,7 +14,7 @@ struct teller {
 
 static const char *const VERDICTS[] = {
     [POLICY_GO_ON] = "accept",          [POLICY_REJECT] = "reject", [POLICY_DEFER] = "defer",
-    [POLICY_DISCONNECT] = "disconnect", [POLICY_DROP] = "drop",
+    [POLICY_DISCONNECT] = "disconnect", [POLICY_DROP] = "drop",     [POLICY_BAN] = "ban",
 };
 
 /* ---- phases ---- */

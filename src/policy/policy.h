@@ -20,6 +20,8 @@ void policy_free(struct policy **policy);
 
 /* Does some rule or limit look at this attribute? What nobody looks at need not be found out. */
 bool policy_uses(const struct policy *policy, enum attribute attribute);
+/* Has the phase rules? A message whose header, end or result nobody asks about need not be held for them. */
+bool policy_has_rules(const struct policy *policy, enum phase phase);
 size_t policy_rule_count(const struct policy *policy);
 size_t policy_limit_count(const struct policy *policy);
 

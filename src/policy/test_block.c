@@ -166,7 +166,7 @@ enum { WANTED_NAME, WANTED_VALUE };                         /* … of `count` an
 static const enum expectation_kind EXPECTATION_OF[] = {
     [POLICY_GO_ON] = EXPECTATION_ACCEPT, [POLICY_REJECT] = EXPECTATION_REJECT,
     [POLICY_DEFER] = EXPECTATION_DEFER,  [POLICY_DISCONNECT] = EXPECTATION_DISCONNECT,
-    [POLICY_DROP] = EXPECTATION_DROP,
+    [POLICY_DROP] = EXPECTATION_DROP,    [POLICY_BAN] = EXPECTATION_BAN,
 };
 
 static bool contains(struct str s, struct str part)

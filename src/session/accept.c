@@ -85,7 +85,7 @@ static void connect_refused(struct session *s, const struct policy_answer *answe
 {
     counter_add(s->worker->counters, COUNTER_REFUSED_CONNECT, 1);
     session_event_connect(s, answer);
-    if (answer->verdict != POLICY_DROP && s->listener->tls != LISTENER_TLS_IMPLICIT) {
+    if (answer->code && s->listener->tls != LISTENER_TLS_IMPLICIT) {
         session_reply_text(s, answer->code, answer->enhanced, answer->text);
         session_close_when_sent(s, "refused");
         return;

@@ -122,6 +122,7 @@ bool session_refuse_by_policy(struct session *s, const struct policy_answer *ans
     case POLICY_DROP:
         session_close(s, reason);
         return true;
+    case POLICY_BAN:
     case POLICY_DISCONNECT:
         if (s->tx)
             s->tx->slots = NULL;

@@ -322,7 +322,7 @@ static void rcpt_refused(struct session *s, const struct policy_answer *answer)
         memcpy(tx->last_refusal->enhanced, answer->enhanced, sizeof answer->enhanced);
     }
     tx->last_refused_by = answer->by;
-    if (answer->verdict == POLICY_DISCONNECT || answer->verdict == POLICY_DROP)
+    if (answer->verdict == POLICY_DISCONNECT || answer->verdict == POLICY_DROP || answer->verdict == POLICY_BAN)
         tx_decide_policy(tx, "rcpt", answer);
     if (!session_refuse_by_policy(s, answer) && !answer->by_limit)
         session_count_junk(s, JUNK_RECIPIENT);

@@ -27,7 +27,7 @@ void session_event_begin(struct session *s, const char *event)
 void session_event_connect(struct session *s, const struct policy_answer *answer)
 {
     struct event_log *log = s->worker->events;
-    static const char *const VERDICTS[] = {"accept", "reject", "defer", "disconnect", "drop"};
+    static const char *const VERDICTS[] = {"accept", "reject", "defer", "disconnect", "drop", "ban"};
     session_event_begin(s, "connect");
     event_z(log, "verdict", VERDICTS[answer->verdict]);
     if (answer->code) {
@@ -160,7 +160,7 @@ static void put_times(struct event_log *log, const struct session *s)
 static const char *const VERDICT_NAMES[] = {
     [MAIL_OPEN] = "abort",     [MAIL_ACCEPTED] = "accept",         [MAIL_REJECTED] = "reject",
     [MAIL_DEFERRED] = "defer", [MAIL_DISCONNECTED] = "disconnect", [MAIL_DROPPED] = "drop",
-    [MAIL_ABORTED] = "abort",  [MAIL_UNKNOWN] = "unknown",
+    [MAIL_ABORTED] = "abort",  [MAIL_UNKNOWN] = "unknown",         [MAIL_BANNED] = "ban",
 };
 
 void session_event_mail(struct session *s)

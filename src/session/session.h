@@ -124,6 +124,7 @@ enum mail_verdict {
     MAIL_DEFERRED,
     MAIL_DISCONNECTED,
     MAIL_DROPPED,
+    MAIL_BANNED,
     MAIL_ABORTED,
     MAIL_UNKNOWN
 };

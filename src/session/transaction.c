@@ -73,8 +73,8 @@ void tx_decide_call(struct transaction *tx, const char *at, const struct smtp_re
 
 void tx_decide_policy(struct transaction *tx, const char *at, const struct policy_answer *answer)
 {
-    static const enum mail_verdict VERDICTS[] = {MAIL_OPEN, MAIL_REJECTED, MAIL_DEFERRED, MAIL_DISCONNECTED,
-                                                 MAIL_DROPPED};
+    static const enum mail_verdict VERDICTS[] = {MAIL_OPEN,         MAIL_REJECTED, MAIL_DEFERRED,
+                                                 MAIL_DISCONNECTED, MAIL_DROPPED,  MAIL_BANNED};
     tx->is_over_limit = answer->by_limit;
     tx_decide(tx, VERDICTS[answer->verdict], at, answer->code, answer->enhanced, answer->text, answer->by);
 }
@@ -162,7 +162,8 @@ static void count_outcome(struct session *s, const struct transaction *tx)
         [MAIL_OPEN] = COUNTER_MAILS_ABORTED,          [MAIL_ACCEPTED] = COUNTER_MAILS_ACCEPTED,
         [MAIL_REJECTED] = COUNTER_MAILS_REJECTED,     [MAIL_DEFERRED] = COUNTER_MAILS_DEFERRED,
         [MAIL_DISCONNECTED] = COUNTER_MAILS_DEFERRED, [MAIL_DROPPED] = COUNTER_MAILS_REJECTED,
-        [MAIL_ABORTED] = COUNTER_MAILS_ABORTED,       [MAIL_UNKNOWN] = COUNTER_MAILS_UNKNOWN,
+        [MAIL_BANNED] = COUNTER_MAILS_REJECTED,       [MAIL_ABORTED] = COUNTER_MAILS_ABORTED,
+        [MAIL_UNKNOWN] = COUNTER_MAILS_UNKNOWN,
     };
     struct counters *c = s->worker->counters;
     counter_add(c, COUNTERS[tx->verdict], 1);

@@ -1,0 +1,56 @@
+/*
+ * asking.h - one question on its way through the phase: ask.c leads it, act.c asks the rules, admit.c the limits.
+ */
+#ifndef POLICY_ASKING_H
+#define POLICY_ASKING_H
+
+#include "base/panic.h"
+#include "policy/compiled.h"
+
+enum { STORE_DEADLINE_MS = 50 }; /* LIMITS.md, promise 4 */
+
+/* What the case's parts are in, while it is answered. */
+struct asking {
+    struct policy_engine *engine;
+    struct policy_case *question;
+    struct policy_answer *answer;
+    struct eval_context context;
+    struct policy_effect **effects_end;
+    enum phase phase;
+};
+
+/* ---- ask.c ---- */
+
+struct asking asking_begin(struct policy_engine *engine, enum phase phase, struct policy_case *question,
+                           struct policy_answer *answer);
+/* Lack of memory is ours: for now, and by nobody's rule. */
+void asking_trouble(struct asking *a);
+/* In the case's arena; one that is too long is cut. ptr NULL: no memory. */
+struct str asking_render(struct asking *a, const struct text_template *text);
+/* Is to be written down: copied, but for its texts. What there is no memory for changes no verdict. */
+void asking_note(struct asking *a, const struct policy_effect *effect);
+/* The embedded store answers at once; a store that does not would need the case to wait here (policy_ask_start may
+ * answer STARTED). */
+static inline void asking_must_be_done(enum started started)
+{
+    PANIC_IF(started != DONE, "a store that is asked over the network, in a version without one");
+}
+
+/* ---- act.c ---- */
+
+/* The rules of the phase, in order, up to the first that ends it. */
+void asking_rules(struct asking *a);
+
+/* ---- admit.c ---- */
+
+/* The connection's limits: settled at once, whatever the rules do then (GRAMMAR.md 4). */
+void asking_limits_of_connection(struct asking *a);
+/* All limits of data in one reservation, which the mail then holds. */
+void asking_limits_of_mail(struct asking *a);
+/* What is known to be full already is said at MAIL or RCPT. */
+void asking_limits_early(struct asking *a);
+
+/* The answer is the refusal that the reservation says. */
+void asking_refuse_by_limit(struct asking *a, const struct reservation *r);
+
+#endif

@@ -1,0 +1,38 @@
+/* settle.c - what becomes of a mail's reservation: settled by its real size, then kept or given back. */
+#include "policy/asking.h"
+
+bool policy_settle(struct policy_engine *engine, struct policy_case *question, uint64_t size_bytes,
+                   struct policy_answer *answer)
+{
+    struct asking a = asking_begin(engine, PHASE_DATA, question, answer);
+    struct reservation *r = question->mail->reservation;
+    if (!r)
+        return true;
+    asking_must_be_done(
+        limiter_settle_start(engine->limiter, r, size_bytes, question->now_us, STORE_DEADLINE_MS, NULL, NULL));
+    if (r->verdict == VERDICT_RESERVED)
+        return true;
+    question->mail->reservation = NULL;
+    question->mail->counts = NULL;
+    if (r->verdict == VERDICT_REFUSED)
+        asking_refuse_by_limit(&a, r);
+    else
+        asking_trouble(&a);
+    limiter_give_back(engine->limiter, r);
+    return false;
+}
+
+void policy_keep(struct policy_engine *engine, struct policy_mail *mail, int64_t now_us)
+{
+    if (mail->reservation)
+        limiter_keep(engine->limiter, mail->reservation, now_us);
+    mail->reservation = NULL;
+}
+
+void policy_give_back(struct policy_engine *engine, struct policy_mail *mail)
+{
+    if (mail->reservation)
+        limiter_give_back(engine->limiter, mail->reservation);
+    mail->reservation = NULL;
+    mail->counts = NULL;
+}
