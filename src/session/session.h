@@ -41,6 +41,7 @@
 #include "smtp/header.h"
 #include "smtp/replies.h"
 #include "smtp/sasl_line.h"
+#include "stats/alert.h"
 #include "stats/event.h"
 
 struct tls_context;
@@ -54,6 +55,7 @@ struct session_worker {
     struct mta_pool **pools;  /* as config->pools */
     struct policy_engine policy;
     struct event_log *events;
+    struct alert_sender *alerts; /* NULL: no alert is defined */
     struct counters *counters;
     unsigned number;             /* of the worker: part of every id */
     unsigned max_sessions;       /* its share of max-connections */

@@ -221,3 +221,9 @@ void event_end(struct event_log *log)
         drop_line(log);
     }
 }
+
+struct str event_log_line(const struct event_log *log)
+{
+    struct str line = buf_str(&log->line);
+    return log->broken || line.len == 0 ? STR_NONE : str_sub(line, 0, line.len - 1);
+}

@@ -55,6 +55,9 @@ void event_open_array(struct event_log *log, const char *name);
 void event_close_array(struct event_log *log);
 /* Closes and hands the line on. */
 void event_end(struct event_log *log);
+/* The line that event_end closed last, without its newline: for who hands it to somebody else too. STR_NONE: it did not
+ * fit. Borrowed until the next event_begin. */
+struct str event_log_line(const struct event_log *log);
 
 /* Tries again to hand on what waits; called at the end of a turn and every second. True: nothing waits. */
 bool event_log_flush(struct event_log *log);

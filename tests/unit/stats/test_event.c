@@ -410,6 +410,22 @@ static void test_nowhere(void **state)
     event_log_fini(&log);
 }
 
+/* What was closed last, for who sends it elsewhere too: also when nobody reads the pipe. */
+static void test_line_at_hand(void **state)
+{
+    struct fixture *f = *state;
+    static char much[EVENT_LINE_MAX_BYTES];
+    assert_null(event_log_line(&f->log).ptr);
+    event_begin(&f->log, "mail", WALL_US);
+    event_end(&f->log);
+    assert_true(str_equal(event_log_line(&f->log), STR(HEAD "}")));
+    memset(much, 'x', sizeof much);
+    event_begin(&f->log, "mail", WALL_US);
+    event_str(&f->log, "text", str_of(much, sizeof much));
+    event_end(&f->log);
+    assert_null(event_log_line(&f->log).ptr);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +440,7 @@ int main(void)
         TEST(test_lines_are_gathered),
         TEST(test_half_a_line_is_marked_and_swallows_nothing),
         TEST(test_nowhere),
+        TEST(test_line_at_hand),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
