@@ -1,8 +1,6 @@
 /* act.c - the rules of a phase, and what their actions do. */
 #include "policy/asking.h"
 
-#include <string.h>
-
 /* Up to login a tag lasts for the connection, later for the mail. Set again, it has its new value; what connect set is
  * only hidden by that, and there again when TLS begins. False: no memory, and rules that ask for it would go wrong. */
 static bool set_tag(struct asking *a, const struct policy_action *action)
@@ -54,43 +52,64 @@ static enum policy_verdict verdict_of(enum action_kind kind)
     }
 }
 
-static void decide(struct asking *a, const struct policy_rule *rule, const struct policy_action *action)
+/* What there is to say of an action: its own text, or its actor's words. */
+static struct str said(struct asking *a, const struct actor *actor, const struct policy_action *action)
 {
-    a->answer->verdict = verdict_of(action->kind);
-    a->answer->by = rule->name;
-    if (!action->code)
-        return;
-    a->answer->code = action->code;
-    memcpy(a->answer->enhanced, action->enhanced, sizeof action->enhanced);
-    a->answer->text = asking_render(a, action->text);
-    if (!a->answer->text.ptr)
+    return action->text ? asking_render(a, action->text) : actor->words;
+}
+
+/* False: no memory for what it says. */
+static bool decide(struct asking *a, const struct actor *actor, const struct policy_action *action)
+{
+    struct policy_answer *answer = a->answer;
+    answer->verdict = verdict_of(action->kind);
+    answer->by = actor->by;
+    answer->by_limit = actor->is_limit;
+    if (answer->verdict == POLICY_GO_ON || answer->verdict == POLICY_DROP)
+        return true;
+    struct reply_code fitting = default_reply_code(action->kind, a->phase);
+    answer->code = action->code ? action->code : fitting.code;
+    str_copy_into(answer->enhanced, sizeof answer->enhanced,
+                  str_of_z(action->enhanced[0] ? action->enhanced : fitting.enhanced));
+    answer->text = said(a, actor, action);
+    return answer->text.ptr != NULL;
+}
+
+bool asking_act(struct asking *a, const struct actor *actor, const struct policy_action *action)
+{
+    struct str word = str_of_z(action_rows[action->kind].word);
+    bool ok = true;
+    if (actor->is_observed) {
+        asking_note(a, &(struct policy_effect){.kind = POLICY_EFFECT_WOULD,
+                                               .by = actor->by,
+                                               .action = word,
+                                               .text = said(a, actor, action),
+                                               .key = actor->key});
+    } else if (action->kind == ACTION_LOG) {
+        asking_note(a, &(struct policy_effect){.kind = actor->is_limit ? POLICY_EFFECT_THRESHOLD : POLICY_EFFECT_LOG,
+                                               .by = actor->by,
+                                               .action = word,
+                                               .text = said(a, actor, action),
+                                               .key = actor->key});
+    } else if (action->kind == ACTION_TAG) {
+        ok = set_tag(a, action);
+    } else if (action_rows[action->kind].ends) {
+        ok = decide(a, actor, action);
+    }
+    if (!ok)
         asking_trouble(a);
+    return ok;
 }
 
 /* True: the rule ended the phase, or there is trouble. */
 static bool act(struct asking *a, const struct policy_rule *rule)
 {
+    const struct actor actor = {.by = rule->name, .is_observed = rule->is_observed};
     bool ends = false;
     for (size_t i = 0; i < rule->action_count; i++) {
-        const struct policy_action *action = &rule->actions[i];
-        struct str word = str_of_z(action_rows[action->kind].word);
-        if (rule->is_observed) {
-            asking_note(a, &(struct policy_effect){.kind = POLICY_EFFECT_WOULD,
-                                                   .by = rule->name,
-                                                   .action = word,
-                                                   .text = action->text ? asking_render(a, action->text) : STR_NONE});
-        } else if (action->kind == ACTION_LOG) {
-            asking_note(a, &(struct policy_effect){.kind = POLICY_EFFECT_LOG,
-                                                   .by = rule->name,
-                                                   .action = word,
-                                                   .text = action->text ? asking_render(a, action->text) : STR_NONE});
-        } else if (action->kind == ACTION_TAG && !set_tag(a, action)) {
-            asking_trouble(a);
+        if (!asking_act(a, &actor, &rule->actions[i]))
             return true;
-        } else if (action_rows[action->kind].ends) {
-            decide(a, rule, action);
-            ends = true;
-        }
+        ends = ends || (action_rows[rule->actions[i].kind].ends && !rule->is_observed);
     }
     return ends;
 }

@@ -41,6 +41,18 @@ static inline void asking_must_be_done(enum started started)
 /* The rules of the phase, in order, up to the first that ends it. */
 void asking_rules(struct asking *a);
 
+/* Who acts: a rule, or a threshold of a limit. */
+struct actor {
+    struct str by;
+    bool is_limit;
+    bool is_observed; /* only says what it would do */
+    struct str key;   /* of a limit: whose count it is, "user:alice@example.org" */
+    struct str words; /* of a limit: what a refusal, or a log, says that has no text of its own */
+};
+/* Does what the action says, or notes what it would do: the only place that knows what actions do. What ends the phase
+ * is then in the answer; a rule's `accept` is not. False: trouble, which the answer says: nothing more is done. */
+MUST_USE bool asking_act(struct asking *a, const struct actor *actor, const struct policy_action *action);
+
 /* ---- admit.c ---- */
 
 /* The connection's limits: settled at once, whatever the rules do then (GRAMMAR.md 4). */

@@ -8,11 +8,18 @@
 
 struct policy_action {
     enum action_kind kind;
-    int code; /* of what refuses: complete, defaults filled in */
-    char enhanced[12];
-    struct text_template *text; /* of what refuses, and of log; of tag its value, NULL: without one */
+    int code;                   /* of what refuses: a rule's is complete; a threshold's, where it says none: 0 */
+    char enhanced[12];          /* likewise: empty */
+    struct text_template *text; /* of what refuses, and of log; of tag its value; NULL: without one */
     struct str name;            /* of a tag */
 };
+
+/* What a refusal answers that names no code: GRAMMAR.md 4, the table's last two columns. */
+struct reply_code {
+    int code;
+    const char *enhanced;
+};
+struct reply_code default_reply_code(enum action_kind kind, enum phase phase);
 
 struct policy_rule {
     struct str name;
