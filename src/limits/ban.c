@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "limits/memory_lock.h"
+#include "base/memory_lock.h"
 
 #define SHARDS    16
 #define WAYS      8

@@ -15,7 +15,7 @@
 #ifndef LIMITS_MEMORY_MEMBERS_H
 #define LIMITS_MEMORY_MEMBERS_H
 
-#include "limits/memory_lock.h"
+#include "base/memory_lock.h"
 #include "limits/store.h"
 
 #define MEMBERS_SHARDS_MAX 64 /* so that a set of shards is one word */

@@ -17,8 +17,8 @@
 #define LIMITS_MEMORY_TABLE_H
 
 #include "base/hash.h"
+#include "base/memory_lock.h"
 #include "limits/limit.h"
-#include "limits/memory_lock.h"
 #include "limits/window.h"
 
 #define TABLE_SHARDS_MAX  64 /* so that a set of shards is one word */

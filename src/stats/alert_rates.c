@@ -1,9 +1,21 @@
-/* alert_rates.c - see alert_rates.h. */
+/* alert_rates.c - see alert_rates.h. A process may be killed between any two writes: their order leaves a valid entry.
+ */
 #include "stats/alert_rates.h"
 
-void alert_rates_init(struct alert_rates *rates)
+enum { LOCK_WAIT_US = 5000 };
+
+bool alert_rates_init(struct alert_rates *rates, struct err *err)
 {
+    int rc = memory_lock_init(&rates->lock);
+    if (rc)
+        return err_set(err, "cannot make the lock of the table of alerts: %s", strerror(rc));
     rates->key = hash_key_random();
+    return true;
+}
+
+void alert_rates_fini(struct alert_rates *rates)
+{
+    memory_lock_fini(&rates->lock);
 }
 
 uint64_t alert_rates_id(const struct alert_rates *rates, struct str alert, struct str key)
@@ -14,71 +26,65 @@ uint64_t alert_rates_id(const struct alert_rates *rates, struct str alert, struc
     return id ? id : 1;
 }
 
-static struct alert_rate *bucket_of(struct alert_rates *rates, uint64_t id)
+static bool lock(struct alert_rates *rates)
 {
-    return rates->buckets[id % ALERT_RATES_BUCKETS];
+    int64_t wait_us = LOCK_WAIT_US;
+    return memory_lock_take(&rates->lock, &wait_us);
 }
 
-static struct alert_rate *find(struct alert_rates *rates, uint64_t id)
+/* The entry of an id; where there is none, with *is_new, the one to be made it: a free one, or the oldest. */
+static struct alert_rate *find(struct alert_rates *rates, uint64_t id, bool *is_new)
 {
-    struct alert_rate *bucket = bucket_of(rates, id);
-    for (size_t i = 0; i < ALERT_RATES_WAYS; i++)
-        if (atomic_load(&bucket[i].id) == id)
+    struct alert_rate *bucket = rates->buckets[id % ALERT_RATES_BUCKETS], *oldest = bucket;
+    *is_new = false;
+    for (size_t i = 0; i < ALERT_RATES_WAYS; i++) {
+        if (bucket[i].id == id)
             return &bucket[i];
-    return NULL;
-}
-
-/* The first of those that were sent longest ago. All who look at once see the same one, so that one id gets one entry.
- */
-static struct alert_rate *oldest(struct alert_rate *bucket)
-{
-    struct alert_rate *found = bucket;
-    for (size_t i = 1; i < ALERT_RATES_WAYS; i++)
-        if (atomic_load(&bucket[i].sent_ms) < atomic_load(&found->sent_ms))
-            found = &bucket[i];
-    return found;
-}
-
-/* The entry of an id, made where there is none. Somebody else may take it in the same moment, for this id or another:
- * then we look again. */
-static struct alert_rate *take(struct alert_rates *rates, uint64_t id)
-{
-    for (;;) {
-        struct alert_rate *e = find(rates, id);
-        if (e)
-            return e;
-        e = oldest(bucket_of(rates, id));
-        /* Of one who claims it meanwhile we see both or neither, so we never set a time back that is not this id's. */
-        int64_t was_sent_ms = atomic_load(&e->sent_ms);
-        uint64_t was_id = atomic_load(&e->id);
-        /* first the time: who finds its id here must not find another's time */
-        if (!atomic_compare_exchange_strong(&e->sent_ms, &was_sent_ms, 0))
-            continue;
-        if (!atomic_compare_exchange_strong(&e->id, &was_id, id))
-            continue;
-        atomic_store(&e->held_back, 0);
-        return e;
+        if (bucket[i].sent_ms < oldest->sent_ms)
+            oldest = &bucket[i];
     }
+    *is_new = true;
+    return oldest;
+}
+
+static void make(struct alert_rate *e, uint64_t id)
+{
+    e->sent_ms = 0;
+    e->held_back = 0;
+    MEMORY_ORDER();
+    e->id = id;
 }
 
 bool alert_rates_claim(struct alert_rates *rates, uint64_t id, int64_t every_ms, int64_t now_ms, uint32_t *held_back)
 {
-    struct alert_rate *e = take(rates, id);
-    int64_t sent_ms = atomic_load(&e->sent_ms);
-    bool is_due = sent_ms == 0 || now_ms - sent_ms >= every_ms;
-    if (is_due && atomic_compare_exchange_strong(&e->sent_ms, &sent_ms, now_ms)) {
-        *held_back = atomic_exchange(&e->held_back, 0);
+    bool is_new;
+    *held_back = 0;
+    if (!lock(rates))
         return true;
+    struct alert_rate *e = find(rates, id, &is_new);
+    if (is_new)
+        make(e, id);
+    bool is_due = e->sent_ms == 0 || now_ms - e->sent_ms >= every_ms;
+    if (is_due) {
+        *held_back = e->held_back;
+        e->sent_ms = now_ms;
+        e->held_back = 0;
+    } else {
+        e->held_back++;
     }
-    atomic_fetch_add(&e->held_back, 1); /* another worker was quicker, or it is too early */
-    return false;
+    memory_lock_drop(&rates->lock);
+    return is_due;
 }
 
 void alert_rates_give_back(struct alert_rates *rates, uint64_t id, uint32_t held_back)
 {
-    struct alert_rate *e = find(rates, id);
-    if (!e)
+    bool is_new;
+    if (!lock(rates))
         return;
-    atomic_fetch_add(&e->held_back, held_back + 1);
-    atomic_store(&e->sent_ms, 0);
+    struct alert_rate *e = find(rates, id, &is_new);
+    if (!is_new) {
+        e->held_back += held_back + 1;
+        e->sent_ms = 0;
+    }
+    memory_lock_drop(&rates->lock);
 }

@@ -29,9 +29,8 @@ static int setup(void **state)
     if (!f)
         return -1;
     memset(f, 0, bytes);
-    alert_rates_init(&f->rates);
     *state = f;
-    if (!alert_channel_open(f->ends, &err))
+    if (!alert_rates_init(&f->rates, &err) || !alert_channel_open(f->ends, &err))
         return -1;
     f->sender = (struct alert_sender){TARGETS, COUNT_OF(TARGETS), &f->rates, &f->counters, f->ends[0], false};
     return 0;

@@ -3,6 +3,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -19,13 +20,14 @@ static int setup(void **state)
     void *p = mmap(NULL, sizeof(struct alert_rates), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return -1;
-    alert_rates_init(p);
     *state = p;
-    return 0;
+    struct err err;
+    return alert_rates_init(p, &err) ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
+    alert_rates_fini(*state);
     return munmap(*state, sizeof(struct alert_rates));
 }
 

@@ -5,8 +5,8 @@
  * write left it. So every write under such a lock is put in an order in which each state between two of them is a valid
  * one; MEMORY_ORDER() keeps the compiler to that order.
  */
-#ifndef LIMITS_MEMORY_LOCK_H
-#define LIMITS_MEMORY_LOCK_H
+#ifndef BASE_MEMORY_LOCK_H
+#define BASE_MEMORY_LOCK_H
 
 #include <pthread.h>
 

@@ -1,5 +1,5 @@
 /* memory_lock.c - locks that outlive their owners. See memory_lock.h. */
-#include "limits/memory_lock.h"
+#include "base/memory_lock.h"
 
 #include <errno.h>
 #include <string.h>
