@@ -44,17 +44,16 @@ static bool append_value(struct buf *to, enum key key, const struct facts *facts
     }
 }
 
-/* "u:alice@example.org", "u+i:alice@example.org+192.0.2.7". len 0: the limit does not apply; ptr NULL: no memory. */
-static struct str entity_of(const struct policy_limit *l, const struct facts *facts, struct arena *arena)
+struct str policy_entity(const enum key *keys, size_t key_count, const struct facts *facts, struct arena *arena)
 {
     struct buf text;
     struct str entity = STR("");
     buf_init(&text, ENTITY_MAX_BYTES);
     bool ok = true;
-    for (size_t i = 0; i < l->key_count && ok; i++)
-        ok = (i == 0 || buf_append_char(&text, '+')) && buf_append_str(&text, str_of_z(SCOPES[l->keys[i]].scope));
-    for (size_t i = 0; i < l->key_count && ok; i++)
-        ok = buf_append_char(&text, i ? '+' : ':') && append_value(&text, l->keys[i], facts);
+    for (size_t i = 0; i < key_count && ok; i++)
+        ok = (i == 0 || buf_append_char(&text, '+')) && buf_append_str(&text, str_of_z(SCOPES[keys[i]].scope));
+    for (size_t i = 0; i < key_count && ok; i++)
+        ok = buf_append_char(&text, i ? '+' : ':') && append_value(&text, keys[i], facts);
     if (ok)
         entity = arena_copy(arena, buf_str(&text));
     buf_fini(&text);
@@ -147,7 +146,7 @@ bool policy_charges(const struct policy *policy, const struct policy_case *quest
         if (recipients == 0)
             continue;
         if (!last || !has_same_keys(l, last)) /* neighbours often count for the same: who, once is enough */
-            entity = entity_of(l, &question->facts, arena);
+            entity = policy_entity(l->keys, l->key_count, &question->facts, arena);
         last = l;
         if (!entity.ptr)
             return false;
@@ -174,7 +173,7 @@ bool policy_count_get(struct policy_engine *engine, struct str name, const struc
     struct limit looked_at = l->limit;
     looked_at.observed = true; /* only asked, whatever it allows */
     looked_at.rate_count = 1;
-    struct charge charge = {.limit = &looked_at, .entity = entity_of(l, facts, arena)};
+    struct charge charge = {.limit = &looked_at, .entity = policy_entity(l->keys, l->key_count, facts, arena)};
     struct reservation r;
     if (!charge.entity.ptr || !reservation_init(&r, arena, &charge, 1))
         return false;

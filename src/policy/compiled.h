@@ -54,6 +54,9 @@ struct policy {
  * (is_early). False: no memory. */
 MUST_USE bool policy_charges(const struct policy *policy, const struct policy_case *question, enum phase at,
                              struct arena *arena, struct charge **charges, size_t *count);
+/* Whom the keys mean: "u:alice@example.org", "u+i:alice@example.org+192.0.2.7", in the arena. len 0: a part of it is
+ * not known; ptr NULL: no memory. */
+struct str policy_entity(const enum key *keys, size_t key_count, const struct facts *facts, struct arena *arena);
 /* "user:alice@example.org" of "u:alice@example.org", in the arena. */
 struct str policy_key_text(struct str entity, struct arena *arena);
 
