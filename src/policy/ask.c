@@ -23,7 +23,10 @@ struct asking asking_begin(struct policy_engine *engine, enum phase phase, struc
         .engine = engine,
         .question = question,
         .answer = answer,
-        .context = {&question->facts, question->connection->tags, question->mail ? question->mail->tags : NULL},
+        .context = {.facts = &question->facts,
+                    .connection_tags = question->connection->tags,
+                    .mail_tags = question->mail ? question->mail->tags : NULL,
+                    .score = question->connection->score + (question->mail ? question->mail->score : 0)},
         .effects_end = &answer->effects,
         .phase = phase};
 }

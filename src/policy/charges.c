@@ -129,8 +129,9 @@ static void set_cost(struct charge *c, const struct policy_limit *l, const struc
 bool policy_charges(const struct policy *policy, const struct policy_case *question, enum phase at, struct arena *arena,
                     struct charge **charges, size_t *count)
 {
-    struct eval_context context = {&question->facts, question->connection->tags,
-                                   question->mail ? question->mail->tags : NULL};
+    struct eval_context context = {.facts = &question->facts,
+                                   .connection_tags = question->connection->tags,
+                                   .mail_tags = question->mail ? question->mail->tags : NULL};
     enum phase counts_at = at == PHASE_MAIL || at == PHASE_RCPT ? PHASE_DATA : at;
     const struct policy_limit *last = NULL;
     struct str entity = STR_NONE;

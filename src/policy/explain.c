@@ -122,8 +122,9 @@ static const char *unknown_key(const struct policy_limit *l, const struct facts 
 static void tell_passed_over(struct teller *e, const struct policy_limit *l, const struct policy_case *question)
 {
     const char *key = unknown_key(l, &question->facts);
-    struct eval_context context = {&question->facts, question->connection->tags,
-                                   question->mail ? question->mail->tags : NULL};
+    struct eval_context context = {.facts = &question->facts,
+                                   .connection_tags = question->connection->tags,
+                                   .mail_tags = question->mail ? question->mail->tags : NULL};
     TELL(e, "  limit " PRI_STR ": does not apply", STR_ARG(l->limit.name));
     if (key)
         TELL(e, " (%s none)", key);

@@ -20,21 +20,51 @@ static struct str tag_value(const struct eval_context *c, struct str name, bool 
     return STR_NONE;
 }
 
-static void get(const struct test_operand *o, const struct eval_context *c, struct fact *out)
+/* Of what lies outside; nobody there: nothing is known. */
+static enum eval_result get_outside(const struct test_operand *o, const struct eval_context *c, struct fact *out)
+{
+    *out = (struct fact){.kind = FACT_NONE};
+    if (!c->outside)
+        return EVAL_TRUE;
+    if (o->kind == FROM_OUTSIDE)
+        return c->outside->attribute(c->outside, o->attribute, out);
+    return c->outside->count(c->outside, o->limit, o->attribute == ATTRIBUTE_LEFT, c->facts, out);
+}
+
+/* TRUE: *out is what there is, or none; else WAIT or FAILED. */
+static enum eval_result get(const struct test_operand *o, const struct eval_context *c, struct fact *out)
 {
     bool is_set;
     switch (o->kind) {
     case FROM_CONSTANT:
         *out = o->constant;
-        return;
+        break;
     case FROM_ATTRIBUTE:
         c->facts->get(c->facts, (int)o->attribute, o->name, out);
-        return;
+        break;
+    case FROM_SCORE:
+        *out = (struct fact){.kind = FACT_DECIMAL, .number = c->score};
+        break;
     case FROM_TAG:
         out->text = tag_value(c, o->name, &is_set);
         out->kind = is_set ? FACT_TEXT : FACT_NONE;
-        return;
+        break;
+    case FROM_OUTSIDE:
+    case FROM_COUNT:
+        return get_outside(o, c, out);
     }
+    return EVAL_TRUE;
+}
+
+static enum eval_result truth(bool is_true)
+{
+    return is_true ? EVAL_TRUE : EVAL_FALSE;
+}
+
+/* Of what cannot be said the opposite cannot be said either. */
+static enum eval_result opposite(enum eval_result r)
+{
+    return r == EVAL_TRUE ? EVAL_FALSE : r == EVAL_FALSE ? EVAL_TRUE : r;
 }
 
 /* ---- comparisons ---- */
@@ -50,6 +80,11 @@ static int64_t magnitude(const struct test_operand *o, const struct fact *x)
     return x->kind == FACT_NUMBER && o->kind != FROM_CONSTANT ? millionths(x->number) : x->number;
 }
 
+static bool is_number(const struct fact *x)
+{
+    return x->kind == FACT_NUMBER || x->kind == FACT_DECIMAL;
+}
+
 static bool is_equal(const struct test_node *n, const struct fact *a, const struct fact *b)
 {
     switch (a->kind) {
@@ -63,23 +98,19 @@ static bool is_equal(const struct test_node *n, const struct fact *a, const stru
         return b->kind == FACT_NETWORK && a->network.prefix == b->network.prefix &&
                ip_equal(&a->network.ip, &b->network.ip);
     default:
-        return a->kind == b->kind && magnitude(&n->left, a) == magnitude(&n->right, b);
+        return (a->kind == b->kind || (is_number(a) && is_number(b))) &&
+               magnitude(&n->left, a) == magnitude(&n->right, b);
     }
 }
 
-static bool compare(const struct test_node *n, const struct eval_context *c)
+static bool holds(const struct test_node *n, const struct fact *a, const struct fact *b)
 {
-    struct fact a, b;
-    get(&n->left, c, &a);
-    if (a.kind == FACT_NONE)
-        return false;
-    get(&n->right, c, &b);
-    if (b.kind == FACT_NONE)
-        return false;
-    if (n->op == OP_EQUAL || n->op == OP_UNEQUAL)
-        return is_equal(n, &a, &b) == (n->op == OP_EQUAL);
-    int64_t x = magnitude(&n->left, &a), y = magnitude(&n->right, &b);
+    int64_t x = magnitude(&n->left, a), y = magnitude(&n->right, b);
     switch (n->op) {
+    case OP_EQUAL:
+        return is_equal(n, a, b);
+    case OP_UNEQUAL:
+        return !is_equal(n, a, b);
     case OP_LESS:
         return x < y;
     case OP_LESS_EQUAL:
@@ -89,6 +120,20 @@ static bool compare(const struct test_node *n, const struct eval_context *c)
     default:
         return x >= y;
     }
+}
+
+static enum eval_result compare(const struct test_node *n, const struct eval_context *c)
+{
+    struct fact a, b;
+    enum eval_result known = get(&n->left, c, &a);
+    if (known != EVAL_TRUE)
+        return known;
+    if (a.kind == FACT_NONE)
+        return EVAL_FALSE;
+    known = get(&n->right, c, &b);
+    if (known != EVAL_TRUE)
+        return known;
+    return truth(b.kind != FACT_NONE && holds(n, &a, &b));
 }
 
 /* ---- in ---- */
@@ -120,40 +165,74 @@ static bool in_facts(const struct test_node *n, const struct fact *x)
     return false;
 }
 
-static bool in_map_values(const struct test_node *n, const struct eval_context *c, const struct fact *x, bool *is_known)
+/* In a text "a, b" as a remote map answers. */
+static bool is_among(struct str x, struct str values)
 {
-    struct fact key;
-    get(&n->right, c, &key);
-    const struct lookup_values *values = lookup_get(n->lookup, &key);
-    *is_known = values != NULL;
-    return values && x->kind == FACT_TEXT && lookup_values_have(values, x->text);
+    for (struct str rest = values; rest.len;) {
+        struct str one = str_trim(str_split(rest, ',', &rest));
+        if (one.len && text_is_same(one, x))
+            return true;
+    }
+    return false;
 }
 
-static bool in(const struct test_node *n, const struct eval_context *c)
+/* x in MAP[key]. A key that is not there has no values: none, and x is neither in it nor not in it. */
+static enum eval_result in_values(const struct test_node *n, const struct eval_context *c, const struct fact *x)
+{
+    struct fact key;
+    struct str text = STR_NONE;
+    enum eval_result known = get(&n->right, c, &key);
+    if (known != EVAL_TRUE)
+        return known;
+    if (key.kind == FACT_NONE)
+        return EVAL_FALSE;
+    if (n->place == IN_PLACE_MAP_VALUES) {
+        const struct lookup_values *values = lookup_get(n->lookup, &key);
+        bool is_in = values && x->kind == FACT_TEXT && lookup_values_have(values, x->text);
+        return truth(values && is_in != n->is_negated);
+    }
+    known = c->outside ? c->outside->remote(c->outside, n->source, &key, &text) : EVAL_FALSE;
+    return known == EVAL_TRUE ? truth((x->kind == FACT_TEXT && is_among(x->text, text)) != n->is_negated) : known;
+}
+
+static enum eval_result in_source(const struct test_node *n, const struct eval_context *c, const struct fact *x)
+{
+    if (!c->outside)
+        return EVAL_FALSE;
+    return n->place == IN_PLACE_DNSBL ? c->outside->listed(c->outside, n->source)
+                                      : c->outside->remote(c->outside, n->source, x, NULL);
+}
+
+static enum eval_result in(const struct test_node *n, const struct eval_context *c)
 {
     struct fact x;
-    bool is_known = true, is_in = false;
-    get(&n->left, c, &x);
+    enum eval_result is_in = get(&n->left, c, &x);
+    if (is_in != EVAL_TRUE)
+        return is_in;
     if (x.kind == FACT_NONE)
-        return false;
+        return EVAL_FALSE;
     switch (n->place) {
     case IN_PLACE_LOOKUP:
-        is_in = lookup_has(n->lookup, &x);
+        is_in = truth(lookup_has(n->lookup, &x));
         break;
     case IN_PLACE_MAP_VALUES:
-        is_in = in_map_values(n, c, &x, &is_known);
+    case IN_PLACE_REMOTE_VALUES:
+        return in_values(n, c, &x);
+    case IN_PLACE_DNSBL:
+    case IN_PLACE_REMOTE:
+        is_in = in_source(n, c, &x);
         break;
     case IN_PLACE_RANGES:
-        is_in = in_spans(n, x.number);
+        is_in = truth(in_spans(n, x.number));
         break;
     case IN_PLACE_NUMBERS:
-        is_in = in_numbers(n, magnitude(&n->left, &x));
+        is_in = truth(in_numbers(n, magnitude(&n->left, &x)));
         break;
     case IN_PLACE_FACTS:
-        is_in = in_facts(n, &x);
+        is_in = truth(in_facts(n, &x));
         break;
     }
-    return is_known && is_in != n->is_negated;
+    return n->is_negated ? opposite(is_in) : is_in;
 }
 
 /* ---- texts ---- */
@@ -198,78 +277,80 @@ static bool matches(const struct test_node *n, struct str s)
     return pcre2_match(n->pattern, (PCRE2_SPTR)(s.ptr ? s.ptr : ""), s.len, 0, 0, n->match_data, n->match_context) >= 0;
 }
 
-static bool test_text(const struct test_node *n, const struct eval_context *c)
+static enum eval_result test_text(const struct test_node *n, const struct eval_context *c)
 {
     struct fact x;
-    get(&n->left, c, &x);
+    enum eval_result known = get(&n->left, c, &x);
+    if (known != EVAL_TRUE)
+        return known;
     if (x.kind != FACT_TEXT)
-        return false;
+        return EVAL_FALSE;
     switch (n->kind) {
     case TEST_LIKE:
-        return is_like(x.text, n->text);
+        return truth(is_like(x.text, n->text));
     case TEST_CONTAINS:
-        return str_contains_nocase(x.text, n->text);
+        return truth(str_contains_nocase(x.text, n->text));
     case TEST_UNDER:
-        return is_under(x.text, n->text);
+        return truth(is_under(x.text, n->text));
     default:
-        return matches(n, x.text);
+        return truth(matches(n, x.text));
     }
 }
 
 /* ---- all together ---- */
 
-static bool is_true_alone(const struct test_node *n, const struct eval_context *c)
+static enum eval_result test_alone(const struct test_node *n, const struct eval_context *c)
 {
     struct fact x;
-    get(&n->left, c, &x);
-    return n->left.kind == FROM_TAG ? x.kind != FACT_NONE : x.kind == FACT_TRUTH && x.truth;
+    enum eval_result known = get(&n->left, c, &x);
+    if (known != EVAL_TRUE || n->kind == TEST_IS_NONE)
+        return known == EVAL_TRUE ? truth(x.kind == FACT_NONE) : known;
+    return truth(n->left.kind == FROM_TAG ? x.kind != FACT_NONE : x.kind == FACT_TRUTH && x.truth);
 }
 
-static bool is_none(const struct test_node *n, const struct eval_context *c)
+/* The first child that is not as all must be decides; what it waits for or failed at, too: what stands behind it is
+ * not asked. */
+static enum eval_result all_are(const struct test_node *n, enum eval_result must_be, const struct eval_context *c)
 {
-    struct fact x;
-    get(&n->left, c, &x);
-    return x.kind == FACT_NONE;
+    for (const struct test_node *child = n->child; child; child = child->next) {
+        enum eval_result r = eval_ask(child, c);
+        if (r != must_be)
+            return r;
+    }
+    return must_be;
 }
 
 /* The parser bounds how deep conditions nest, and so this recursion (PARSE_MAX_NESTING). */
-bool eval_is_true(const struct test_node *n, const struct eval_context *c)
+enum eval_result eval_ask(const struct test_node *n, const struct eval_context *c)
 {
     if (!n)
-        return true;
+        return EVAL_TRUE;
     switch (n->kind) {
     case TEST_OR:
-        for (const struct test_node *child = n->child; child; child = child->next)
-            if (eval_is_true(child, c))
-                return true;
-        return false;
+        return all_are(n, EVAL_FALSE, c);
     case TEST_AND:
-        for (const struct test_node *child = n->child; child; child = child->next)
-            if (!eval_is_true(child, c))
-                return false;
-        return true;
+        return all_are(n, EVAL_TRUE, c);
     case TEST_NOT:
-        return !eval_is_true(n->child, c);
+        return opposite(eval_ask(n->child, c));
     case TEST_COMPARE:
         return compare(n, c);
     case TEST_IN:
         return in(n, c);
     case TEST_IS_NONE:
-        return is_none(n, c);
     case TEST_ALONE:
-        return is_true_alone(n, c);
+        return test_alone(n, c);
     case TEST_MATCHES:
     case TEST_LIKE:
     case TEST_CONTAINS:
     case TEST_UNDER:
         return test_text(n, c);
     }
-    return false;
+    return EVAL_FALSE;
 }
 
 static bool operand_is_rcpt(const struct test_operand *o)
 {
-    return o->kind == FROM_ATTRIBUTE && attribute_rows[o->attribute].rcpt_only;
+    return o->asks_rcpt || (o->kind == FROM_ATTRIBUTE && attribute_rows[o->attribute].rcpt_only);
 }
 
 bool eval_asks_rcpt(const struct test_node *n)
@@ -284,6 +365,16 @@ bool eval_asks_rcpt(const struct test_node *n)
     return false;
 }
 
+uint64_t eval_dnsbls(const struct test_node *n)
+{
+    if (!n)
+        return 0;
+    uint64_t all = n->kind == TEST_IN && n->place == IN_PLACE_DNSBL ? UINT64_C(1) << n->source : 0;
+    for (const struct test_node *child = n->child; child; child = child->next)
+        all |= eval_dnsbls(child);
+    return all;
+}
+
 /* ---- rendering ---- */
 
 static bool append_clean(struct buf *to, struct str s)
@@ -294,9 +385,18 @@ static bool append_clean(struct buf *to, struct str s)
     return true;
 }
 
-static bool append_number(struct buf *to, const struct fact *x)
+/* "2.5", "-1": as many decimals as it has. */
+static bool append_decimal(struct buf *to, int64_t in_millionths)
 {
-    return buf_printf(to, "%lld", (long long)x->number);
+    uint64_t n = in_millionths < 0 ? -(uint64_t)in_millionths : (uint64_t)in_millionths, fraction = n % NUMBER_ONE;
+    int digits = 6;
+    while (digits && fraction % 10 == 0) {
+        fraction /= 10;
+        digits--;
+    }
+    return (in_millionths >= 0 || buf_append_char(to, '-')) &&
+           buf_printf(to, "%llu", (unsigned long long)(n / NUMBER_ONE)) &&
+           (digits == 0 || buf_printf(to, ".%0*llu", digits, (unsigned long long)fraction));
 }
 
 static bool append_fact(struct buf *to, const struct fact *x)
@@ -309,7 +409,9 @@ static bool append_fact(struct buf *to, const struct fact *x)
     case FACT_TEXT:
         return append_clean(to, x->text);
     case FACT_NUMBER:
-        return append_number(to, x);
+        return buf_printf(to, "%lld", (long long)x->number);
+    case FACT_DECIMAL:
+        return append_decimal(to, x->number);
     case FACT_TRUTH:
         return buf_append_str(to, x->truth ? STR("true") : STR("false"));
     case FACT_IP:
@@ -330,13 +432,23 @@ static bool append_fact(struct buf *to, const struct fact *x)
 static bool append_operand(struct buf *to, const struct test_operand *o, const struct eval_context *c)
 {
     struct fact x, null;
-    get(o, c, &x);
+    if (get(o, c, &x) != EVAL_TRUE)
+        x.kind = FACT_NONE;
     if (x.kind == FACT_NONE && o->kind == FROM_ATTRIBUTE && o->attribute == ATTRIBUTE_SENDER) {
         c->facts->get(c->facts, ATTRIBUTE_SENDER_NULL, STR_NONE, &null);
         if (null.kind == FACT_TRUTH && null.truth)
             return buf_append_str(to, STR("<>"));
     }
     return append_fact(to, &x);
+}
+
+enum eval_result text_ask(const struct text_template *t, const struct eval_context *c)
+{
+    struct fact x;
+    for (const struct text_part *part = t->parts; part; part = part->next)
+        if (part->is_operand && get(&part->operand, c, &x) == EVAL_WAIT)
+            return EVAL_WAIT;
+    return EVAL_TRUE;
 }
 
 bool text_render(const struct text_template *t, const struct eval_context *c, struct buf *to)

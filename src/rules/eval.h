@@ -1,9 +1,17 @@
 /*
  * eval.h - conditions and texts, compiled: asked thousands of times a second, allocating nothing.
  *
- *   condition of the checked tree ─▶ eval_compile ─▶ struct test_node ─▶ eval_is_true(node, context)
+ *   condition of the checked tree ─▶ eval_compile ─▶ struct test_node ─▶ eval_ask(node, context) ─▶ FALSE TRUE
+ *                                                                            │                      WAIT FAILED
+ *                                                                            └▶ struct eval_outside: names, lists,
+ *                                                                               remote tables, counts of limits
  *
  * What is not known is none: every comparison with it is false, `not (…)` of that is true (GRAMMAR.md 3).
+ *
+ * Some of it lies outside and takes time. A condition is asked from left to right, only as far as its answer depends on
+ * it; where it meets what is not there yet it answers WAIT, and is asked again as a whole once the outside knows. So
+ * nothing is looked up that is not needed. FAILED: what it needed cannot be had; then nothing can be said of the rule
+ * or limit.
  */
 #ifndef RULES_EVAL_H
 #define RULES_EVAL_H
@@ -16,9 +24,32 @@ struct rule_tag {
     struct str name, value; /* value: STR_NONE, set without one */
 };
 
+enum eval_result { EVAL_FALSE, EVAL_TRUE, EVAL_WAIT, EVAL_FAILED };
+
+enum { EVAL_MAX_DNSBLS = 64, EVAL_MAX_REMOTES = 64 }; /* that conditions name */
+
+/* What lies outside of the facts; policy/ knows. Each answers at once: by what is known, or by WAIT, after having
+ * noted what is wanted. Lists, tables and limits by their numbers (struct eval_program). */
+struct eval_outside {
+    /* client.name, client.country, client.asn. TRUE: *out is it, NONE if there is none. */
+    enum eval_result (*attribute)(struct eval_outside *outside, enum attribute attribute, struct fact *out);
+    /* Is the client on that list? */
+    enum eval_result (*listed)(struct eval_outside *outside, unsigned dnsbl);
+    /* Is x (a text) in that remote table? TRUE: *value is what stands there, of a map its values joined by commas;
+     * borrowed until the condition is decided. value may be NULL. */
+    enum eval_result (*remote)(struct eval_outside *outside, unsigned remote, const struct fact *x,
+                               struct str *value);
+    /* used(L), left(L) for the key that the facts give it; limit: a number given to eval_add_limit. TRUE: *out is it,
+     * NONE where L does not apply. */
+    enum eval_result (*count)(struct eval_outside *outside, unsigned limit, bool is_left,
+                              const struct facts *facts, struct fact *out);
+};
+
 struct eval_context {
     const struct facts *facts;
     const struct rule_tag *connection_tags, *mail_tags;
+    int64_t score;                      /* in millionths */
+    struct eval_outside *outside; /* NULL: nothing of it is known */
 };
 
 struct test_node;     /* a condition */
@@ -27,7 +58,14 @@ struct text_template; /* a text with ${…} */
 /* The tables of a configuration, by name, and what compiled things lie in. */
 struct eval_program {
     struct arena arena;
-    struct map tables;       /* name → struct lookup */
+    struct map tables;  /* name → struct lookup */
+    struct map sources; /* dnsbls and remote tables: name → struct eval_source (eval_node.h) */
+    struct map limits;  /* name → struct eval_limit */
+    /* Those that a condition names, in the order in which the first one does: their numbers. Of the tree: as long as
+     * that lasts. */
+    const struct dnsbl *dnsbls[EVAL_MAX_DNSBLS];
+    const struct table *remotes[EVAL_MAX_REMOTES];
+    unsigned dnsbl_count, remote_count;
     struct lookup **lookups; /* all, those of lists too; heap: to be freed */
     size_t lookup_count, lookup_cap;
     struct test_node *patterns; /* all that hold one, to be freed */
@@ -40,11 +78,23 @@ void eval_program_fini(struct eval_program *p);
 /* Builds every table of the tree; files are read. False: diagnostics say what is wrong. */
 MUST_USE bool eval_add_tables(struct eval_program *p, const struct tree *tree, struct diagnostics *d);
 
+/* used(name) and left(name) ask eval_outside.count for this number. Of a limit that was not added (a disabled one) they
+ * are none. Before the first condition that names it is compiled. False: no memory. name: borrowed as long as p. */
+MUST_USE bool eval_add_limit(struct eval_program *p, struct str name, unsigned limit);
+
 /* Compiles a checked condition: `if` and `unless` of one clause together, either may be NULL; both NULL gives NULL,
  * always true. *ok false: no memory, or a pattern that cannot be compiled (said). */
 struct test_node *eval_compile(struct eval_program *p, const struct condition *if_cond,
                                const struct condition *unless_cond, struct diagnostics *d, bool *ok);
-bool eval_is_true(const struct test_node *node, const struct eval_context *context);
+/* NULL: TRUE. After WAIT: again, as a whole, when the outside knows more. */
+enum eval_result eval_ask(const struct test_node *node, const struct eval_context *context);
+/* The same where nothing is waited for: what is not known yet, or failed, does not hold. */
+static inline bool eval_is_true(const struct test_node *node, const struct eval_context *context)
+{
+    return eval_ask(node, context) == EVAL_TRUE;
+}
+/* Which lists (bit i: number i) a condition may ask. */
+uint64_t eval_dnsbls(const struct test_node *node);
 /* Appends every attribute and tag that the condition speaks of, once each, with its value now: "authenticated false,
  * rcpt.domain example.net"; what is not known is "none". For explain. False: the buffer is full. */
 MUST_USE bool eval_values(const struct test_node *node, const struct eval_context *context, struct buf *to);
@@ -53,6 +103,8 @@ bool eval_asks_rcpt(const struct test_node *node);
 
 /* Compiles a text. NULL: no memory. */
 struct text_template *text_compile(struct eval_program *p, const struct value *text);
+/* Is all there that it shows? TRUE or WAIT. */
+enum eval_result text_ask(const struct text_template *t, const struct eval_context *context);
 /* Appends it; what is not known prints "-", the null sender "<>"; control characters are left out. False: the buffer is
  * full. */
 MUST_USE bool text_render(const struct text_template *t, const struct eval_context *context, struct buf *to);

@@ -10,6 +10,8 @@ void eval_program_init(struct eval_program *p)
     *p = (struct eval_program){0};
     arena_init(&p->arena, PROGRAM_MAX_BYTES);
     map_init(&p->tables, true, false);
+    map_init(&p->sources, true, false);
+    map_init(&p->limits, true, false);
 }
 
 void eval_program_fini(struct eval_program *p)
@@ -23,6 +25,8 @@ void eval_program_fini(struct eval_program *p)
         lookup_fini(p->lookups[i]);
     free(p->lookups);
     map_fini(&p->tables);
+    map_fini(&p->sources);
+    map_fini(&p->limits);
     arena_fini(&p->arena);
     eval_program_init(p);
 }
@@ -101,12 +105,34 @@ static bool build_table(struct eval_program *p, const struct tree *tree, const s
     return ok;
 }
 
+/* What conditions ask outside: known by name, numbered when the first condition names it. */
+static bool add_source(struct eval_program *p, const struct statement *of, struct str its_name, struct diagnostics *d)
+{
+    struct eval_source *source = alloc(p, sizeof *source, d);
+    struct str name = arena_copy(&p->arena, its_name);
+    if (!source || !name.ptr || !map_set(&p->sources, name, source))
+        return source && diag_error(d, PLACE_NONE, "out of memory");
+    source->of = of;
+    return true;
+}
+
+static bool add_table(struct eval_program *p, const struct tree *tree, const struct statement *st,
+                      struct diagnostics *d)
+{
+    bool is_remote = st->table.source == TABLE_REDIS || st->table.source == TABLE_SOCKETMAP;
+    return is_remote ? add_source(p, st, st->table.name.text, d) : build_table(p, tree, &st->table, d);
+}
+
 bool eval_add_tables(struct eval_program *p, const struct tree *tree, struct diagnostics *d)
 {
     bool ok = true;
-    for (size_t i = 0; i < tree->count; i++)
-        if (tree->statements[i]->kind == STATEMENT_TABLE && !tree->statements[i]->is_broken)
-            ok = build_table(p, tree, &tree->statements[i]->table, d) && ok;
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct statement *st = tree->statements[i];
+        if (st->kind == STATEMENT_TABLE && !st->is_broken)
+            ok = add_table(p, tree, st, d) && ok;
+        else if (st->kind == STATEMENT_DNSBL && !st->is_broken)
+            ok = add_source(p, st, st->dnsbl.name.text, d) && ok;
+    }
     return ok;
 }
 
@@ -158,7 +184,32 @@ static struct test_operand attribute_operand(struct eval_program *p, const struc
     if (r->is_tag)
         return (struct test_operand){.kind = FROM_TAG, .name = arena_copy(&p->arena, r->tag)};
     note_use(p, r->attribute);
-    return (struct test_operand){.kind = FROM_ATTRIBUTE, .attribute = r->attribute};
+    switch (r->attribute) {
+    case ATTRIBUTE_SCORE:
+        return (struct test_operand){.kind = FROM_SCORE, .attribute = r->attribute};
+    case ATTRIBUTE_CLIENT_NAME:
+    case ATTRIBUTE_CLIENT_COUNTRY:
+    case ATTRIBUTE_CLIENT_ASN:
+        return (struct test_operand){.kind = FROM_OUTSIDE, .attribute = r->attribute};
+    default:
+        return (struct test_operand){.kind = FROM_ATTRIBUTE, .attribute = r->attribute};
+    }
+}
+
+/* used(L), left(L). A disabled limit counts nothing: none. */
+static struct test_operand count_operand(struct eval_program *p, const struct operand *o)
+{
+    const struct eval_limit *limit = map_get(&p->limits, o->name.text);
+    enum attribute attribute = o->kind == OPERAND_USED ? ATTRIBUTE_USED : ATTRIBUTE_LEFT;
+    struct test_operand count = {
+        .kind = FROM_COUNT, .attribute = attribute, .name = arena_copy(&p->arena, o->name.text)};
+    note_use(p, attribute);
+    if (!limit)
+        return (struct test_operand){.kind = FROM_CONSTANT, .constant = {.kind = FACT_NONE}};
+    count.limit = limit->number;
+    for (size_t i = 0; i < o->limit->key_count; i++)
+        count.asks_rcpt |= o->limit->keys[i].key == KEY_RCPT || o->limit->keys[i].key == KEY_RCPT_DOMAIN;
+    return count;
 }
 
 /* other: the type of what it is compared with. */
@@ -171,10 +222,21 @@ static struct test_operand operand_of(struct eval_program *p, const struct opera
         return attribute_operand(p, &o->resolved);
     if (o->kind == OPERAND_VALUE)
         return (struct test_operand){.kind = FROM_CONSTANT, .constant = constant_of(p, &o->value, other)};
+    if (o->kind == OPERAND_USED || o->kind == OPERAND_LEFT)
+        return count_operand(p, o);
     struct test_operand indexed = {
         .kind = FROM_ATTRIBUTE, .attribute = INDEXED[o->kind], .name = arena_copy(&p->arena, o->value.text)};
     note_use(p, indexed.attribute);
     return indexed;
+}
+
+bool eval_add_limit(struct eval_program *p, struct str name, unsigned number)
+{
+    struct eval_limit *limit = arena_alloc(&p->arena, sizeof *limit);
+    if (!limit || !map_set(&p->limits, name, limit))
+        return false;
+    limit->number = number;
+    return true;
 }
 
 /* ---- in ---- */
@@ -251,18 +313,61 @@ static bool compile_facts(struct eval_program *p, struct test_node *n, const str
     return true;
 }
 
+/* Numbers the source if this is the first condition that names it. */
+static bool use_source(struct eval_program *p, struct eval_source *source, struct place at, struct diagnostics *d)
+{
+    bool is_dnsbl = source->of->kind == STATEMENT_DNSBL;
+    unsigned *count = is_dnsbl ? &p->dnsbl_count : &p->remote_count;
+    if (source->is_used)
+        return true;
+    if (*count == (is_dnsbl ? EVAL_MAX_DNSBLS : EVAL_MAX_REMOTES))
+        return diag_error(d, at, "at most %u %s can be used", *count,
+                          is_dnsbl ? "dnsbls" : "redis and socketmap tables");
+    source->is_used = true;
+    source->number = (*count)++;
+    if (is_dnsbl)
+        p->dnsbls[source->number] = &source->of->dnsbl;
+    else
+        p->remotes[source->number] = &source->of->table;
+    return true;
+}
+
+static bool compile_in_source(struct eval_program *p, struct test_node *n, struct eval_source *source,
+                              const struct condition *c, struct diagnostics *d)
+{
+    bool is_client = c->operand.kind == OPERAND_ATTRIBUTE && c->operand.resolved.attribute == ATTRIBUTE_CLIENT;
+    bool is_dnsbl = source->of->kind == STATEMENT_DNSBL;
+    n->place = is_dnsbl ? IN_PLACE_DNSBL : n->place == IN_PLACE_LOOKUP ? IN_PLACE_REMOTE : IN_PLACE_REMOTE_VALUES;
+    if (is_dnsbl && !is_client)
+        return diag_error(d, c->operand.at, "a dnsbl is asked about client only");
+    if (!use_source(p, source, c->in.at, d))
+        return false;
+    n->source = source->number;
+    return true;
+}
+
+/* x in NAME, x in NAME[key]: a table at hand, or something outside. */
+static bool compile_in_name(struct eval_program *p, struct test_node *n, const struct condition *c,
+                            struct diagnostics *d)
+{
+    const struct in_place *in = &c->in;
+    struct eval_source *source = map_get(&p->sources, in->name.text);
+    n->place = in->kind == IN_NAME ? IN_PLACE_LOOKUP : IN_PLACE_MAP_VALUES;
+    if (in->kind == IN_LOOKUP)
+        n->right = operand_of(p, in->inner, TYPE_ADDRESS);
+    if (source)
+        return compile_in_source(p, n, source, c, d);
+    n->lookup = map_get(&p->tables, in->name.text);
+    return n->lookup || diag_error(d, in->at, "unknown table or dnsbl \"" PRI_STR "\"", STR_ARG(in->name.text));
+}
+
 static bool compile_in(struct eval_program *p, struct test_node *n, const struct condition *c, struct diagnostics *d)
 {
     const struct in_place *in = &c->in;
     enum type type = c->operand.type;
     n->is_negated = c->is_negated;
-    if (in->kind == IN_NAME || in->kind == IN_LOOKUP) {
-        n->lookup = map_get(&p->tables, in->name.text);
-        n->place = in->kind == IN_NAME ? IN_PLACE_LOOKUP : IN_PLACE_MAP_VALUES;
-        if (in->kind == IN_LOOKUP)
-            n->right = operand_of(p, in->inner, TYPE_ADDRESS);
-        return n->lookup || diag_error(d, in->at, "unknown table or dnsbl \"" PRI_STR "\"", STR_ARG(in->name.text));
-    }
+    if (in->kind == IN_NAME || in->kind == IN_LOOKUP)
+        return compile_in_name(p, n, c, d);
     if (type == TYPE_TRUTH || type == TYPE_NETWORK)
         return compile_facts(p, n, in, type, d);
     bool is_numeric = type == TYPE_TIME || type == TYPE_WEEKDAY || type == TYPE_NUMBER || type == TYPE_DURATION;

@@ -7,12 +7,24 @@
 
 enum { SUBJECT_MAX_BYTES = 1024, MATCH_LIMIT = 20000, MATCH_DEPTH_LIMIT = 500, MATCH_HEAP_LIMIT_KIB = 1024 };
 
-enum operand_from { FROM_CONSTANT, FROM_ATTRIBUTE, FROM_TAG };
+/* A dnsbl or remote table; numbered when the first condition names it. */
+struct eval_source {
+    const struct statement *of; /* as long as the tree lasts */
+    unsigned number;
+    bool is_used;
+};
+struct eval_limit {
+    unsigned number;
+};
+
+enum operand_from { FROM_CONSTANT, FROM_ATTRIBUTE, FROM_SCORE, FROM_TAG, FROM_OUTSIDE, FROM_COUNT };
 struct test_operand {
     enum operand_from kind;
-    enum attribute attribute;
-    struct str name;      /* of a tag; what stands in ["…"] */
-    struct fact constant; /* numbers in millionths */
+    enum attribute attribute; /* ATTRIBUTE, OUTSIDE; of COUNT: USED or LEFT */
+    unsigned limit;           /* COUNT: its number */
+    bool asks_rcpt;           /* COUNT: for the recipient at hand */
+    struct str name;          /* of a tag; what stands in ["…"]; of a limit */
+    struct fact constant;     /* numbers in millionths */
 };
 
 enum test_kind {
@@ -29,7 +41,16 @@ enum test_kind {
     TEST_ALONE
 };
 
-enum in_place_kind { IN_PLACE_LOOKUP, IN_PLACE_MAP_VALUES, IN_PLACE_RANGES, IN_PLACE_NUMBERS, IN_PLACE_FACTS };
+enum in_place_kind {
+    IN_PLACE_LOOKUP,
+    IN_PLACE_MAP_VALUES,
+    IN_PLACE_DNSBL,
+    IN_PLACE_REMOTE,
+    IN_PLACE_REMOTE_VALUES,
+    IN_PLACE_RANGES,
+    IN_PLACE_NUMBERS,
+    IN_PLACE_FACTS
+};
 
 struct test_range {
     int64_t from, to; /* of a time: minutes, `to` does not belong; of a number: from alone */
@@ -43,6 +64,7 @@ struct test_node {
     struct test_node *next, *child;
     struct test_operand left, right; /* right: of a comparison, and the key of MAP[key] */
     const struct lookup *lookup;
+    unsigned source; /* DNSBL, REMOTE…: its number */
     const struct test_range *ranges;
     size_t range_count;
     const struct fact *facts; /* of what knows nothing but equality: truths, networks */

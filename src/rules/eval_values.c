@@ -27,7 +27,8 @@ static void add(struct shown *s, const struct test_operand *o)
 
 static bool has_right(const struct test_node *n)
 {
-    return n->kind == TEST_COMPARE || (n->kind == TEST_IN && n->place == IN_PLACE_MAP_VALUES);
+    return n->kind == TEST_COMPARE ||
+           (n->kind == TEST_IN && (n->place == IN_PLACE_MAP_VALUES || n->place == IN_PLACE_REMOTE_VALUES));
 }
 
 /* As deep as the parser lets conditions nest. */
@@ -47,6 +48,8 @@ static bool append_name(const struct test_operand *o, struct buf *to)
     if (o->kind == FROM_TAG)
         return buf_printf(to, "tag." PRI_STR, STR_ARG(o->name));
     const char *name = attribute_rows[o->attribute].name;
+    if (o->kind == FROM_COUNT)
+        return buf_printf(to, "%s(" PRI_STR ")", name, STR_ARG(o->name));
     return o->name.len ? buf_printf(to, "%s[\"" PRI_STR "\"]", name, STR_ARG(o->name))
                        : buf_append_str(to, str_of_z(name));
 }

@@ -14,6 +14,7 @@ enum fact_kind {
     FACT_NONE,
     FACT_TEXT, /* text, domain, address, login */
     FACT_NUMBER,
+    FACT_DECIMAL, /* number: millionths; a number with a fraction, as `score` */
     FACT_TRUTH,
     FACT_IP,
     FACT_NETWORK,

@@ -90,7 +90,7 @@ static bool ask(const char *condition)
         const struct test_node *node =
             eval_compile(&program, last->on.rules[0]->if_cond, last->on.rules[0]->unless_cond, &d, &ok);
         const struct facts facts = {.get = get};
-        const struct eval_context context = {&facts, &color, NULL};
+        const struct eval_context context = {.facts = &facts, .connection_tags = &color};
         is_true = ok && eval_is_true(node, &context);
     }
     if (!ok) {
