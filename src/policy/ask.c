@@ -1,10 +1,11 @@
 /*
  * ask.c - a phase's questions, in the order of GRAMMAR.md 4.
  *
- *   connect   limits, rules          auth, login   rules                 data   rules, limits: one reservation
+ *   connect   bans, limits, rules    auth, login   bans, rules           data   rules, limits: one reservation
  *   helo      rules                  mail, rcpt    rules, then limits of data that are known to be full already
+ *   header, message, result          rules
  *
- * act.c asks the rules, admit.c the limits; settle.c is what becomes of a mail's reservation.
+ * bans.c asks who is banned, act.c the rules, admit.c the limits; settle.c is what becomes of a mail's reservation.
  */
 #include "policy/asking.h"
 
@@ -79,7 +80,8 @@ enum started policy_ask_start(struct policy_engine *engine, enum phase phase, st
     (void)arg;
     if (engine->trace)
         engine->trace->on_phase(engine->trace->arg, phase);
-    if (phase == PHASE_CONNECT)
+    asking_bans(&a);
+    if (answer->verdict == POLICY_GO_ON && phase == PHASE_CONNECT)
         asking_limits_of_connection(&a);
     if (answer->verdict == POLICY_GO_ON)
         asking_rules(&a);
@@ -101,6 +103,7 @@ void policy_ask_cancel(struct policy_engine *engine, struct policy_case *questio
 void policy_forget_hello(struct policy_connection *connection)
 {
     connection->tags = connection->tags_of_connect;
+    connection->score = connection->score_of_connect;
 }
 
 void policy_connection_end(struct policy_engine *engine, struct policy_connection *connection)

@@ -1,5 +1,6 @@
 /*
- * asking.h - one question on its way through the phase: ask.c leads it, act.c asks the rules, admit.c the limits.
+ * asking.h - one question on its way through the phase: ask.c leads it, bans.c keeps out, act.c asks the rules,
+ * admit.c the limits, actions.c does what either says.
  */
 #ifndef POLICY_ASKING_H
 #define POLICY_ASKING_H
@@ -41,6 +42,8 @@ static inline void asking_must_be_done(enum started started)
 /* The rules of the phase, in order, up to the first that ends it. */
 void asking_rules(struct asking *a);
 
+/* ---- actions.c ---- */
+
 /* Who acts: a rule, or a threshold of a limit. */
 struct actor {
     struct str by;
@@ -52,6 +55,20 @@ struct actor {
 /* Does what the action says, or notes what it would do: the only place that knows what actions do. What ends the phase
  * is then in the answer; a rule's `accept` is not. False: trouble, which the answer says: nothing more is done. */
 MUST_USE bool asking_act(struct asking *a, const struct actor *actor, const struct policy_action *action);
+
+/* Whom an alert of the actor concerns: of a limit its key, of a rule the user, or who has not logged in, the client. */
+struct str asking_key(struct asking *a, const struct actor *actor);
+
+/* ---- bans.c ---- */
+
+/* Those of GRAMMAR.md 4: at connect of client and network, at auth and login of the user. Banned: the answer says so.
+ */
+void asking_bans(struct asking *a);
+/* Begins the ban that the action says, and notes it. The session ends, whether there is room for the ban or not. */
+void asking_ban(struct asking *a, const struct actor *actor, const struct policy_action *action);
+/* "u:alice@example.org" of the case, in its arena; at auth, the user is who was given. len 0: not known, or no memory.
+ */
+struct str asking_entity(struct asking *a, enum key key);
 
 /* ---- admit.c ---- */
 

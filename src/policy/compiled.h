@@ -10,11 +10,17 @@ struct policy_action {
     enum action_kind kind;
     int code;                   /* of what refuses: a rule's is complete; a threshold's, where it says none: 0 */
     char enhanced[12];          /* likewise: empty */
-    struct text_template *text; /* of what refuses, and of log; of tag its value; NULL: without one */
-    struct str name;            /* of a tag */
+    struct text_template *text; /* of what refuses, and of log; the reason of a ban; of tag its value, of add-header its
+                                   text; NULL: without one */
+    struct str name;            /* of a tag, a header, a pool, an alert; of the limit that is charged */
+    enum key whom;              /* of a ban: KEY_CLIENT, KEY_NETWORK, KEY_USER */
+    bool has_reason;            /* of a ban: text is it, and not only what is replied */
+    uint32_t ban_s, ban_max_s;  /* ban_max_s: of `doubling to`; 0: it does not */
+    uint32_t tarpit_ms;
+    int64_t number; /* of score: millionths; of charge: whole */
 };
 
-/* What a refusal answers that names no code: GRAMMAR.md 4, the table's last two columns. */
+/* What a refusal answers that names no code (GRAMMAR.md 4); code 0: without a word. */
 struct reply_code {
     int code;
     const char *enhanced;
