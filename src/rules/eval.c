@@ -31,6 +31,22 @@ static enum eval_result get_outside(const struct test_operand *o, const struct e
     return c->outside->count(c->outside, o->limit, o->attribute == ATTRIBUTE_LEFT, c->facts, out);
 }
 
+static enum eval_result get(const struct test_operand *o, const struct eval_context *c, struct fact *out);
+
+/* NETMAP[ip]: the address is an attribute or a literal, so this goes no deeper. */
+static enum eval_result get_net_value(const struct test_operand *o, const struct eval_context *c, struct fact *out)
+{
+    struct test_operand ip = *o;
+    struct fact key;
+    ip.kind = o->key;
+    enum eval_result known = get(&ip, c, &key);
+    if (known != EVAL_TRUE)
+        return known;
+    struct str value = lookup_net_value(o->lookup, &key);
+    *out = value.ptr ? (struct fact){.kind = FACT_TEXT, .text = value} : (struct fact){.kind = FACT_NONE};
+    return EVAL_TRUE;
+}
+
 /* TRUE: *out is what there is, or none; else WAIT or FAILED. */
 static enum eval_result get(const struct test_operand *o, const struct eval_context *c, struct fact *out)
 {
@@ -52,6 +68,8 @@ static enum eval_result get(const struct test_operand *o, const struct eval_cont
     case FROM_OUTSIDE:
     case FROM_COUNT:
         return get_outside(o, c, out);
+    case FROM_NETMAP:
+        return get_net_value(o, c, out);
     }
     return EVAL_TRUE;
 }
@@ -271,12 +289,6 @@ static bool is_under(struct str x, struct str domain)
     return name.len == domain.len || name.ptr[name.len - domain.len - 1] == '.';
 }
 
-/* A pattern that meets its match limit counts as no match (RULES.md "Tables"). */
-static bool matches(const struct test_node *n, struct str s)
-{
-    return pcre2_match(n->pattern, (PCRE2_SPTR)(s.ptr ? s.ptr : ""), s.len, 0, 0, n->match_data, n->match_context) >= 0;
-}
-
 static enum eval_result test_text(const struct test_node *n, const struct eval_context *c)
 {
     struct fact x;
@@ -293,7 +305,7 @@ static enum eval_result test_text(const struct test_node *n, const struct eval_c
     case TEST_UNDER:
         return truth(is_under(x.text, n->text));
     default:
-        return truth(matches(n, x.text));
+        return truth(pattern_matches(n->pattern, x.text));
     }
 }
 

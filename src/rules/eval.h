@@ -16,6 +16,7 @@
 #ifndef RULES_EVAL_H
 #define RULES_EVAL_H
 
+#include "base/map.h"
 #include "rules/table.h"
 
 /* What a rule's `tag` has set. */
@@ -37,18 +38,17 @@ struct eval_outside {
     enum eval_result (*listed)(struct eval_outside *outside, unsigned dnsbl);
     /* Is x (a text) in that remote table? TRUE: *value is what stands there, of a map its values joined by commas;
      * borrowed until the condition is decided. value may be NULL. */
-    enum eval_result (*remote)(struct eval_outside *outside, unsigned remote, const struct fact *x,
-                               struct str *value);
+    enum eval_result (*remote)(struct eval_outside *outside, unsigned remote, const struct fact *x, struct str *value);
     /* used(L), left(L) for the key that the facts give it; limit: a number given to eval_add_limit. TRUE: *out is it,
      * NONE where L does not apply. */
-    enum eval_result (*count)(struct eval_outside *outside, unsigned limit, bool is_left,
-                              const struct facts *facts, struct fact *out);
+    enum eval_result (*count)(struct eval_outside *outside, unsigned limit, bool is_left, const struct facts *facts,
+                              struct fact *out);
 };
 
 struct eval_context {
     const struct facts *facts;
     const struct rule_tag *connection_tags, *mail_tags;
-    int64_t score;                      /* in millionths */
+    int64_t score;                /* in millionths */
     struct eval_outside *outside; /* NULL: nothing of it is known */
 };
 

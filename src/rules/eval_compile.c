@@ -1,4 +1,5 @@
 /* eval_compile.c - from a checked condition to nodes: constants folded, tables found, patterns compiled. See eval.h. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "rules/eval_node.h"
@@ -16,11 +17,8 @@ void eval_program_init(struct eval_program *p)
 
 void eval_program_fini(struct eval_program *p)
 {
-    for (struct test_node *n = p->patterns; n; n = n->next_pattern) {
-        pcre2_match_context_free(n->match_context);
-        pcre2_match_data_free(n->match_data);
-        pcre2_code_free(n->pattern);
-    }
+    for (struct test_node *n = p->patterns; n; n = n->next_pattern)
+        pattern_free(&n->pattern);
     for (size_t i = 0; i < p->lookup_count; i++)
         lookup_fini(p->lookups[i]);
     free(p->lookups);
@@ -66,17 +64,19 @@ static struct lookup *lookup_new(struct eval_program *p, enum table_type type, s
     return t;
 }
 
-static bool add_network(struct lookup *t, const struct value *v, struct err *err)
+static bool add_network(struct lookup *t, const struct value *v, struct str value, struct err *err)
 {
     if (v->shape == SHAPE_NETWORK || v->shape == SHAPE_IP)
-        return lookup_add_span(t, &v->network.from, &v->network.to) || err_no_memory(err);
-    return lookup_add(t, v->text, err);
+        return lookup_add_span(t, &v->network.from, &v->network.to, value, err);
+    return t->type == TABLE_NETMAP ? lookup_add_value(t, v->text, value, err) : lookup_add(t, v->text, err);
 }
 
 static bool add_item(struct lookup *t, const struct table_item *item, struct err *err)
 {
     if (t->type == TABLE_NETWORKS)
-        return add_network(t, &item->key, err);
+        return add_network(t, &item->key, STR_NONE, err);
+    if (t->type == TABLE_NETMAP)
+        return add_network(t, &item->key, item->values.items[0].text, err);
     if (t->type != TABLE_MAP)
         return lookup_add(t, item->key.text, err);
     for (size_t i = 0; i < item->values.count; i++)
@@ -95,14 +95,15 @@ static bool build_table(struct eval_program *p, const struct tree *tree, const s
         return t && diag_error(d, PLACE_NONE, "out of memory");
     if (table->source == TABLE_FILE) {
         struct str path = source_join(tree->sources, table->file.written_in, table->file.text, &p->arena);
-        return lookup_read(t, tree->sources, path, table->source_at, d);
+        t->path = path.ptr; /* with a NUL behind it */
+        return path.ptr ? lookup_read(t, tree->sources, path, table->source_at, d)
+                        : diag_error(d, PLACE_NONE, "out of memory");
     }
     bool ok = true;
     for (size_t i = 0; i < table->item_count; i++)
         if (!add_item(t, &table->items[i], &err))
             ok = diag_error(d, table->items[i].key.at, "%s", err.text);
-    lookup_seal(t);
-    return ok;
+    return ok && (lookup_seal(t, &err) || diag_error(d, table->name.at, "%s", err.text));
 }
 
 /* What conditions ask outside: known by name, numbered when the first condition names it. */
@@ -224,6 +225,13 @@ static struct test_operand operand_of(struct eval_program *p, const struct opera
         return (struct test_operand){.kind = FROM_CONSTANT, .constant = constant_of(p, &o->value, other)};
     if (o->kind == OPERAND_USED || o->kind == OPERAND_LEFT)
         return count_operand(p, o);
+    if (o->kind == OPERAND_LOOKUP) {
+        struct test_operand value = operand_of(p, o->inner, TYPE_IP);
+        value.key = value.kind;
+        value.kind = FROM_NETMAP;
+        value.lookup = map_get(&p->tables, o->name.text); /* check has found it */
+        return value;
+    }
     struct test_operand indexed = {
         .kind = FROM_ATTRIBUTE, .attribute = INDEXED[o->kind], .name = arena_copy(&p->arena, o->value.text)};
     note_use(p, indexed.attribute);
@@ -257,7 +265,7 @@ static enum table_type list_table_type(enum type type)
 static bool add_list_item(struct lookup *t, const struct value *v, struct err *err)
 {
     if (t->type == TABLE_NETWORKS)
-        return add_network(t, v, err);
+        return add_network(t, v, STR_NONE, err);
     return t->type == TABLE_MAP ? lookup_add_value(t, v->text, STR("-"), err) : lookup_add(t, v->text, err);
 }
 
@@ -274,8 +282,7 @@ static bool compile_list(struct eval_program *p, struct test_node *n, const stru
     for (size_t i = 0; i < in->values.count; i++)
         if (!add_list_item(t, &in->values.items[i], &err))
             return diag_error(d, in->values.items[i].at, "%s", err.text);
-    lookup_seal(t);
-    return true;
+    return lookup_seal(t, &err) || diag_error(d, in->at, "%s", err.text);
 }
 
 static bool compile_ranges(struct eval_program *p, struct test_node *n, const struct in_place *in, enum type type,
@@ -380,19 +387,15 @@ static bool compile_pattern(struct eval_program *p, struct test_node *n, const s
                             struct diagnostics *d)
 {
     struct err err;
-    n->pattern = pattern_compile(text->text, &err);
+    char where[96] = "a condition";
+    if (place_is_known(text->at))
+        snprintf(where, sizeof where, "the condition in line %u of " PRI_STR, text->at.line,
+                 STR_ARG(str_sub(source_file_get(d->sources, text->at.file)->name, 0, 60)));
+    n->pattern = pattern_new(text->text, str_of_z(where), &err);
     if (!n->pattern)
         return diag_error(d, text->at, "%s", err.text);
     n->next_pattern = p->patterns;
     p->patterns = n;
-    n->match_data = pcre2_match_data_create(1, NULL);
-    n->match_context = pcre2_match_context_create(NULL);
-    if (!n->match_data || !n->match_context)
-        return diag_error(d, PLACE_NONE, "out of memory");
-    pcre2_jit_compile(n->pattern, PCRE2_JIT_COMPLETE); /* where it cannot, matching is only slower */
-    pcre2_set_match_limit(n->match_context, MATCH_LIMIT);
-    pcre2_set_depth_limit(n->match_context, MATCH_DEPTH_LIMIT);
-    pcre2_set_heap_limit(n->match_context, MATCH_HEAP_LIMIT_KIB);
     return true;
 }
 

@@ -5,7 +5,7 @@
 #include "rules/eval.h"
 #include "rules/pattern.h"
 
-enum { SUBJECT_MAX_BYTES = 1024, MATCH_LIMIT = 20000, MATCH_DEPTH_LIMIT = 500, MATCH_HEAP_LIMIT_KIB = 1024 };
+enum { SUBJECT_MAX_BYTES = 1024 };
 
 /* A dnsbl or remote table; numbered when the first condition names it. */
 struct eval_source {
@@ -17,14 +17,16 @@ struct eval_limit {
     unsigned number;
 };
 
-enum operand_from { FROM_CONSTANT, FROM_ATTRIBUTE, FROM_SCORE, FROM_TAG, FROM_OUTSIDE, FROM_COUNT };
+enum operand_from { FROM_CONSTANT, FROM_ATTRIBUTE, FROM_SCORE, FROM_TAG, FROM_OUTSIDE, FROM_COUNT, FROM_NETMAP };
 struct test_operand {
     enum operand_from kind;
-    enum attribute attribute; /* ATTRIBUTE, OUTSIDE; of COUNT: USED or LEFT */
-    unsigned limit;           /* COUNT: its number */
-    bool asks_rcpt;           /* COUNT: for the recipient at hand */
-    struct str name;          /* of a tag; what stands in ["…"]; of a limit */
-    struct fact constant;     /* numbers in millionths */
+    enum attribute attribute;    /* ATTRIBUTE, OUTSIDE; of COUNT: USED or LEFT */
+    unsigned limit;              /* COUNT: its number */
+    bool asks_rcpt;              /* COUNT: for the recipient at hand */
+    struct str name;             /* of a tag; what stands in ["…"]; of a limit */
+    struct fact constant;        /* numbers in millionths */
+    const struct lookup *lookup; /* NETMAP */
+    enum operand_from key;       /* NETMAP: what its address is, an attribute's or a constant, as above */
 };
 
 enum test_kind {
@@ -70,9 +72,7 @@ struct test_node {
     const struct fact *facts; /* of what knows nothing but equality: truths, networks */
     size_t fact_count;
     struct str text; /* of like, contains; of under: in normal form */
-    pcre2_code *pattern;
-    pcre2_match_data *match_data; /* a worker has one thread, and a match is over before the next begins */
-    pcre2_match_context *match_context;
+    struct pattern *pattern;
     struct test_node *next_pattern; /* all with a pattern, to be freed */
 };
 

@@ -12,7 +12,11 @@ struct shown {
 
 static bool is_same(const struct test_operand *a, const struct test_operand *b)
 {
-    return a->kind == b->kind && (a->kind == FROM_TAG || a->attribute == b->attribute) && str_equal(a->name, b->name);
+    if (a->kind != b->kind || a->lookup != b->lookup || a->key != b->key || !str_equal(a->name, b->name))
+        return false;
+    if (a->kind == FROM_NETMAP && a->key == FROM_CONSTANT)
+        return ip_equal(&a->constant.ip, &b->constant.ip);
+    return a->kind == FROM_TAG || a->attribute == b->attribute;
 }
 
 static void add(struct shown *s, const struct test_operand *o)
@@ -43,15 +47,25 @@ static void collect(struct shown *s, const struct test_node *n)
         add(s, &n->right);
 }
 
-static bool append_name(const struct test_operand *o, struct buf *to)
+static bool append_attribute(const struct test_operand *o, struct buf *to)
 {
-    if (o->kind == FROM_TAG)
-        return buf_printf(to, "tag." PRI_STR, STR_ARG(o->name));
     const char *name = attribute_rows[o->attribute].name;
     if (o->kind == FROM_COUNT)
         return buf_printf(to, "%s(" PRI_STR ")", name, STR_ARG(o->name));
     return o->name.len ? buf_printf(to, "%s[\"" PRI_STR "\"]", name, STR_ARG(o->name))
                        : buf_append_str(to, str_of_z(name));
+}
+
+static bool append_name(const struct test_operand *o, struct buf *to)
+{
+    char ip[IP_TEXT_MAX];
+    if (o->kind == FROM_TAG)
+        return buf_printf(to, "tag." PRI_STR, STR_ARG(o->name));
+    if (o->kind != FROM_NETMAP)
+        return append_attribute(o, to);
+    return buf_printf(to, PRI_STR "[", STR_ARG(o->lookup->name)) &&
+           (o->key == FROM_CONSTANT ? buf_append_str(to, ip_format(&o->constant.ip, ip)) : append_attribute(o, to)) &&
+           buf_append_char(to, ']');
 }
 
 /* As a text would show it, but for what is none: there "-" would look like a value. */

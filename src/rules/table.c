@@ -1,122 +1,105 @@
-/* table.c - finding things in tables. See table.h. */
-#include "rules/table.h"
-
-#include <idn2.h>
+/* table.c - from items to an image. See table.h. */
 #include <stdlib.h>
-#include <string.h>
 
+#include "rules/table_inside.h"
 #include "smtp/address.h"
-
-enum { KEY_MAX_BYTES = 1024, TABLE_MAX_BYTES = 1 << 30 };
 
 void lookup_init(struct lookup *t, enum table_type type, struct str name)
 {
     *t = (struct lookup){.type = type, .name = name};
-    arena_init(&t->arena, TABLE_MAX_BYTES);
-    map_init(&t->keys, true, false);
 }
 
-void lookup_fini(struct lookup *t)
+static void build_free(struct table_build *b)
 {
-    map_fini(&t->keys);
-    arena_fini(&t->arena);
-    free(t->spans);
-    t->spans = NULL;
-    t->span_count = t->span_cap = 0;
+    if (!b)
+        return;
+    map_fini(&b->values);
+    arena_fini(&b->value_texts);
+    free(b->blob);
+    free(b->v4.items);
+    free(b->v6.items);
+    free(b);
 }
 
-/* ---- normal forms ---- */
+/* ---- items ---- */
 
-static struct str lower(struct str s, char *to, size_t size)
+/* What a table is built of, made with its first item. NULL: no memory. */
+static struct table_build *building(struct lookup *t)
 {
-    size_t len = MIN_OF(s.len, size);
-    for (size_t i = 0; i < len; i++)
-        to[i] = ascii_lower(s.ptr[i]);
-    return str_of(to, len);
-}
-
-struct str domain_normal(struct str domain, char *to, size_t size)
-{
-    if (str_is_ascii(domain))
-        return lower(domain, to, size);
-    bool has_dot = domain.len && domain.ptr[0] == '.';
-    char name[KEY_MAX_BYTES], *ascii = NULL;
-    str_copy_into(name, sizeof name, str_from(domain, has_dot));
-    if (domain.len >= sizeof name ||
-        idn2_lookup_u8((const uint8_t *)name, (uint8_t **)&ascii, IDN2_NONTRANSITIONAL) != IDN2_OK)
-        return lower(domain, to, size);
-    size_t len = strlen(ascii);
-    struct str normal = lower(domain, to, size);
-    if (len + has_dot < size) {
-        to[0] = '.';
-        memcpy(to + has_dot, ascii, len);
-        normal = str_of(to, len + has_dot);
+    if (t->build)
+        return t->build;
+    t->build = calloc(1, sizeof *t->build);
+    if (t->build) {
+        map_init(&t->build->values, true, false);
+        arena_init(&t->build->value_texts, TABLE_BLOB_MAX_BYTES);
     }
-    idn2_free(ascii);
-    return normal;
+    return t->build;
 }
 
-/* local@domain, spelt in the one way in which it is kept. */
-static struct str address_normal(struct str address, bool strips_tag, char *to, size_t size)
+char *table_blob_add(struct table_build *b, size_t len, size_t *at)
 {
-    struct str local, domain;
-    struct buf key;
-    smtp_address_split(address, &local, &domain);
-    buf_init(&key, KEY_MAX_BYTES);
-    if (domain.len == 0 || !smtp_address_key(&key, address, strips_tag)) {
-        buf_fini(&key);
-        return lower(address, to, size);
+    if (len > b->blob_cap - b->blob_len) {
+        size_t cap = MAX_OF(b->blob_cap * 2, b->blob_len + len);
+        cap = MIN_OF(MAX_OF(cap, (size_t)256), (size_t)TABLE_BLOB_MAX_BYTES);
+        char *blob = cap - b->blob_len >= len ? realloc(b->blob, cap) : NULL;
+        if (!blob)
+            return NULL;
+        b->blob = blob;
+        b->blob_cap = cap;
     }
-    struct str normal = str_copy_into(to, size, buf_str(&key));
-    buf_fini(&key);
-    size_t at = str_find_last(normal, '@');
-    if (!str_is_ascii(domain) && at < normal.len)
-        normal.len = at + 1 + domain_normal(domain, to + at + 1, size - at - 1).len;
-    return normal;
+    *at = b->blob_len;
+    b->blob_len += len;
+    return b->blob + *at;
 }
 
-static bool is_address(struct str s)
+static bool item_fits(const struct lookup *t, struct str item, struct err *err)
 {
-    return str_find(s, '@') < s.len;
-}
-
-static struct str key_normal(enum table_type type, struct str item, char *to, size_t size)
-{
-    bool by_address = type == TABLE_ADDRESSES || (type == TABLE_MAP && is_address(item));
-    if (by_address && item.ptr[0] != '@')
-        return address_normal(item, false, to, size);
-    if (by_address && size > 1) {
-        to[0] = '@';
-        return str_of(to, 1 + domain_normal(str_from(item, 1), to + 1, size - 1).len);
-    }
-    return type == TABLE_DOMAINS ? domain_normal(item, to, size) : lower(item, to, size);
-}
-
-bool text_is_same(struct str a, struct str b)
-{
-    if (str_equal_nocase(a, b))
+    struct smtp_path path;
+    if (item.len == 0 || item.len > TABLE_ITEM_MAX_BYTES)
+        return err_set(err, "an item of %zu bytes is not possible", item.len);
+    if (t->type == TABLE_DOMAINS && !smtp_domain_is_valid(str_from(item, item.ptr[0] == '.')))
+        return err_set(err, "\"" PRI_STR "\" is not a domain", STR_ARG(item));
+    if (t->type != TABLE_ADDRESSES)
         return true;
-    char x[KEY_MAX_BYTES], y[KEY_MAX_BYTES];
-    if (is_address(a) && is_address(b) && a.len < sizeof x && b.len < sizeof y)
-        return str_equal(address_normal(a, false, x, sizeof x), address_normal(b, false, y, sizeof y));
-    if (str_is_ascii(a) && str_is_ascii(b))
-        return false;
-    return str_equal(domain_normal(a, x, sizeof x), domain_normal(b, y, sizeof y));
+    bool fits = item.ptr[0] == '@' ? smtp_domain_is_valid(str_from(item, 1)) : smtp_address_parse(item, &path);
+    return fits || err_set(err, "\"" PRI_STR "\" is not an address", STR_ARG(item));
 }
 
-/* ---- building ---- */
-
-bool lookup_add_span(struct lookup *t, const struct ip *from, const struct ip *to)
+static bool has_room(const struct table_build *b, struct err *err)
 {
-    if (t->span_count == t->span_cap) {
-        size_t cap = t->span_cap ? t->span_cap * 2 : 16;
-        struct ip_span *spans = reallocarray(t->spans, cap, sizeof *spans);
-        if (!spans)
-            return false;
-        t->spans = spans;
-        t->span_cap = cap;
-    }
-    t->spans[t->span_count++] = (struct ip_span){*from, *to};
+    if (!b)
+        return err_no_memory(err);
+    return b->count < TABLE_MAX_ITEMS || err_set(err, "more than %d items in one table", TABLE_MAX_ITEMS);
+}
+
+/* A value of a netmap: 1 + where its length and text lie in the blob, once for all who have it. 0: no memory. */
+static uint32_t value_place(struct table_build *b, struct str value)
+{
+    void *known = map_get(&b->values, value);
+    if (known)
+        return (uint32_t)(uintptr_t)known;
+    size_t at;
+    uint16_t len = (uint16_t)value.len;
+    char *to = table_blob_add(b, sizeof len + len, &at);
+    struct str key = arena_copy(&b->value_texts, value);
+    if (!to || !key.ptr || !map_set(&b->values, key, (void *)(uintptr_t)(at + 1)))
+        return 0;
+    memcpy(to, &len, sizeof len);
+    memcpy(to + sizeof len, value.ptr, len);
+    return (uint32_t)at + 1;
+}
+
+bool lookup_add_span(struct lookup *t, const struct ip *from, const struct ip *to, struct str value, struct err *err)
+{
+    struct table_build *b = building(t);
+    if (!has_room(b, err))
+        return false;
+    uint32_t place = t->type == TABLE_NETMAP ? value_place(b, value) : 1;
+    bool is_v4 = from->family == ADDR_IPV4;
+    if (!place || !table_net_add(is_v4 ? &b->v4 : &b->v6, u128_of_ip(from), u128_of_ip(to), is_v4 ? 32 : 128, place,
+                                 (uint32_t)b->count))
+        return err_no_memory(err);
+    b->count++;
     return true;
 }
 
@@ -129,259 +112,226 @@ static struct ip last_of(const struct ip_net *net)
     return last;
 }
 
-static bool add_network(struct lookup *t, struct str item, struct err *err)
+static bool add_network(struct lookup *t, struct str item, struct str value, struct err *err)
 {
     struct str rest, first = str_split(item, '-', &rest);
     struct ip_net from, to;
+    if (rest.ptr) {
+        if (!ip_net_parse(first, &from, err) || !ip_net_parse(rest, &to, err) || from.ip.family != to.ip.family ||
+            str_find(item, '/') < item.len || ip_compare(&from.ip, &to.ip) > 0)
+            return err_set(err, "\"" PRI_STR "\" is not a network", STR_ARG(item));
+        return lookup_add_span(t, &from.ip, &to.ip, value, err);
+    }
     if (!ip_net_parse(first, &from, err))
         return false;
-    if (!rest.ptr) {
-        struct ip last = last_of(&from);
-        return lookup_add_span(t, &from.ip, &last) || err_no_memory(err);
-    }
-    if (!ip_net_parse(rest, &to, err) || from.ip.family != to.ip.family || ip_compare(&from.ip, &to.ip) > 0)
-        return err_set(err, "\"" PRI_STR "\" is not a network", STR_ARG(item));
-    return lookup_add_span(t, &from.ip, &to.ip) || err_no_memory(err);
+    struct ip last = last_of(&from);
+    return lookup_add_span(t, &from.ip, &last, value, err);
 }
 
-static bool item_fits(const struct lookup *t, struct str item, struct err *err)
+static bool add_pattern(struct lookup *t, struct str item, struct err *err)
 {
-    struct smtp_path path;
-    if (item.len == 0 || item.len > KEY_MAX_BYTES / 2)
+    struct table_build *b = building(t);
+    if (!b)
+        return err_no_memory(err);
+    if (b->count == TABLE_MAX_PATTERNS)
+        return err_set(err, "more than %d patterns in one table", TABLE_MAX_PATTERNS);
+    if (item.len == 0 || item.len > UINT16_MAX)
         return err_set(err, "an item of %zu bytes is not possible", item.len);
-    if (t->type == TABLE_DOMAINS && !smtp_domain_is_valid(str_from(item, item.ptr[0] == '.')))
-        return err_set(err, "\"" PRI_STR "\" is not a domain", STR_ARG(item));
-    if (t->type != TABLE_ADDRESSES)
-        return true;
-    bool fits = item.ptr[0] == '@' ? smtp_domain_is_valid(str_from(item, 1)) : smtp_address_parse(item, &path);
-    return fits || err_set(err, "\"" PRI_STR "\" is not an address", STR_ARG(item));
+    pcre2_code *code = pattern_compile(item, err);
+    if (!code)
+        return false;
+    pcre2_code_free(code);
+    return table_record_add(b, item, STR_NONE) || err_no_memory(err);
 }
 
-static bool keep_key(struct lookup *t, struct str item, void *value, struct err *err)
+/* A key, and of a map a value. */
+static bool add_key(struct lookup *t, struct str item, struct str value, struct err *err)
 {
-    char normal[KEY_MAX_BYTES];
-    struct str key = arena_copy(&t->arena, key_normal(t->type, item, normal, sizeof normal));
-    return (key.ptr && map_set(&t->keys, key, value)) || err_no_memory(err);
+    char normal[TABLE_KEY_MAX_BYTES];
+    struct table_build *b = building(t);
+    if (!item_fits(t, item, err) || !has_room(b, err))
+        return false;
+    struct str key = table_key_normal(t->type, item, normal, sizeof normal);
+    return table_record_add(b, key, value) || err_no_memory(err);
 }
 
 bool lookup_add(struct lookup *t, struct str item, struct err *err)
 {
     if (t->type == TABLE_NETWORKS)
-        return add_network(t, item, err);
-    return item_fits(t, item, err) && keep_key(t, item, t, err);
+        return add_network(t, item, STR_NONE, err);
+    return t->type == TABLE_PATTERNS ? add_pattern(t, item, err) : add_key(t, item, STR_NONE, err);
 }
 
 bool lookup_add_value(struct lookup *t, struct str key, struct str value, struct err *err)
 {
-    char normal[KEY_MAX_BYTES];
-    if (!item_fits(t, key, err) || !item_fits(t, value, err))
+    if (value.len == 0 || value.len > TABLE_ITEM_MAX_BYTES)
+        return err_set(err, "an item of %zu bytes is not possible", value.len);
+    return t->type == TABLE_NETMAP ? add_network(t, key, value, err) : add_key(t, key, value, err);
+}
+
+/* ---- the image ---- */
+
+static uint64_t aligned(uint64_t n)
+{
+    return (n + TABLE_ALIGN - 1) / TABLE_ALIGN * TABLE_ALIGN;
+}
+
+/* The segments of one family, while the image is put together. */
+struct segments_made {
+    u128 *keys; /* heap */
+    uint32_t *values;
+    size_t count;
+};
+
+static bool make_segments(struct segments_made *m, struct table_nets *nets, unsigned bits)
+{
+    *m = (struct segments_made){0};
+    if (nets->count == 0)
+        return true;
+    m->keys = reallocarray(NULL, 2 * nets->count + 1, sizeof *m->keys);
+    m->values = reallocarray(NULL, 2 * nets->count + 1, sizeof *m->values);
+    if (!m->keys || !m->values)
         return false;
-    struct lookup_values *values = map_get(&t->keys, key_normal(t->type, key, normal, sizeof normal));
-    if (!values) {
-        values = arena_alloc(&t->arena, sizeof *values);
-        if (!values || !keep_key(t, key, values, err))
-            return err_no_memory(err);
-    }
-    if (values->count == values->cap) {
-        size_t cap = values->cap ? values->cap * 2 : 2;
-        struct str *items = arena_alloc(&t->arena, cap * sizeof *items);
-        if (!items)
-            return err_no_memory(err);
-        if (values->count)
-            memcpy(items, values->items, values->count * sizeof *items);
-        values->items = items;
-        values->cap = cap;
-    }
-    struct str copy = arena_copy(&t->arena, value);
-    if (!copy.ptr)
-        return err_no_memory(err);
-    values->items[values->count++] = copy;
+    m->count = table_segments_make(nets, bits, m->keys, m->values);
+    free(nets->items); /* hundreds of thousands: not longer than needed */
+    *nets = (struct table_nets){0};
     return true;
 }
 
-static int span_order(const void *a, const void *b)
+static void free_segments(struct segments_made *m)
 {
-    const struct ip_span *x = a, *y = b;
-    int order = ip_compare(&x->from, &y->from);
-    return order ? order : ip_compare(&x->to, &y->to);
+    free(m->keys);
+    free(m->values);
 }
 
-void lookup_seal(struct lookup *t)
+/* Where the segments will lie, from `at` on; returns what is behind them. */
+static uint64_t place_segments(struct table_segments *s, const struct segments_made *m, size_t key_bytes,
+                               bool has_values, uint64_t at)
 {
-    if (t->span_count < 2)
-        return;
-    qsort(t->spans, t->span_count, sizeof *t->spans, span_order);
-    size_t kept = 0;
-    for (size_t i = 1; i < t->span_count; i++) {
-        struct ip_span *last = &t->spans[kept], *next = &t->spans[i];
-        if (last->from.family != next->from.family || ip_compare(&next->from, &last->to) > 0)
-            t->spans[++kept] = *next;
-        else if (ip_compare(&next->to, &last->to) > 0)
-            last->to = next->to;
+    s->count = (uint32_t)m->count;
+    s->sample_count = (uint32_t)((m->count + TABLE_SAMPLE_STEP - 1) / TABLE_SAMPLE_STEP);
+    s->samples_at = at;
+    s->keys_at = aligned(s->samples_at + s->sample_count * key_bytes);
+    uint64_t end = aligned(s->keys_at + s->count * key_bytes);
+    s->values_at = has_values ? end : 0;
+    return has_values ? aligned(end + s->count * sizeof(uint32_t)) : end;
+}
+
+static void copy_key(char *to, size_t i, size_t key_bytes, u128 key)
+{
+    uint32_t narrow = (uint32_t)key;
+    memcpy(to + i * key_bytes, key_bytes == sizeof narrow ? (const void *)&narrow : &key, key_bytes);
+}
+
+static void copy_segments(struct table_image *image, const struct table_segments *s, const struct segments_made *m,
+                          size_t key_bytes)
+{
+    char *base = (char *)image;
+    for (size_t i = 0; i < m->count; i++)
+        copy_key(base + s->keys_at, i, key_bytes, m->keys[i]);
+    for (size_t i = 0; i < s->sample_count; i++)
+        copy_key(base + s->samples_at, i, key_bytes, m->keys[i * TABLE_SAMPLE_STEP]);
+    if (s->values_at && m->count)
+        memcpy(base + s->values_at, m->values, m->count * sizeof *m->values);
+}
+
+static bool has_slots(enum table_type type)
+{
+    return type != TABLE_NETWORKS && type != TABLE_NETMAP && type != TABLE_PATTERNS;
+}
+
+static struct table_image *make_image(struct lookup *t, const struct segments_made *v4, const struct segments_made *v6)
+{
+    struct table_build *b = t->build;
+    struct table_image head = {.magic = "mwtable", .type = t->type, .count = (uint32_t)b->count};
+    bool has_values = t->type == TABLE_NETMAP;
+    uint64_t at = aligned(sizeof head);
+    head.slot_count = has_slots(t->type) ? table_slot_count(b->count) : 0;
+    head.slots_at = at;
+    head.blob_at = aligned(at + head.slot_count * sizeof(struct table_slot));
+    head.blob_bytes = b->blob_len;
+    at = place_segments(&head.v4, v4, sizeof(uint32_t), has_values, aligned(head.blob_at + b->blob_len));
+    head.bytes = place_segments(&head.v6, v6, sizeof(u128), has_values, at);
+    struct table_image *image = calloc(1, head.bytes);
+    if (!image)
+        return NULL;
+    *image = head;
+    if (head.slot_count)
+        image->key = hash_key_random();
+    if (b->blob_len)
+        memcpy((char *)image + head.blob_at, b->blob, b->blob_len);
+    free(b->blob);
+    b->blob = NULL;
+    copy_segments(image, &image->v4, v4, sizeof(uint32_t));
+    copy_segments(image, &image->v6, v6, sizeof(u128));
+    if (head.slot_count && !table_fill_slots(image, t->type == TABLE_MAP)) {
+        free(image);
+        return NULL;
     }
-    t->span_count = kept + 1;
+    return image;
 }
 
-/* ---- files ---- */
-
-static struct str next_word(struct str *line)
+bool lookup_seal(struct lookup *t, struct err *err)
 {
-    size_t n = 0;
-    *line = str_trim(*line);
-    while (n < line->len && line->ptr[n] != ' ' && line->ptr[n] != '\t' && line->ptr[n] != ',')
-        n++;
-    if (n == 0 && line->len)
-        n = 1;
-    struct str word = str_sub(*line, 0, n);
-    *line = str_from(*line, n);
-    return word;
+    struct segments_made v4 = {0}, v6 = {0};
+    struct table_image *image = NULL;
+    if (!t->build)
+        return true; /* empty */
+    if (make_segments(&v4, &t->build->v4, 32) && make_segments(&v6, &t->build->v6, 128))
+        image = make_image(t, &v4, &v6);
+    free_segments(&v4);
+    free_segments(&v6);
+    build_free(t->build);
+    t->build = NULL;
+    t->image = image;
+    if (!image)
+        return err_no_memory(err);
+    return t->type != TABLE_PATTERNS || lookup_compile_patterns(t, SIZE_MAX);
 }
 
-/* VALUE, or { V, V }. */
-static bool read_values(struct lookup *t, struct str key, struct str line, struct str *at, struct err *err)
+void lookup_fini(struct lookup *t)
 {
-    bool in_braces = false, any = false;
-    for (struct str word = next_word(&line); word.len; word = next_word(&line)) {
-        *at = word;
-        if (str_equal(word, STR("{")) && !in_braces && !any)
-            in_braces = true;
-        else if (str_equal(word, STR("}")) && in_braces && str_trim(line).len == 0)
-            return any || err_set(err, "expected a value, found \"}\"");
-        else if (str_equal(word, STR(",")))
-            continue;
-        else if (any && !in_braces)
-            return err_set(err, "expected end of line, found \"" PRI_STR "\"", STR_ARG(word));
-        else if (!lookup_add_value(t, key, word, err))
-            return false;
-        else
-            any = true;
-    }
-    return !in_braces && any
-               ? true
-               : err_set(err, in_braces ? "this { is never closed" : "expected a value, found end of line");
-}
-
-static bool read_line(struct lookup *t, struct str line, struct str *at, struct err *err)
-{
-    struct str rest = line, word = next_word(&rest);
-    *at = word;
-    if (t->type == TABLE_MAP)
-        return read_values(t, word, rest, at, err);
-    if (str_trim(rest).len) {
-        *at = str_trim(rest);
-        return err_set(err, "expected end of line, found \"" PRI_STR "\"", STR_ARG(*at));
-    }
-    return lookup_add(t, word, err);
-}
-
-static unsigned characters(struct str s)
-{
-    unsigned n = 0;
-    for (size_t i = 0; i < s.len; i++)
-        n += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
-    return n;
-}
-
-bool lookup_read(struct lookup *t, struct source_set *sources, struct str path, struct place named_at,
-                 struct diagnostics *d)
-{
-    struct err err;
-    uint32_t file;
-    if (!source_read(sources, path, &file, &err))
-        return diag_error(d, named_at, "cannot read \"" PRI_STR "\": %s", STR_ARG(path), err.text);
-    struct str text = source_file_get(sources, file)->text;
-    bool ok = true;
-    const char *begin = text.ptr;
-    for (uint32_t number = 1; text.len; number++) {
-        size_t end = str_find(text, '\n');
-        struct str line = str_sub(text, 0, end);
-        text = str_from(text, end + 1);
-        if (line.len && line.ptr[line.len - 1] == '\r')
-            line.len--;
-        struct str item = str_trim(str_sub(line, 0, str_find(line, '#'))), at = item;
-        if (item.len == 0 || read_line(t, item, &at, &err))
-            continue;
-        struct place place = {.file = file,
-                              .line = number,
-                              .col = 1 + characters(str_of(line.ptr, (size_t)(at.ptr - line.ptr))),
-                              .len = characters(at),
-                              .offset = (uint32_t)(at.ptr - begin)};
-        ok = diag_error(d, place, "%s", err.text);
-    }
-    lookup_seal(t);
-    return ok;
+    build_free(t->build);
+    t->build = NULL;
+    table_image_free(t);
 }
 
 /* ---- asking ---- */
 
-static bool has_ip(const struct lookup *t, const struct ip *ip)
+static bool matches_any(const struct lookup *t, struct str text)
 {
-    size_t low = 0, high = t->span_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct ip_span *span = &t->spans[middle];
-        if (ip->family < span->from.family || (ip->family == span->from.family && ip_compare(ip, &span->from) < 0))
-            high = middle;
-        else if (ip->family > span->to.family || ip_compare(ip, &span->to) > 0)
-            low = middle + 1;
-        else
+    for (size_t i = 0; i < t->pattern_count; i++)
+        if (t->patterns[i] && pattern_matches(t->patterns[i], text))
             return true;
-    }
     return false;
-}
-
-/* An address whole, without its tag, by its domain: the first that is there. */
-static void *find_address(const struct lookup *t, struct str address)
-{
-    char key[KEY_MAX_BYTES];
-    struct str normal = address_normal(address, false, key, sizeof key);
-    void *found = map_get(&t->keys, normal);
-    if (!found && str_find(address, '+') < address.len) {
-        normal = address_normal(address, true, key, sizeof key);
-        found = map_get(&t->keys, normal);
-    }
-    return found ? found : map_get(&t->keys, str_from(normal, str_find_last(normal, '@')));
-}
-
-static void *find_domain(const struct lookup *t, struct str domain)
-{
-    char key[KEY_MAX_BYTES];
-    struct str normal = domain_normal(domain, key, sizeof key);
-    void *found = map_get(&t->keys, normal);
-    for (size_t i = 0; !found && i < normal.len; i++)
-        if (normal.ptr[i] == '.')
-            found = map_get(&t->keys, str_from(normal, i));
-    return found;
-}
-
-static void *find(const struct lookup *t, struct str text)
-{
-    char key[KEY_MAX_BYTES];
-    if (text.len == 0 || text.len > KEY_MAX_BYTES / 2)
-        return NULL;
-    if (t->type == TABLE_DOMAINS)
-        return find_domain(t, text);
-    if (t->type != TABLE_STRINGS && is_address(text))
-        return find_address(t, text);
-    return map_get(&t->keys, lower(text, key, sizeof key));
 }
 
 bool lookup_has(const struct lookup *t, const struct fact *x)
 {
     if (x->kind == FACT_IP)
-        return has_ip(t, &x->ip);
-    return x->kind == FACT_TEXT && find(t, x->text) != NULL;
+        return t->image && table_segments_find(t->image, &x->ip) != 0;
+    if (x->kind != FACT_TEXT)
+        return false;
+    return t->type == TABLE_PATTERNS ? matches_any(t, x->text) : table_find_text(t, x->text) != NULL;
 }
 
-const struct lookup_values *lookup_get(const struct lookup *t, const struct fact *x)
+struct str lookup_net_value(const struct lookup *t, const struct fact *x)
 {
-    return x->kind == FACT_TEXT ? find(t, x->text) : NULL;
+    uint32_t place = x->kind == FACT_IP && t->image ? table_segments_find(t->image, &x->ip) : 0;
+    if (place == 0)
+        return STR_NONE;
+    const char *at = image_at(t->image, t->image->blob_at + place - 1);
+    uint16_t len;
+    memcpy(&len, at, sizeof len);
+    return str_of(at + sizeof len, len);
 }
 
-bool lookup_values_have(const struct lookup_values *values, struct str x)
+size_t lookup_item_count(const struct lookup *t)
 {
-    for (size_t i = 0; i < values->count; i++)
-        if (text_is_same(values->items[i], x))
-            return true;
-    return false;
+    return t->image ? t->image->count : 0;
+}
+
+size_t lookup_image_bytes(const struct lookup *t)
+{
+    return t->image ? t->image->bytes : 0;
 }

@@ -127,12 +127,6 @@ static const struct check_case LATER[] = {
     {"limit l per client count refusals { 5/1h }", "1:26+8 \"refusals\" is not in force in this version"},
     {"limit l per client count unknown-recipients { 5/1h }",
      "1:26+18 \"unknown-recipients\" is not in force in this version"},
-    {"table t patterns { \"a\" }\n"
-     "on mail { rule r log if sender in t }",
-     "1:9+8 \"patterns\" is not in force in this version"},
-    {"table t netmap { 10.0.0.0/8 x }\n"
-     "on mail { rule r log if t[client] = \"x\" }",
-     "1:9+6 \"netmap\" is not in force in this version"},
     {"table t strings redis \"k\"\n"
      "on mail { rule r log if listener in t }",
      "1:17+5 \"redis\" is not in force in this version"},
