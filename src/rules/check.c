@@ -121,7 +121,7 @@ static void check_statement(struct checker *c, struct statement *s, bool is_tabl
 
 bool rules_check_all(struct tree *tree, struct diagnostics *d, bool allows_later)
 {
-    struct checker c = {.tree = tree, .d = d, .allows_later = allows_later};
+    struct checker c = {.tree = tree, .d = d, .allows_later = allows_later, .is_unread = d->error_count > 0};
     size_t errors = d->error_count;
     names_init(&c);
     names_define(&c);

@@ -74,18 +74,22 @@ struct checker {
     struct diagnostics *d;
     bool allows_later; /* what is not in force is no error: for the tests of it */
     bool no_memory;
+    bool is_unread; /* the parser could not read something: nobody knows what it names */
     unsigned parameter_depth;
     struct names names[NAME_SET_COUNT];
     const struct statement *seen[STATEMENT_COUNT]; /* of those that stand once */
 };
 
+/* "rule", "limit" …, as messages call it. */
+const char *definition_word(enum definition_kind kind);
 void names_init(struct checker *c);
 void names_fini(struct checker *c);
 /* Enters all that the tree defines, and says what is defined twice. */
 void names_define(struct checker *c);
 /* NULL: nothing of that name. */
 struct definition *names_find(const struct checker *c, enum name_set set, struct str name);
-/* What `name` means where one of `kinds` is wanted. NULL: none such; said, `unknown WHAT Q` with the nearest. */
+/* What `name` means where one of `kinds` is wanted, which is thereby used. NULL: none such; said, `unknown WHAT Q` with
+ * the nearest, which is taken for the one that was meant: that nobody uses it is not said, too. */
 struct definition *names_use(struct checker *c, enum name_set set, unsigned kinds, const char *what, struct name name);
 /* False: `no rule sets the tag Q`. */
 bool names_use_tag(struct checker *c, struct name tag);
@@ -130,6 +134,7 @@ struct str rate_part_text(const struct checker *c, const struct value *rate, boo
 struct moment {
     unsigned phases; /* a mask, mostly of one; empty: never, so all may be known */
     bool each_rcpt;  /* rcpt… may stand: it is asked for each recipient */
+    bool in_threshold;
 };
 static inline struct moment moment_of(enum phase phase)
 {
@@ -183,5 +188,7 @@ void check_test(struct checker *c, struct test *test);
 /* `observe` and `disable`, in all their places. */
 void check_watched(struct checker *c);
 void check_warnings(struct checker *c);
+/* Warnings of what listeners lay open. */
+void check_exposure(struct checker *c);
 
 #endif

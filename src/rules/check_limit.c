@@ -174,6 +174,7 @@ static void check_thresholds(struct checker *c, struct limit_clause *l)
 {
     struct moment m = limit_moment(c, l);
     m.each_rcpt = false; /* the count is one for all recipients */
+    m.in_threshold = true;
     for (size_t i = 0; i < l->threshold_count; i++) {
         struct threshold_clause *t = &l->thresholds[i];
         if (check_value(c, &t->percent))

@@ -3,7 +3,7 @@
 
 enum { SUGGEST_MAX_ERRORS = 4 * DIAG_MAX_SHOWN };
 
-static const char *kind_word(enum definition_kind kind)
+const char *definition_word(enum definition_kind kind)
 {
     switch (kind) {
     case DEFINES_RULE:
@@ -91,6 +91,9 @@ static void suggest_name(struct checker *c, enum name_set set, unsigned kinds, s
         if (d->kind & kinds)
             suggest_offer(&nearest, d->name.text);
     diag_did_you_mean(c->d, suggest_best(&nearest));
+    struct definition *meant = suggest_best(&nearest).len ? names_find(c, set, suggest_best(&nearest)) : NULL;
+    if (meant)
+        meant->is_used = true;
 }
 
 struct definition *names_use(struct checker *c, enum name_set set, unsigned kinds, const char *what, struct name name)
@@ -121,7 +124,7 @@ static void say_twice(struct checker *c, const struct definition *d, const struc
         check_no_memory(c);
         return;
     }
-    diag_error(c->d, d->name.at, "%s \"" PRI_STR "\" is already defined at " PRI_STR, kind_word(d->kind),
+    diag_error(c->d, d->name.at, "%s \"" PRI_STR "\" is already defined at " PRI_STR, definition_word(d->kind),
                STR_ARG(d->name.text), STR_ARG(place));
     if (place_compare(d->name.at, before->name.at) == 0)
         diag_hint(c->d, "this file is included twice");

@@ -156,7 +156,8 @@ void check_parameters(struct checker *c)
     for (struct definition *d = c->names[NAMES_PARAMETERS].first; d; d = d->next)
         (void)find_literal(c, d);
     for (struct definition *d = c->names[NAMES_SETTINGS].first; d; d = d->next)
-        (void)names_use(c, NAMES_PARAMETERS, DEFINES_PARAMETER, "parameter", d->name);
+        if (!names_find(c, NAMES_PARAMETERS, d->name.text)) /* to set one is not to use it */
+            (void)names_use(c, NAMES_PARAMETERS, DEFINES_PARAMETER, "parameter", d->name);
     for (size_t i = 0; i < c->tree->count; i++) {
         struct statement *s = c->tree->statements[i];
         if (s->kind == STATEMENT_PARAMETER && !s->is_broken && s->parameter.about.shape != SHAPE_NONE)

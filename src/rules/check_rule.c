@@ -58,7 +58,8 @@ static void check_action(struct checker *c, struct action *a, struct moment m)
     const struct action_row *row = &action_rows[a->kind];
     bool is_by_name = a->values.count && a->values.items[0].shape == SHAPE_PARAM;
     check_later(c, row->later, row->word, a->at);
-    check_possible(c, a, m);
+    if (!m.in_threshold || row->threshold) /* else that is said already */
+        check_possible(c, a, m);
     if (takes_code(a->kind))
         check_code_by_name(c, &a->values, 1);
     for (size_t i = 0; i < a->values.count; i++)

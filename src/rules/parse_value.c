@@ -247,7 +247,8 @@ static bool is_whole_enough(const struct want *want, const struct value *v)
 {
     if (want->has_range && want->min < 0)
         return true;
-    return v->number % NUMBER_ONE == 0 && (want->has_range || v->number >= 0);
+    bool is_whole = v->number % NUMBER_ONE == 0 || v->number == INT64_MAX; /* beyond all: its range refuses it */
+    return is_whole && (want->has_range || v->number >= 0);
 }
 
 /* Reads the letters of *value as what is wanted; says what is wrong at `at`. */
@@ -267,8 +268,10 @@ static bool read_as(struct diagnostics *d, struct arena *arena, const struct wan
     if (want->shape == SHAPE_ENDPOINT && said_port(d, value->text, at))
         return false;
     diag_error(d, at, "expected %s, found \"" PRI_STR "\"", shape_rows[want->shape].expected, STR_ARG(value->text));
-    struct value number;
-    if (want->shape == SHAPE_DURATION && shape_read(SHAPE_NUMBER, value->text, arena, &number, &err) == SHAPE_FITS)
+    bool is_number = value->text.len > 0;
+    for (size_t i = 0; i < value->text.len; i++)
+        is_number = is_number && ascii_is_digit(value->text.ptr[i]);
+    if (want->shape == SHAPE_DURATION && is_number)
         diag_hint(d, "a duration has a unit: " PRI_STR "s", STR_ARG(value->text));
     return false;
 }

@@ -231,7 +231,7 @@ static void parameters_end_somewhere(void **state)
 /* A file that is read twice defines its names twice. */
 static void included_twice(void **state)
 {
-    static const struct source_builtin files[] = {BUILTIN("main", "include \"a\"\ninclude \"a\""),
+    static const struct source_builtin files[] = {BUILTIN("main", "include \"a\"\ninclude \"a\"\nworkers $p"),
                                                   BUILTIN("a", "parameter p 1")};
     struct source_set sources;
     struct diagnostics d;

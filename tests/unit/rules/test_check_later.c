@@ -2,7 +2,8 @@
 #include "check_cases.h"
 
 static const struct check_case LATER[] = {
-    {"alert a syslog", "1:1+5 \"alert\" is not in force in this version"},
+    {"alert a syslog", "1:1+5 \"alert\" is not in force in this version\n"
+                       "1:7+1 warning: alert \"a\" is never used"},
     {"include \"x\" observe", "1:9+3 cannot read \"x\": No such file or directory\n"
                               "1:13+7 \"observe\" is not in force in this version"},
     {"disable a\n"
@@ -21,12 +22,12 @@ static const struct check_case LATER[] = {
      "1:54+6 \"header\" is not in force in this version\n"
      "1:72+6 \"tarpit\" is not in force in this version\n"
      "1:89+3 \"ban\" is not in force in this version"},
-    {"test \"x\" { user a fail 3 logins expect would reject 550 }",
-     "1:19+4 \"fail\" is not in force in this version\n"
-     "1:40+5 \"would\" is not in force in this version"},
+    {"test \"x\" { user a fail 3 logins expect would reject 550 }", "1:19+4 \"fail\" is not in force in this version\n"
+                                                                    "1:40+5 \"would\" is not in force in this version"},
     {"dnsbl d \"zen.example\"\n"
      "test \"x\" { dnsbl d listed milter m reject }",
      "1:1+5 \"dnsbl\" is not in force in this version\n"
+     "1:7+1 warning: dnsbl \"d\" is never used | ask it: if client in d\n"
      "2:12+5 \"dnsbl\" is not in force in this version\n"
      "2:27+6 \"milter\" is not in force in this version\n"
      "2:34+1 unknown milter \"m\""},
@@ -149,7 +150,7 @@ static const struct check_case LATER[] = {
      "limit m per global count bytes { 5M/1h }\n"
      "parameter p 5\n"
      "set p 6",
-     ""},
+     "6:11+1 warning: parameter \"p\" is never used"},
 };
 
 CASES(LATER, false)

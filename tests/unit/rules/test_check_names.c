@@ -2,9 +2,9 @@
 #include "check_cases.h"
 
 static const struct check_case TWICE[] = {
-    {"on mail { rule a reject; rule a defer }",
-     "1:31+1 rule \"a\" is already defined at t:1\n"
-     "1:31+1 warning: rule \"a\" is never reached: rule \"a\" always ends mail before it"},
+    {"on mail { rule a reject; rule a defer }", "1:31+1 rule \"a\" is already defined at t:1\n"
+                                                "1:31+1 warning: rule \"a\" is never reached: rule \"a\" always ends "
+                                                "mail before it | move it up, or give the other one a condition"},
     {"on mail { rule a reject }\n"
      "limit a per user count messages { 1/1h }",
      "2:7+1 limit \"a\" is already defined at t:1"},
@@ -34,13 +34,16 @@ static const struct check_case TWICE[] = {
      "2:7+1 dnsbl \"t\" is already defined at t:1"},
     {"parameter p 1\n"
      "parameter p 2",
+     "1:11+1 warning: parameter \"p\" is never used\n"
      "2:11+1 parameter \"p\" is already defined at t:1"},
     {"parameter p 1\n"
      "set p 2\n"
      "set p 3",
+     "1:11+1 warning: parameter \"p\" is never used\n"
      "3:5+1 set \"p\" is already defined at t:2"},
     {"alert a syslog\n"
      "alert a syslog",
+     "1:7+1 warning: alert \"a\" is never used\n"
      "2:7+1 alert \"a\" is already defined at t:1"},
     {"relay to 127.0.0.1:25\n"
      "relay to 127.0.0.1:26",
@@ -54,12 +57,21 @@ static const struct check_case TWICE[] = {
      "2:1+5 pool \"default\" is already defined at t:1"},
     {"listen smtp 127.0.0.1:25\n"
      "listen smtp 127.0.0.1:26",
-     ""},
+     "1:8+4 warning: listener \"smtp\" is without TLS: who listens on the way reads all mail | right as long as "
+     "nothing but this machine leads to it\n"
+     "2:8+4 warning: listener \"smtp\" is without TLS: who listens on the way reads all mail | right as long as "
+     "nothing but this machine leads to it"},
     {"listen smtp 127.0.0.1:25 { name a }\n"
      "listen smtp 127.0.0.1:26 { name a }",
+     "1:8+4 warning: listener \"a\" is without TLS: who listens on the way reads all mail | right as long as nothing "
+     "but this machine leads to it\n"
+     "2:8+4 warning: listener \"a\" is without TLS: who listens on the way reads all mail | right as long as nothing "
+     "but this machine leads to it\n"
      "2:33+1 listener \"a\" is already defined at t:1"},
     {"listen smtp 127.0.0.1:25\n"
      "listen submission 127.0.0.1:26 { name smtp }",
+     "1:8+4 warning: listener \"smtp\" is without TLS: who listens on the way reads all mail | right as long as "
+     "nothing but this machine leads to it\n"
      "2:39+4 listener \"smtp\" is already defined at t:1"},
     {"test \"x\" { expect accept }\n"
      "test \"x\" { expect accept }",
@@ -91,7 +103,7 @@ static const struct check_case TWICE[] = {
      "alert a syslog\n"
      "relay a to 127.0.0.1:25\n"
      "on mail { rule a log if listener in a; rule b alert a }",
-     ""},
+     "1:11+1 warning: parameter \"a\" is never used"},
     {"on mail { rule a frobnicate }\n"
      "on rcpt { rule a log }",
      "1:18+10 unknown action \"frobnicate\"\n"
@@ -161,10 +173,14 @@ static const struct check_case UNKNOWN[] = {
      "1:21+5 unknown listener \"smtps\" | did you mean \"smtp\"?"},
     {"listen smtp 127.0.0.1:25 { name outer }\n"
      "test \"x\" { listener smtp; listener outr }",
+     "1:8+4 warning: listener \"outer\" is without TLS: who listens on the way reads all mail | right as long as "
+     "nothing but this machine leads to it\n"
      "2:21+4 unknown listener \"smtp\"\n"
      "2:36+4 unknown listener \"outr\" | did you mean \"outer\"?"},
     {"listen smtp 127.0.0.1:25\n"
      "test \"x\" { listener smtp; listener submission }",
+     "1:8+4 warning: listener \"smtp\" is without TLS: who listens on the way reads all mail | right as long as "
+     "nothing but this machine leads to it\n"
      "2:36+10 unknown listener \"submission\""},
     {"test \"x\" { milter spm reject }\n"
      "milter spam 127.0.0.1:9",
@@ -201,8 +217,7 @@ static const struct check_case UNKNOWN[] = {
     {"on mail { rule s log if tag.none-such is none }", "1:25+13 no rule sets the tag \"none-such\""},
     {"limit l per user count messages { 1/1h overrides tablee }\n"
      "table table map { a 1/1h }",
-     "1:50+6 unknown table or dnsbl \"tablee\" | did you mean \"table\"?\n"
-     "2:7+5 warning: table \"table\" is never used"},
+     "1:50+6 unknown table or dnsbl \"tablee\" | did you mean \"table\"?"},
     {"set foo 1\n"
      "parameter fooo 2",
      "1:5+3 unknown parameter \"foo\" | did you mean \"fooo\"?"},

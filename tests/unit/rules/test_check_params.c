@@ -33,7 +33,7 @@ static const struct check_case CODES[] = {
      "test \"x\" { expect reject $c at mail by r $d\n"
      "expect reject $c by r expect reject $c expect reject $d }\n"
      "limit l per user count messages { 1/1h at 50% defer $d at 60% log }",
-     "6:59+3 warning: at 60% never acts: at 50% the limit refuses"},
+     "6:59+3 warning: at 60% never acts: at 50% the limit refuses | what is refused is not counted"},
     {"parameter c 550\n"
      "test \"x\" { expect defer $c }",
      "2:25+2 defer takes a code from 400 to 499, not 550"},
@@ -46,7 +46,7 @@ static const struct check_case SETS[] = {
      "2:7+2 parameter \"x\" is a number, \"1h\" is a duration"},
     {"parameter x 100\n"
      "set x 200",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 1h\n"
      "set x 100",
      "2:7+3 parameter \"x\" is a duration, \"100\" is a number"},
@@ -55,25 +55,25 @@ static const struct check_case SETS[] = {
      "2:7+3 parameter \"x\" is a number, \"64K\" is a size"},
     {"parameter x 1M\n"
      "set x 100",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 1M\n"
      "set x 1m",
      "2:7+2 parameter \"x\" is a size, \"1m\" is a duration"},
     {"parameter x 1M\n"
      "set x 64K",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x \"hello\"\n"
      "set x 5",
      "2:7+1 parameter \"x\" is a text, \"5\" is a number"},
     {"parameter x \"hello\"\n"
      "set x hi",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x hello\n"
      "set x \"hi there\"",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x on\n"
      "set x off",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x on\n"
      "set x 5",
      "2:7+1 parameter \"x\" is a truth, \"5\" is a number"},
@@ -85,34 +85,34 @@ static const struct check_case SETS[] = {
      "2:7+2 parameter \"x\" is a percentage, \"50\" is a number"},
     {"parameter x 200/1h\n"
      "set x 100/1d",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 200/1h\n"
      "set x 100",
      "2:7+3 parameter \"x\" is a rate, \"100\" is a number"},
     {"parameter x 08:00\n"
      "set x 09:00",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 08:00-12:00\n"
      "set x 09:00",
      "2:7+5 parameter \"x\" is a range, \"09:00\" is a time"},
     {"parameter x 192.0.2.0/24\n"
      "set x 198.51.100.7",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 192.0.2.0/24\n"
      "set x \"198.51.100.0/24\"",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 192.0.2.0/24\n"
      "set x example.org",
      "2:7+11 parameter \"x\" is a network, \"example.org\" is a domain"},
     {"parameter x example.org\n"
      "set x example.net",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x example.org\n"
      "set x \"example.net\"",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x example.org\n"
      "set x localhost",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x example.org\n"
      "set x alice@example.org",
      "2:7+17 parameter \"x\" is a domain, \"alice@example.org\" is an address"},
@@ -121,10 +121,10 @@ static const struct check_case SETS[] = {
      "2:7+11 parameter \"x\" is an address, \"example.org\" is a domain"},
     {"parameter x alice@example.org\n"
      "set x \"bob@example.org\"",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 127.0.0.1:25\n"
      "set x mta.example:25",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x mta.example:25\n"
      "set x mta.example",
      "2:7+11 parameter \"x\" is an endpoint, \"mta.example\" is a domain"},
@@ -133,14 +133,14 @@ static const struct check_case SETS[] = {
      "2:7+1 parameter \"x\" is a date, \"5\" is a number"},
     {"parameter x \"a.txt\"\n"
      "set x b.txt",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
     {"set x 5", "1:5+1 unknown parameter \"x\""},
     {"parameter user-hour 5\n"
      "set user-huor 6",
      "2:5+9 unknown parameter \"user-huor\" | did you mean \"user-hour\"?"},
     {"parameter x 5 \"what it is\"\n"
      "set x 6",
-     ""},
+     "1:11+1 warning: parameter \"x\" is never used"},
 };
 
 static const struct check_case USES[] = {
@@ -216,7 +216,8 @@ static const struct check_case USES[] = {
      "2:30+2 relay idle must be from 1s to 1h, not 2h"},
     {"parameter n 10.0.0.0/8\n"
      "listen smtp 127.0.0.1:25 { proxy from $n, 192.0.2.1 }",
-     ""},
+     "2:8+4 warning: listener \"smtp\" is without TLS: who listens on the way reads all mail | right as long as "
+     "nothing but this machine leads to it"},
     {"parameter n 5\n"
      "listen smtp 127.0.0.1:25 { proxy from $n }",
      "2:39+2 expected a network, found \"5\""},
@@ -334,10 +335,11 @@ static const struct check_case USES[] = {
      "2:19+2 expected an address, found \"192.0.2.0/24\""},
     {"parameter w \"https://example.org/hook\"\n"
      "alert a webhook $w",
-     ""},
+     "2:7+1 warning: alert \"a\" is never used"},
     {"parameter w ops@example.org\n"
      "alert a mail $w { every $e }\n"
      "parameter e 31d",
+     "2:7+1 warning: alert \"a\" is never used\n"
      "2:25+2 alert every must be from 1s to 30d, not 31d"},
 };
 
@@ -358,7 +360,7 @@ static const struct check_case CHAINS[] = {
     {"parameter a 5\n"
      "set a $b\n"
      "parameter b 6",
-     ""},
+     "1:11+1 warning: parameter \"a\" is never used"},
     {"parameter a 5\n"
      "set a $b\n"
      "parameter b 6h",

@@ -210,7 +210,7 @@ static const struct check_case ACTIONS[] = {
      "limit l per user count charges { 10/1h if auth.user is none }",
      ""},
     {"limit l per rcpt count charges { 10/1h if rcpt.domain = \"x\" at 100% reject \"${rcpt}\" }",
-     "1:7+1 warning: limit \"l\" is never used: no rule charges it"},
+     "1:7+1 warning: limit \"l\" is never used: no rule charges it | write charge l in a rule"},
     {"on mail { rule r relay to bulk }\n"
      "relay to 127.0.0.1:25\n"
      "relay bulk to 127.0.0.1:26",
@@ -222,13 +222,16 @@ static const struct check_case ACTIONS[] = {
 
 static const struct check_case REACHED[] = {
     {"on mail { rule a accept; rule b reject if tls; rule c log }",
-     "1:31+1 warning: rule \"b\" is never reached: rule \"a\" always ends mail before it\n"
-     "1:53+1 warning: rule \"c\" is never reached: rule \"a\" always ends mail before it"},
+     "1:31+1 warning: rule \"b\" is never reached: rule \"a\" always ends mail before it | move it up, or give the "
+     "other one a condition\n"
+     "1:53+1 warning: rule \"c\" is never reached: rule \"a\" always ends mail before it | move it up, or give the "
+     "other one a condition"},
     {"on mail { rule a accept if tls; rule b reject }", ""},
     {"on mail { rule a log; rule b reject }\n"
      "on rcpt { rule c reject }\n"
      "on mail { rule d log }",
-     "3:16+1 warning: rule \"d\" is never reached: rule \"b\" always ends mail before it"},
+     "3:16+1 warning: rule \"d\" is never reached: rule \"b\" always ends mail before it | move it up, or give the "
+     "other one a condition"},
     {"on mail { rule a observe accept; rule b reject if tls }", ""},
     {"disable a\n"
      "on mail { rule a accept; rule b reject if tls }",
@@ -239,11 +242,13 @@ static const struct check_case REACHED[] = {
     {"disable b\n"
      "on mail { rule a accept; rule b reject if tls }",
      ""},
-    {"on data { rule a quarantine; rule b log }",
-     "1:35+1 warning: rule \"b\" is never reached: rule \"a\" always ends data before it"},
+    {"on data { rule a quarantine; rule b log }", "1:35+1 warning: rule \"b\" is never reached: rule \"a\" always ends "
+                                                  "data before it | move it up, or give the other one a condition"},
     {"on mail { rule a tarpit 1s, drop; rule b log; rule c log }",
-     "1:40+1 warning: rule \"b\" is never reached: rule \"a\" always ends mail before it\n"
-     "1:52+1 warning: rule \"c\" is never reached: rule \"a\" always ends mail before it"},
+     "1:40+1 warning: rule \"b\" is never reached: rule \"a\" always ends mail before it | move it up, or give the "
+     "other one a condition\n"
+     "1:52+1 warning: rule \"c\" is never reached: rule \"a\" always ends mail before it | move it up, or give the "
+     "other one a condition"},
 };
 
 CASES(KNOWN, true)

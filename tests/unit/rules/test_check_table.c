@@ -57,7 +57,7 @@ static const struct check_case TABLES[] = {
      "on mail { rule r log if listener in t }",
      ""},
     {"table t strings { a }", "1:7+1 warning: table \"t\" is never used"},
-    {"dnsbl d \"zen.example\"", "1:7+1 warning: dnsbl \"d\" is never used"},
+    {"dnsbl d \"zen.example\"", "1:7+1 warning: dnsbl \"d\" is never used | ask it: if client in d"},
     {"dnsbl d \"not a zone\"\n"
      "on connect { rule r drop if client in d }",
      "1:9+12 \"not a zone\" is not a domain"},

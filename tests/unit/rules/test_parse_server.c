@@ -103,7 +103,7 @@ static const struct parse_case WRONG[] = {
     {"trace-header yes", "1:14+3 expected \"on\", \"minimal\" or \"off\", found \"yes\""},
     {"workers 1.5.2", "1:9+5 expected a number, found \"1.5.2\""},
     {"workers \"5\"", "1:9+3 expected a number, found \"5\""},
-    {"workers 99999999999999999999999", "1:9+23 expected a whole number, found \"99999999999999999999999\""},
+    {"workers 99999999999999999999999", "1:9+23 workers must be from 1 to 256, not 99999999999999999999999"},
     {"milter m", "1:9+1 expected an endpoint, found end of line"},
     {"milter m 127.0.0.1:5 { timeout 11m }", "1:32+3 milter timeout must be from 1s to 10m, not 11m"},
     {"milter m 127.0.0.1:5 { if x if y }", "1:29+2 if stands twice"},
