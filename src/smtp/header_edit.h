@@ -13,7 +13,7 @@
 #include "base/buf.h"
 
 enum smtp_header_edit_kind {
-    SMTP_HEADER_ADD,        /* a field, below all others */
+    SMTP_HEADER_ADD,        /* a field, above those that came, below those added before it */
     SMTP_HEADER_REMOVE,     /* every field of that name that is there by now, letter case ignored */
     SMTP_HEADER_ADD_MISSING /* Date, Message-ID and Sender, as far as RFC 6409 8 lets a submission server add them */
 };
@@ -32,7 +32,7 @@ struct smtp_header_missing {
 };
 
 /* Appends the fields, edited. fields: the first fields_end bytes of a block, every line ended by CRLF but perhaps the
- * last one, which then gets its CRLF before anything is added. False: the buffer is full. */
+ * last one. An mbox "From " line stays on top. False: the buffer is full. */
 MUST_USE bool smtp_header_edit(struct buf *to, struct str fields, const struct smtp_header_edit *edits, size_t count,
                                const struct smtp_header_missing *missing);
 
