@@ -14,16 +14,46 @@ static bool act(struct asking *a, const struct policy_rule *rule)
     return ends;
 }
 
-void asking_rules(struct asking *a)
+/* What is shown in its texts is looked up before it acts. */
+static bool are_texts_there(const struct policy_rule *rule, const struct eval_context *context)
+{
+    for (size_t i = 0; i < rule->action_count; i++)
+        if (rule->actions[i].text && text_ask(rule->actions[i].text, context) == EVAL_WAIT)
+            return false;
+    return true;
+}
+
+/* True: what failed must not be passed over. Of an observed rule it is only said. */
+static bool defers(struct asking *a, const struct policy_rule *rule)
+{
+    if (!a->question->outside.failed_defers)
+        return false;
+    if (!rule->is_observed) {
+        outside_defer(a, rule->name, false);
+        return true;
+    }
+    asking_note(a, &(struct policy_effect){.kind = POLICY_EFFECT_WOULD,
+                                           .by = rule->name,
+                                           .action = STR("defer"),
+                                           .text = STR("A lookup failed"),
+                                           .verdict = POLICY_DEFER,
+                                           .phase = a->phase});
+    return false;
+}
+
+bool asking_rules(struct asking *a)
 {
     const struct policy *policy = a->engine->policy;
     const struct policy_trace *trace = a->engine->trace;
-    for (size_t i = 0; i < policy->rule_counts[a->phase]; i++) {
-        const struct policy_rule *rule = &policy->rules[a->phase][i];
-        bool holds = eval_is_true(rule->condition, &a->context);
+    for (; a->next_rule < policy->rule_counts[a->phase]; a->next_rule++) {
+        const struct policy_rule *rule = &policy->rules[a->phase][a->next_rule];
+        enum eval_result result = eval_ask(rule->condition, &a->context);
+        if (result == EVAL_WAIT || (result == EVAL_TRUE && !are_texts_there(rule, &a->context)))
+            return false;
         if (trace)
-            trace->on_rule(trace->arg, a->phase, rule, holds, &a->context);
-        if (holds && act(a, rule))
-            return;
+            trace->on_rule(trace->arg, a->phase, rule, result, &a->context);
+        if ((result == EVAL_TRUE && act(a, rule)) || (result == EVAL_FAILED && defers(a, rule)))
+            return true;
     }
+    return true;
 }

@@ -5,6 +5,9 @@
  *   helo      rules                  mail, rcpt    rules, then limits of data that are known to be full already
  *   header, message, result          rules
  *
+ * What a rule or limit needs from outside and is not there yet makes the question wait (outside.c). Then it is asked
+ * again, and the phase goes on from there.
+ *
  * bans.c asks who is banned, act.c the rules, admit.c the limits; settle.c is what becomes of a mail's reservation.
  */
 #include "policy/asking.h"
@@ -20,16 +23,17 @@ struct asking asking_begin(struct policy_engine *engine, enum phase phase, struc
                            struct policy_answer *answer)
 {
     *answer = (struct policy_answer){.verdict = POLICY_GO_ON};
-    return (struct asking){
-        .engine = engine,
-        .question = question,
-        .answer = answer,
-        .context = {.facts = &question->facts,
-                    .connection_tags = question->connection->tags,
-                    .mail_tags = question->mail ? question->mail->tags : NULL,
-                    .score = question->connection->score + (question->mail ? question->mail->score : 0)},
-        .effects_end = &answer->effects,
-        .phase = phase};
+    struct asking a = {.engine = engine,
+                       .question = question,
+                       .answer = answer,
+                       .context = {.facts = &question->facts,
+                                   .connection_tags = question->connection->tags,
+                                   .mail_tags = question->mail ? question->mail->tags : NULL,
+                                   .score = question->connection->score + (question->mail ? question->mail->score : 0)},
+                       .effects_end = &answer->effects,
+                       .phase = phase};
+    outside_begin(&a);
+    return a;
 }
 
 void asking_trouble(struct asking *a)
@@ -69,35 +73,103 @@ void asking_note(struct asking *a, const struct policy_effect *effect)
     a->effects_end = &e->next;
 }
 
+/* ---- the phase ---- */
+
+/* False: the limits of the phase cannot be asked yet. */
+static bool admit(struct asking *a)
+{
+    const struct policy_case *question = a->question;
+    bool is_early = (a->phase == PHASE_MAIL || a->phase == PHASE_RCPT) && !question->is_never_early;
+    if (a->phase != PHASE_CONNECT && a->phase != PHASE_DATA && !is_early)
+        return true;
+    if (!outside_is_ready_for_limits(a))
+        return false;
+    if (a->answer->verdict != POLICY_GO_ON)
+        return true;
+    if (a->phase == PHASE_CONNECT)
+        asking_limits_of_connection(a);
+    else if (a->phase == PHASE_DATA)
+        asking_limits_of_mail(a);
+    else
+        asking_limits_early(a);
+    return true;
+}
+
+/* Step by step to the answer. False: it waits for the outside, and goes on from there when it is called again: what
+ * was done before is not done twice. */
+static bool go_on(struct asking *a)
+{
+    for (; a->step != STEP_OVER; a->step++) {
+        bool is_admission = (a->step == STEP_FIRST) == (a->phase == PHASE_CONNECT);
+        bool is_done = a->step == STEP_RULES ? asking_rules(a) : !is_admission || admit(a);
+        if (!is_done)
+            return false;
+        if (a->answer->verdict != POLICY_GO_ON)
+            a->step = STEP_LIMITS; /* the last */
+    }
+    return true;
+}
+
 /* ---- the door ---- */
+
+static void end(struct asking *a)
+{
+    outside_end(a->question);
+    free(a);
+}
+
+void asking_resume(struct asking *a)
+{
+    void (*cb)(void *) = a->cb;
+    void *arg = a->arg;
+    while (!go_on(a))
+        if (!outside_look(a))
+            return;
+    end(a);
+    cb(arg);
+}
+
+/* The question has to wait, and so must all that it has come to. */
+static enum started look_outside(const struct asking *so_far)
+{
+    struct asking *a = malloc(sizeof *a);
+    if (!a) {
+        struct asking lost = *so_far;
+        asking_trouble(&lost);
+        outside_end(lost.question);
+        return DONE;
+    }
+    *a = *so_far;
+    a->question->outside.waiting = a;
+    do {
+        if (!outside_look(a))
+            return STARTED;
+    } while (!go_on(a));
+    end(a);
+    return DONE;
+}
 
 enum started policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
                               struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg), void *arg)
 {
     struct asking a = asking_begin(engine, phase, question, answer);
-    (void)deadline_ms; /* nothing is waited for: all that is in force answers at once */
-    (void)cb;
-    (void)arg;
+    a.deadline_ms = deadline_ms;
+    a.cb = cb;
+    a.arg = arg;
+    question->outside.may_wait = true;
     if (engine->trace)
         engine->trace->on_phase(engine->trace->arg, phase);
     asking_bans(&a);
-    if (answer->verdict == POLICY_GO_ON && phase == PHASE_CONNECT)
-        asking_limits_of_connection(&a);
-    if (answer->verdict == POLICY_GO_ON)
-        asking_rules(&a);
     if (answer->verdict != POLICY_GO_ON)
         return DONE;
-    if (phase == PHASE_DATA)
-        asking_limits_of_mail(&a);
-    else if ((phase == PHASE_MAIL || phase == PHASE_RCPT) && !question->is_never_early)
-        asking_limits_early(&a);
-    return DONE;
+    return go_on(&a) ? DONE : look_outside(&a);
 }
 
 void policy_ask_cancel(struct policy_engine *engine, struct policy_case *question)
 {
     (void)engine;
-    (void)question;
+    if (question->outside.waiting)
+        end(question->outside.waiting);
 }
 
 void policy_forget_hello(struct policy_connection *connection)

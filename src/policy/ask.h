@@ -14,6 +14,7 @@
 #define POLICY_ASK_H
 
 #include "base/arena.h"
+#include "base/map.h"
 #include "limits/lease.h"
 #include "limits/limit.h"
 #include "rules/eval.h"
@@ -26,7 +27,8 @@ struct reservation;
 /* Who watches (explain): told of all that is looked at, in order, while it is looked at. */
 struct policy_trace {
     void (*on_phase)(void *arg, enum phase phase);
-    void (*on_rule)(void *arg, enum phase phase, const struct policy_rule *rule, bool holds,
+    /* FAILED: what it needed cannot be had, and it was passed over; it is not told of a rule that waits. */
+    void (*on_rule)(void *arg, enum phase phase, const struct policy_rule *rule, enum eval_result result,
                     const struct eval_context *context);
     /* The limits of a phase were asked; r: what they came to, NULL: none applies. */
     void (*on_limits)(void *arg, enum phase phase, const struct policy_case *question, const struct reservation *r);
@@ -138,6 +140,28 @@ struct policy_mail {
     uint64_t recipients_that_fit; /* as MAIL saw it: so many need no look before DATA */
 };
 
+struct policy_trip; /* outside.c: one thing that is being looked up */
+struct asking;      /* asking.h */
+
+/* What a question needs from outside (outside.c): the door's own, zeroed at first. It lies here because it must stay
+ * where it is while it waits. */
+struct policy_outside {
+    struct eval_outside hooks; /* what conditions ask */
+    struct policy_engine *engine;
+    struct policy_case *question;
+    enum phase phase;
+    bool may_wait;      /* else what is not known yet is only not known */
+    bool wants_name;    /* wanted, and no trip for it yet */
+    bool has_remotes;   /* `remotes` is in use */
+    struct map remotes; /* what remote tables said: table and key → its trip */
+    uint64_t wants_dnsbls;
+    struct policy_trip *trips;
+    size_t under_way;
+    const char *failed;     /* the dnsbl or table that has no answer, of what was asked last */
+    bool failed_defers;     /* its `failure` */
+    struct asking *waiting; /* NULL: it does not wait */
+};
+
 /* One question. */
 struct policy_case {
     struct facts facts;
@@ -151,6 +175,7 @@ struct policy_case {
     uint64_t size_bytes;        /* at data: declared by SIZE=; 0: not declared, reserved as 1 KiB */
     int64_t now_us;             /* wall clock */
     bool is_never_early;        /* a trial: limits of data refuse at data (GRAMMAR.md 5) */
+    struct policy_outside outside;
 };
 
 /* DONE: *answer is there. STARTED: cb comes once, by deadline_ms, unless policy_ask_cancel; then answer and case must

@@ -10,6 +10,9 @@
 
 enum { STORE_DEADLINE_MS = 50 }; /* LIMITS.md, promise 4 */
 
+/* The order of a phase (GRAMMAR.md 4). */
+enum asking_step { STEP_FIRST, STEP_RULES, STEP_LIMITS, STEP_OVER };
+
 /* What the case's parts are in, while it is answered. */
 struct asking {
     struct policy_engine *engine;
@@ -18,6 +21,12 @@ struct asking {
     struct eval_context context;
     struct policy_effect **effects_end;
     enum phase phase;
+    /* Where it goes on after a wait. */
+    enum asking_step step;
+    size_t next_rule;
+    int64_t deadline_ms;
+    void (*cb)(void *arg);
+    void *arg;
 };
 
 /* ---- ask.c ---- */
@@ -37,10 +46,13 @@ static inline void asking_must_be_done(enum started started)
     PANIC_IF(started != DONE, "a store that is asked over the network, in a version without one");
 }
 
+/* All that was wanted outside is there: the question goes on where it waited. */
+void asking_resume(struct asking *a);
+
 /* ---- act.c ---- */
 
-/* The rules of the phase, in order, up to the first that ends it. */
-void asking_rules(struct asking *a);
+/* The rules of the phase, in order, up to the first that ends it. False: one waits; called again it goes on there. */
+MUST_USE bool asking_rules(struct asking *a);
 
 /* ---- actions.c ---- */
 
@@ -69,6 +81,20 @@ void asking_ban(struct asking *a, const struct actor *actor, const struct policy
 /* "u:alice@example.org" of the case, in its arena; at auth, the user is who was given. len 0: not known, or no memory.
  */
 struct str asking_entity(struct asking *a, enum key key);
+
+/* ---- outside.c ---- */
+
+/* What conditions see of the outside. */
+void outside_begin(struct asking *a);
+/* Is all there that the conditions of this phase's limits need, and the texts of their actions? Then they can be asked
+ * without waiting. False: no. The answer is a refusal if a limit could not be asked that must not be passed over. */
+MUST_USE bool outside_is_ready_for_limits(struct asking *a);
+/* Begins a trip for everything that was wanted. True: all is there already. */
+MUST_USE bool outside_look(struct asking *a);
+/* The question is over. */
+void outside_end(struct policy_case *question);
+/* The answer: for now, because of what failed last. */
+void outside_defer(struct asking *a, struct str by, bool is_limit);
 
 /* ---- admit.c ---- */
 

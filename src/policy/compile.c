@@ -53,6 +53,21 @@ static bool compile_rules(struct policy *policy, const struct statement *on, str
     return ok;
 }
 
+/* What used(L) and left(L) mean: known before the first condition is compiled. */
+static bool name_limits(struct policy *policy, const struct tree *tree, struct diagnostics *d)
+{
+    unsigned number = 0;
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct statement *st = tree->statements[i];
+        if (st->kind != STATEMENT_LIMIT || st->limit.is_disabled)
+            continue;
+        struct str name = arena_copy(&policy->program.arena, st->limit.name.text);
+        if (!name.ptr || !eval_add_limit(&policy->program, name, number++))
+            return diag_error(d, PLACE_NONE, "out of memory");
+    }
+    return true;
+}
+
 /* ---- all ---- */
 
 struct policy *policy_compile(const struct tree *tree, struct diagnostics *d)
@@ -66,6 +81,7 @@ struct policy *policy_compile(const struct tree *tree, struct diagnostics *d)
     bool ok = eval_add_tables(&policy->program, tree, d);
     if (!make_room(policy, tree))
         ok = diag_error(d, PLACE_NONE, "out of memory");
+    ok = name_limits(policy, tree, d) && ok;
     for (size_t i = 0; i < tree->count && policy->limits; i++) {
         const struct statement *st = tree->statements[i];
         if (st->kind == STATEMENT_ON)
@@ -77,6 +93,7 @@ struct policy *policy_compile(const struct tree *tree, struct diagnostics *d)
     for (size_t i = 0; i < policy->limit_count; i++)
         if (policy->limits[i].phase == PHASE_DATA && !limit_is_settled_at_mail(&policy->limits[i]))
             policy->is_settled_at_mail = false;
+    ok = ok && compile_lookups(policy, d);
     if (!ok)
         policy_free(&policy);
     return policy;

@@ -4,6 +4,7 @@
 
 #include "limits/limiter.h"
 #include "policy/ask.h"
+#include "policy/lookups.h"
 #include "policy/policy.h"
 
 struct policy_action {
@@ -44,6 +45,7 @@ struct policy_limit {
     enum phase phase; /* where it counts */
     const struct test_node *condition;
     bool asks_rcpt; /* its condition is asked for each recipient */
+    bool may_wait;  /* its condition */
 };
 
 struct policy {
@@ -52,6 +54,11 @@ struct policy {
     size_t rule_counts[PHASE_COUNT];
     struct policy_limit *limits; /* in the order of the configuration */
     size_t limit_count;
+    /* What is asked outside: only what some condition names, in the order of its number. */
+    struct policy_dnsbl *dnsbls;
+    struct policy_remote *remotes;
+    size_t dnsbl_count, remote_count;
+    uint64_t phase_dnsbls[PHASE_COUNT]; /* which of them rules and limits of a phase may ask */
     bool is_settled_at_mail; /* which limits of data apply, and for whom, depends on nothing that comes after MAIL */
 };
 

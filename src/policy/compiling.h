@@ -22,4 +22,9 @@ MUST_USE bool compile_limit(struct policy *policy, struct policy_limit *to, cons
 /* Does who a limit of data counts for, and whether it applies, depend on nothing that comes after MAIL? */
 bool limit_is_settled_at_mail(const struct policy_limit *l);
 
+/* ---- compile_lookups.c ---- */
+
+/* After all rules and limits: what they ask outside. */
+MUST_USE bool compile_lookups(struct policy *policy, struct diagnostics *d);
+
 #endif

@@ -77,16 +77,16 @@ static void tell_values(struct teller *e, const struct test_node *condition, con
         TELL(e, ")");
 }
 
-static void on_rule(void *arg, enum phase phase, const struct policy_rule *rule, bool holds,
+static void on_rule(void *arg, enum phase phase, const struct policy_rule *rule, enum eval_result result,
                     const struct eval_context *context)
 {
     struct teller *e = arg;
     (void)phase;
     TELL(e, "  rule " PRI_STR ": ", STR_ARG(rule->name));
-    if (holds)
+    if (result == EVAL_TRUE)
         tell_actions(e, rule);
     else
-        TELL(e, "does not hold");
+        TELL(e, result == EVAL_FAILED ? "passed over, a lookup failed" : "does not hold");
     tell_values(e, rule->condition, context);
     TELL(e, "\n");
 }

@@ -58,7 +58,7 @@ struct policy_lookup {
     char name[DNS_NAME_MAX];    /* NAME; empty: none, or DNS does not say */
     uint64_t listed, no_answer; /* DNSBLS */
     enum policy_found found;    /* REMOTE */
-    struct str value;           /* of what is THERE; borrowed until the trip's memory goes, or the next one begins */
+    struct str value;           /* of what is THERE; the maker's, until the trip is cancelled */
 
     void (*on_answer)(void *arg);
     void *arg;
@@ -71,7 +71,7 @@ struct policy_lookups {
     /* DONE: the answer is there. STARTED: it is when on_answer comes, exactly once, never from inside, by deadline_ms.
      * What cannot be had by then has no answer; so has what there is no memory for. */
     enum started (*start)(struct policy_lookups *l, struct policy_lookup *lookup, int64_t deadline_ms);
-    /* After this on_answer does not come. Of one that is over: harmless. */
+    /* After this on_answer does not come, and nothing of the trip is kept. Of one that is over, too. */
     void (*cancel)(struct policy_lookups *l, struct policy_lookup *lookup);
 };
 

@@ -377,6 +377,24 @@ bool eval_asks_rcpt(const struct test_node *n)
     return false;
 }
 
+static bool operand_may_wait(const struct test_operand *o)
+{
+    return o->kind == FROM_COUNT || (o->kind == FROM_OUTSIDE && o->attribute == ATTRIBUTE_CLIENT_NAME);
+}
+
+bool eval_may_wait(const struct test_node *n)
+{
+    if (!n)
+        return false;
+    bool is_outside = n->place == IN_PLACE_DNSBL || n->place == IN_PLACE_REMOTE || n->place == IN_PLACE_REMOTE_VALUES;
+    if ((n->kind == TEST_IN && is_outside) || operand_may_wait(&n->left) || operand_may_wait(&n->right))
+        return true;
+    for (const struct test_node *child = n->child; child; child = child->next)
+        if (eval_may_wait(child))
+            return true;
+    return false;
+}
+
 uint64_t eval_dnsbls(const struct test_node *n)
 {
     if (!n)

@@ -93,6 +93,8 @@ static inline bool eval_is_true(const struct test_node *node, const struct eval_
 {
     return eval_ask(node, context) == EVAL_TRUE;
 }
+/* May it answer WAIT? */
+bool eval_may_wait(const struct test_node *node);
 /* Which lists (bit i: number i) a condition may ask. */
 uint64_t eval_dnsbls(const struct test_node *node);
 /* Appends every attribute and tag that the condition speaks of, once each, with its value now: "authenticated false,

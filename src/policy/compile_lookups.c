@@ -1,0 +1,107 @@
+/* compile_lookups.c - what conditions ask outside, with the options of its statements. */
+#include "policy/compiling.h"
+
+static int64_t option_ms(const struct options *options, enum option_kind kind, int64_t otherwise)
+{
+    const struct option *o = options_get(options, kind);
+    return o ? values_arg(&o->values, 0)->ms : otherwise;
+}
+
+static enum policy_failure option_failure(const struct options *options, enum option_kind kind)
+{
+    const struct option *o = options_get(options, kind);
+    return o ? (enum policy_failure)values_arg(&o->values, 0)->choice : POLICY_FAILURE_SKIP;
+}
+
+/* False: no memory. */
+static bool compile_answers(struct policy *policy, const struct options *options, struct dnsbl_zone_options *to)
+{
+    const struct option *o = options_get(options, OPTION_DNSBL_ANSWERS);
+    size_t count = o ? o->values.count : 0;
+    struct ip_span *spans = arena_alloc(&policy->program.arena, (count + 1) * sizeof *spans);
+    if (!spans)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        spans[i] = (struct ip_span){o->values.items[i].network.from, o->values.items[i].network.to};
+    to->answers = spans;
+    to->answer_count = count;
+    return true;
+}
+
+static bool compile_dnsbl(struct policy *policy, const struct dnsbl *from, struct policy_dnsbl *to)
+{
+    struct arena *arena = &policy->program.arena;
+    struct str zone = from->zone.text;
+    if (zone.len && zone.ptr[zone.len - 1] == '.')
+        zone.len--;
+    to->failure = option_failure(&from->options, OPTION_DNSBL_FAILURE);
+    to->zone = (struct dnsbl_zone_options){
+        .name = arena_copy(arena, from->name.text).ptr,
+        .zone = arena_copy(arena, zone).ptr,
+        .timeout_ms = (unsigned)option_ms(&from->options, OPTION_DNSBL_TIMEOUT, DNSBL_TIMEOUT_MS),
+        .cache_ms = option_ms(&from->options, OPTION_DNSBL_CACHE, DNSBL_CACHE_MS),
+    };
+    return to->zone.name && to->zone.zone && compile_answers(policy, &from->options, &to->zone);
+}
+
+static bool compile_remote(struct policy *policy, const struct table *from, struct policy_remote *to)
+{
+    struct arena *arena = &policy->program.arena;
+    struct endpoint *endpoint = arena_alloc(arena, sizeof *endpoint);
+    to->type = from->type;
+    to->failure = option_failure(&from->options, OPTION_TABLE_FAILURE);
+    to->map = (struct socketmap_options){
+        .name = arena_copy(arena, from->name.text).ptr,
+        .endpoint = endpoint,
+        .map = arena_copy(arena, from->file.text).ptr,
+        .timeout_ms = (unsigned)option_ms(&from->options, OPTION_TABLE_TIMEOUT, SOCKETMAP_TIMEOUT_MS),
+        .cache_ms = option_ms(&from->options, OPTION_TABLE_CACHE, SOCKETMAP_CACHE_MS),
+    };
+    if (!endpoint || !to->map.name || !to->map.map)
+        return false;
+    *endpoint = *from->endpoint.endpoint;
+    return true;
+}
+
+/* Those of one phase are asked at the same time. */
+static void note_phases(struct policy *policy)
+{
+    for (int phase = 0; phase < PHASE_COUNT; phase++)
+        for (size_t i = 0; i < policy->rule_counts[phase]; i++)
+            policy->phase_dnsbls[phase] |= eval_dnsbls(policy->rules[phase][i].condition);
+    for (size_t i = 0; i < policy->limit_count; i++) {
+        struct policy_limit *l = &policy->limits[i];
+        policy->phase_dnsbls[l->phase] |= eval_dnsbls(l->condition);
+        l->may_wait = eval_may_wait(l->condition);
+    }
+}
+
+bool compile_lookups(struct policy *policy, struct diagnostics *d)
+{
+    const struct eval_program *p = &policy->program;
+    policy->dnsbls = arena_alloc(&policy->program.arena, (p->dnsbl_count + 1) * sizeof *policy->dnsbls);
+    policy->remotes = arena_alloc(&policy->program.arena, (p->remote_count + 1) * sizeof *policy->remotes);
+    bool ok = policy->dnsbls && policy->remotes;
+    for (unsigned i = 0; i < p->dnsbl_count && ok; i++)
+        ok = compile_dnsbl(policy, p->dnsbls[i], &policy->dnsbls[i]);
+    for (unsigned i = 0; i < p->remote_count && ok; i++)
+        ok = compile_remote(policy, p->remotes[i], &policy->remotes[i]);
+    if (!ok)
+        return diag_error(d, PLACE_NONE, "out of memory");
+    policy->dnsbl_count = p->dnsbl_count;
+    policy->remote_count = p->remote_count;
+    note_phases(policy);
+    return true;
+}
+
+const struct policy_dnsbl *policy_dnsbls(const struct policy *policy, size_t *count)
+{
+    *count = policy->dnsbl_count;
+    return policy->dnsbls;
+}
+
+const struct policy_remote *policy_remotes(const struct policy *policy, size_t *count)
+{
+    *count = policy->remote_count;
+    return policy->remotes;
+}
