@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/starter.h"
+#include "limits/ban.h"
 #include "limits/lease.h"
 #include "limits/store_memory.h"
 #include "process/process.h"
@@ -19,7 +20,8 @@ struct service {
     const struct serve_options *options;
     void *store_memory; /* shared; NULL before the first configuration */
     size_t store_entries, store_bytes;
-    struct store store; /* the supervisor's own door to it */
+    struct store store;     /* the supervisor's own door to it */
+    struct ban_table *bans; /* shared; NULL before the first configuration */
 };
 
 /* ---- the embedded store's table: made once, outlives every configuration ---- */
@@ -59,6 +61,36 @@ static void free_store(struct service *s)
     store_close(&s->store);
     store_memory_fini(s->store_memory);
     munmap(s->store_memory, s->store_bytes);
+}
+
+/* ---- the table of bans: likewise. A ban outlives the worker that made it, and a configuration that no longer would
+ * ---- */
+
+static bool check_bans(struct service *s, struct err *err)
+{
+    size_t bytes = ban_table_size(BAN_TABLE_DEFAULT);
+    if (s->bans)
+        return true;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return err_set(err, "cannot get %zu MiB of shared memory for bans: %s", bytes >> 20, strerror(errno));
+    s->bans = ban_table_init(p, BAN_TABLE_DEFAULT, err);
+    if (!s->bans)
+        munmap(p, bytes);
+    return s->bans != NULL;
+}
+
+static void unmap_bans(struct service *s)
+{
+    munmap(s->bans, ban_table_size(BAN_TABLE_DEFAULT));
+}
+
+static void free_bans(struct service *s)
+{
+    if (!s->bans)
+        return;
+    ban_table_fini(s->bans);
+    unmap_bans(s);
 }
 
 /* ---- from a file to a plan ---- */
@@ -127,7 +159,7 @@ static bool load(void *arg, struct process_plan *plan, struct err *err)
     if (!cfg)
         return false;
     fill_plan(plan, cfg);
-    if (fill_listeners(plan, cfg, err) && check_store(s, cfg, err))
+    if (fill_listeners(plan, cfg, err) && check_store(s, cfg, err) && check_bans(s, err))
         return true;
     config_free(&cfg);
     return false;
@@ -145,13 +177,14 @@ static void unload(void *arg, struct process_plan *plan)
 static int run_worker(void *arg, struct process_context *ctx)
 {
     struct service *s = arg;
-    return worker_run(ctx, s->store_memory);
+    return worker_run(ctx, s->store_memory, s->bans);
 }
 
 static int run_auth(void *arg, struct process_context *ctx)
 {
     struct service *s = arg;
     munmap(s->store_memory, s->store_bytes); /* it has no business there */
+    unmap_bans(s);
     return auth_process_run(ctx);
 }
 
@@ -167,5 +200,6 @@ int process_serve(const struct serve_options *options)
     struct process_bodies bodies = {load, unload, run_worker, run_auth, on_worker_end, &service};
     int code = supervisor_run(&bodies, &SUPERVISOR_TIMES);
     free_store(&service);
+    free_bans(&service);
     return code;
 }

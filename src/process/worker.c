@@ -42,6 +42,7 @@ struct worker {
     struct store store;
     struct limiter limiter;
     void *store_memory;
+    struct ban_table *bans;
     uint64_t evicted;        /* as last seen */
     int64_t evicted_said_ms; /* 0: never */
     struct session_worker sessions;
@@ -355,7 +356,7 @@ static void make_sessions(struct worker *w)
         .tls = w->tls,
         .auth = w->auth,
         .pools = w->pools,
-        .policy = {w->config->policy, &w->limiter},
+        .policy = {.policy = w->config->policy, .limiter = &w->limiter, .bans = w->bans},
         .events = &w->events,
         .counters = ctx->counters,
         .number = ctx->worker_id, /* of the process: during a reload two workers have one slot number */
@@ -414,13 +415,14 @@ static void part(struct worker *w)
     loop_fini(&w->loop);
 }
 
-int worker_run(struct process_context *ctx, void *store_memory)
+int worker_run(struct process_context *ctx, void *store_memory, struct ban_table *bans)
 {
     static struct worker worker; /* lasts as long as the process, also while it exits */
     struct worker *w = &worker;
     struct err err = {0};
     w->ctx = ctx;
     w->config = ctx->plan->config;
+    w->bans = bans;
     if (!join(w, store_memory, &err)) {
         process_say_failed(ctx, &err);
         return 1; /* the process ends, and with it all that was made */
