@@ -1,5 +1,6 @@
 /* test_check_files.c - tests/rules/: with what lies in good/ nothing is wrong; of what lies in bad/ the whole text of
- * what is said stands beside it, in x.expected. Read as if the whole language were in force. */
+ * what is said stands beside it, in x.expected. Read as if the whole language were in force. Tests in these files are
+ * run by tests/system/test_rules_files.py: with what is wrong in nothing but its tests, here nothing is wrong. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,6 +62,8 @@ static size_t check_folder(const char *folder, bool is_good)
         expected[0] = '\0';
         if (!is_good)
             expected_of(path, expected);
+        if (strstr(expected, ": error: test \""))
+            expected[0] = '\0';
         buf_init(&said, SAID_MAX);
         say_of(path, &said);
         if (!str_equal(buf_str(&said), str_of_z(expected)))
