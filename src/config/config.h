@@ -59,7 +59,8 @@ struct config {
     struct mta_pool_options *pools; /* [0] is "default" if there is one of that name */
     size_t pool_count;
     size_t store_entries;
-    unsigned workers, max_connections, max_recipients, max_errors; /* max_connections: of the whole service */
+    unsigned workers, max_recipients, max_errors;
+    unsigned max_connections, max_tarpits; /* of the whole service */
     uint64_t max_message_bytes;
     size_t max_header_bytes, max_line_bytes;
     struct timeouts timeout;

@@ -339,6 +339,9 @@ static void build_statement(struct config_builder *b, const struct statement *st
     case STATEMENT_MAX_LINE:
         cfg->max_line_bytes = (size_t)whole_number(v);
         break;
+    case STATEMENT_MAX_TARPITS:
+        cfg->max_tarpits = (unsigned)whole_number(v);
+        break;
     case STATEMENT_MAX_ERRORS:
         cfg->max_errors = (unsigned)whole_number(v);
         break;
@@ -398,6 +401,7 @@ static void set_defaults(struct config_builder *b)
     cfg->max_connections = 20000;
     cfg->max_recipients = 1000;
     cfg->max_errors = 10;
+    cfg->max_tarpits = 2000;
     cfg->max_message_bytes = 50 << 20;
     cfg->max_header_bytes = 256 << 10;
     cfg->max_line_bytes = 4096;

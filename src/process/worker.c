@@ -346,10 +346,16 @@ static bool make_limits(struct worker *w, void *store_memory, struct err *err)
     return limiter_init(&w->limiter, &w->store) || err_no_memory(err);
 }
 
+/* This worker's, of so many in the whole service. */
+static unsigned share_of(const struct process_context *ctx, unsigned max)
+{
+    unsigned workers = ctx->plan->workers;
+    return max / workers + (ctx->slot < max % workers);
+}
+
 static void make_sessions(struct worker *w)
 {
     const struct process_context *ctx = w->ctx;
-    unsigned max = w->config->max_connections, workers = ctx->plan->workers;
     w->sessions = (struct session_worker){
         .loop = &w->loop,
         .config = w->config,
@@ -360,7 +366,8 @@ static void make_sessions(struct worker *w)
         .events = &w->events,
         .counters = ctx->counters,
         .number = ctx->worker_id, /* of the process: during a reload two workers have one slot number */
-        .max_sessions = MAX_OF(1u, max / workers + (ctx->slot < max % workers)),
+        .max_sessions = MAX_OF(1u, share_of(ctx, w->config->max_connections)),
+        .max_tarpits = share_of(ctx, w->config->max_tarpits),
         .on_empty = on_empty,
         .arg = w,
     };

@@ -4,6 +4,7 @@
 #include "session/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,9 +25,10 @@ const struct conn_limits session_conn_limits = {INPUT_MAX_BYTES, OUTPUT_MAX_BYTE
 void session_worker_init(struct session_worker *w)
 {
     list_init(&w->sessions);
-    w->session_count = 0;
+    w->session_count = w->tarpit_count = 0;
     w->is_draining = false;
     w->sequence = 0;
+    memset(w->refused_bans, 0, sizeof w->refused_bans);
 }
 
 /* Milliseconds, worker and a running number: unique on this node, and sorted by time. */
@@ -56,7 +58,15 @@ struct str session_mail_id(const struct session *s, unsigned mail, char *to)
     return str_of(to, id.len + 1 + number.len);
 }
 
-void session_greet(struct session *s)
+/* Who speaks now spoke before the greeting, and however late that is, was told so by nobody. */
+static void look_for_early_talk(struct session *s)
+{
+    bool speaks_first = s->listener->tls != LISTENER_TLS_IMPLICIT;
+    if (policy_uses(s->worker->policy.policy, ATTRIBUTE_SESSION_EARLY) && speaks_first && conn_has_more_input(&s->conn))
+        s->flags |= SESSION_IS_EARLY;
+}
+
+static void greet(struct session *s)
 {
     struct str hostname = str_of_z(s->worker->config->hostname);
     if (s->worker
@@ -64,12 +74,19 @@ void session_greet(struct session *s)
         session_end(s, "shutting down", REPLY_SHUTTING_DOWN);
         return;
     }
+    look_for_early_talk(s);
     session_enter(s, SESSION_COMMAND);
     if (s->listener->banner.len)
         session_say(s, REPLY_GREETING_BANNER, hostname, s->listener->banner);
     else
         session_say(s, REPLY_GREETING, hostname);
     session_deadline(s, s->worker->config->timeout.greeting_ms);
+}
+
+void session_greet(struct session *s)
+{
+    if (!session_delay(s, greet))
+        greet(s);
 }
 
 static void connect_go_on(struct session *s)
@@ -80,11 +97,32 @@ static void connect_go_on(struct session *s)
         session_greet(s);
 }
 
+enum { REFUSED_BAN_SAY_MS = 60000 };
+
+/* Banned clients come in floods: of each network (`network prefix`) a worker writes one line a minute. Networks that
+ * share a place in the table take turns in it, and are written down more often. */
+static bool is_worth_a_line(struct session *s)
+{
+    const struct config *cfg = s->worker->config;
+    unsigned prefix = s->client.family == ADDR_IPV4 ? cfg->ipv4_prefix : cfg->ipv6_prefix;
+    struct ip_net network = ip_net_of(&s->client, prefix);
+    unsigned place = 0;
+    for (size_t i = 0; i < sizeof network.ip.bytes; i++)
+        place = place * 31 + network.ip.bytes[i];
+    struct refused_ban *b = &s->worker->refused_bans[place % REFUSED_BANS];
+    int64_t now_ms = loop_now_ms(s->worker->loop);
+    if (b->said_ms && ip_net_contains(&b->network, &s->client) && now_ms - b->said_ms < REFUSED_BAN_SAY_MS)
+        return false;
+    *b = (struct refused_ban){network, MAX_OF(now_ms, (int64_t)1)};
+    return true;
+}
+
 /* On 465 nothing can be said before TLS: every refusal just closes (GRAMMAR.md 4). */
 static void connect_refused(struct session *s, const struct policy_answer *answer)
 {
     counter_add(s->worker->counters, COUNTER_REFUSED_CONNECT, 1);
-    session_event_connect(s, answer);
+    if (answer->verdict != POLICY_BAN || is_worth_a_line(s))
+        session_event_connect(s, answer);
     if (answer->code && s->listener->tls != LISTENER_TLS_IMPLICIT) {
         session_reply_text(s, answer->code, answer->enhanced, answer->text);
         session_close_when_sent(s, "refused");
@@ -127,9 +165,6 @@ struct session *session_new(struct session_worker *w, const struct listener_conf
 
 void session_begin(struct session *s)
 {
-    bool speaks_first = s->listener->tls != LISTENER_TLS_IMPLICIT;
-    if (policy_uses(s->worker->policy.policy, ATTRIBUTE_SESSION_EARLY) && speaks_first && conn_has_more_input(&s->conn))
-        s->flags |= SESSION_IS_EARLY;
     session_ask(s, PHASE_CONNECT, connect_go_on, connect_refused);
 }
 

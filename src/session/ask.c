@@ -1,5 +1,7 @@
 /*
  * ask.c - the session's side of policy/: a phase is asked about, and the session goes on, waits, or refuses.
+ *
+ *   session_ask ─▶ answer, at once or after a wait ─▶ what is to be written ─▶ [tarpit] ─▶ go_on or refused
  */
 #include "session/session.h"
 
@@ -15,56 +17,57 @@ struct ask {
     struct policy_answer answer;
     struct arena arena; /* of a question before there is a mail */
     enum phase phase;
+    bool is_asked; /* the answer is not there yet; else it is only delayed */
     session_step *go_on;
     session_refusal *refused;
 };
 
-static const char *phase_name(enum phase phase)
+/* The reply that a tarpit of this phase delays is the one that is due now. Else it is served later: before the greeting
+ * (accept.c), with the reply to AUTH (login.c), to the dot (settle.c). */
+static bool reply_is_due(const struct ask *a)
 {
-    return phase_rows[phase].word;
-}
-
-void session_write_effects(struct session *s, const char *at, const struct policy_effect *effects)
-{
-    for (const struct policy_effect *e = effects; e; e = e->next) {
-        /* what was observed stands in the mail's own event; before there is a mail it gets a line of its own */
-        if (e->kind == POLICY_EFFECT_WOULD && s->tx)
-            continue;
-        session_event_begin(s, e->kind == POLICY_EFFECT_THRESHOLD ? "limit" : "log");
-        event_z(s->worker->events, "at", at);
-        event_str(s->worker->events, "by", e->by);
-        if (e->kind == POLICY_EFFECT_WOULD)
-            event_str(s->worker->events, "would", e->action);
-        event_str(s->worker->events, "text", e->text);
-        event_end(s->worker->events);
+    switch (a->phase) {
+    case PHASE_CONNECT:
+    case PHASE_AUTH:
+        return a->answer.verdict != POLICY_GO_ON;
+    case PHASE_HEADER:
+    case PHASE_MESSAGE:
+    case PHASE_RESULT:
+        return false;
+    default:
+        return true;
     }
 }
 
-static void ask_answered(struct ask *a)
+static void act_on_answer(struct session *s)
+{
+    struct ask *a = s->ask;
+    s->ask = NULL; /* whoever acts may ask the next question; the answer's texts last until it was acted upon */
+    if (a->answer.verdict == POLICY_GO_ON) {
+        a->go_on(s);
+    } else {
+        if (a->answer.by.ptr)
+            counter_add(s->worker->counters, a->answer.by_limit ? COUNTER_LIMIT_REFUSALS : COUNTER_RULE_REFUSALS, 1);
+        a->refused(s, &a->answer);
+    }
+    arena_fini(&a->arena);
+    free(a);
+}
+
+static void answered(struct ask *a)
 {
     struct session *s = a->session;
-    struct policy_answer answer = a->answer;
-    session_step *go_on = a->go_on;
-    session_refusal *refused = a->refused;
-    enum phase phase = a->phase;
-    struct arena arena = a->arena; /* the answer's texts last until it was acted upon */
-    s->ask = NULL;
-    free(a);
-    session_write_effects(s, phase_name(phase), answer.effects);
-    if (s->tx && answer.effects) {
+    a->is_asked = false;
+    session_write_effects(s, a->phase, a->answer.effects);
+    if (s->tx && a->phase >= PHASE_MAIL && a->answer.effects) {
         struct policy_effect **end = &s->tx->effects;
         while (*end)
             end = &(*end)->next;
-        *end = answer.effects;
+        *end = a->answer.effects;
     }
-    if (answer.verdict == POLICY_GO_ON) {
-        go_on(s);
-    } else {
-        if (answer.by.ptr)
-            counter_add(s->worker->counters, answer.by_limit ? COUNTER_LIMIT_REFUSALS : COUNTER_RULE_REFUSALS, 1);
-        refused(s, &answer);
-    }
-    arena_fini(&arena);
+    session_owe_delay(s, a->answer.tarpit_ms);
+    if (!reply_is_due(a) || !session_delay(s, act_on_answer))
+        act_on_answer(s);
 }
 
 static void on_answer(void *arg)
@@ -72,26 +75,36 @@ static void on_answer(void *arg)
     struct ask *a = arg;
     struct session *s = a->session;
     s->wait = WAIT_NOTHING;
-    ask_answered(a);
+    answered(a);
     if (s->wait == WAIT_NOTHING)
         session_resume(s);
+}
+
+struct policy_case session_question(struct session *s, struct arena *arena)
+{
+    struct policy_case question = {.arena = arena,
+                                   .connection_arena = &s->arena,
+                                   .connection = &s->policy,
+                                   .now_us = clock_wall_us()}; /* not the turn's: a slot may be shorter than a turn */
+    session_facts(s, &question.facts);
+    return question;
 }
 
 void session_ask(struct session *s, enum phase phase, session_step *go_on, session_refusal *refused)
 {
     struct ask *a = calloc(1, sizeof *a);
+    if (!a && phase == PHASE_RESULT) { /* nothing can be refused any more */
+        go_on(s);
+        return;
+    }
     if (!a) {
         session_end(s, "no memory", REPLY_NO_MEMORY);
         return;
     }
     struct transaction *tx = phase >= PHASE_MAIL ? s->tx : NULL;
-    *a = (struct ask){.session = s, .phase = phase, .go_on = go_on, .refused = refused};
-    session_facts(s, &a->question.facts);
+    *a = (struct ask){.session = s, .phase = phase, .is_asked = true, .go_on = go_on, .refused = refused};
     arena_init(&a->arena, ASK_ARENA_MAX_BYTES);
-    a->question.arena = tx ? &tx->arena : &a->arena;
-    a->question.connection_arena = &s->arena;
-    a->question.connection = &s->policy;
-    a->question.now_us = clock_wall_us(); /* not the turn's: a slot may be shorter than a long turn */
+    a->question = session_question(s, tx ? &tx->arena : &a->arena);
     if (tx) {
         a->question.mail = &tx->policy;
         a->question.recipient_count = tx->asked_count;
@@ -102,16 +115,20 @@ void session_ask(struct session *s, enum phase phase, session_step *go_on, sessi
     if (policy_ask_start(&s->worker->policy, phase, &a->question, &a->answer, deadline, on_answer, a) == STARTED)
         session_await(s, WAIT_POLICY);
     else
-        ask_answered(a);
+        answered(a);
 }
 
 void session_ask_cancel(struct session *s)
 {
-    if (!s->ask)
+    struct ask *a = s->ask;
+    if (!a)
         return;
-    policy_ask_cancel(&s->worker->policy, &s->ask->question);
-    arena_fini(&s->ask->arena);
-    free(s->ask);
+    if (a->is_asked)
+        policy_ask_cancel(&s->worker->policy, &a->question);
+    else
+        session_delay_cancel(s);
+    arena_fini(&a->arena);
+    free(a);
     s->ask = NULL;
 }
 
@@ -127,7 +144,7 @@ bool session_refuse_by_policy(struct session *s, const struct policy_answer *ans
         if (s->tx)
             s->tx->slots = NULL;
         session_reply_text(s, answer->code, answer->enhanced, answer->text);
-        session_close_when_sent(s, reason);
+        session_close_when_sent(s, answer->verdict == POLICY_BAN ? "banned" : reason);
         return true;
     case POLICY_REJECT:
     case POLICY_DEFER:

@@ -1,25 +1,20 @@
 /*
  * body.c - from the reply 354 to the last byte before the final dot.
  *
- *   client ─▶ strict lines ─▶ header block ─▶ Received: ─▶ MTA
+ *   client ─▶ strict lines ─▶ header block (header.c) ─▶ MTA
  *      ◀──── reading stops while the MTA's queue is above its high mark ────
  *
  * Before: envelope.c collected recipients, policy/ reserved the limits. After: settle.c sends the dot.
  *
- * Promises: holds max-header bytes at most and never a body; changes no byte of the message but the trace field on top;
- * never writes the final dot. A refusal after the first body byte drops the MTA's connection, because an unfinished
- * DATA is the only thing an MTA must forget; the rest of the message is read and dropped, within bounds, so that the
- * client hears why. RFC 5321 4.1.1.4, 4.5.2.
+ * Promises: holds max-header bytes at most and never a body; changes no byte of the message but its header, as header.c
+ * says; never writes the final dot. A refusal after the first body byte drops the MTA's connection, because an
+ * unfinished DATA is the only thing an MTA must forget; the rest of the message is read and dropped, within bounds, so
+ * that the client hears why. RFC 5321 4.1.1.4, 4.5.2.
  *
  * The deadline: `timeout data` for every CHUNK_BYTES of message, from the moment the one before was complete. Dripped
  * bytes renew nothing; while we ourselves do not read, because the MTA is slow, the client's clock stands.
  */
 #include "session/session.h"
-
-#include <stdio.h>
-#include <time.h>
-
-#include "smtp/received.h"
 
 enum {
     CHUNK_BYTES = 65536,
@@ -38,107 +33,34 @@ void body_begin(struct session *s)
     session_deadline(s, s->worker->config->timeout.data_ms);
 }
 
+/* A question about the header that is not answered yet need not be. */
+static void forget_question(struct session *s)
+{
+    if (!s->ask)
+        return;
+    session_ask_cancel(s);
+    if (s->tx->is_whole)
+        message_complete(s);
+    else
+        session_resume(s);
+}
+
 void body_refuse(struct session *s)
 {
     struct transaction *tx = s->tx;
     tx_leave_mta(tx);
     policy_give_back(&s->worker->policy, &tx->policy); /* others need not wait until it is read to its end */
-    buf_fini(&tx->block);
+    header_forget(tx);
     if (s->wait == WAIT_RELAY)
         body_on_drained(s);
+    else
+        forget_question(s);
 }
 
-static void refuse(struct session *s, const struct smtp_reply_call *call)
+void body_refuse_call(struct session *s, const struct smtp_reply_call *call)
 {
     tx_decide_call(s->tx, "data", call);
     body_refuse(s);
-}
-
-static struct str number_text(uint64_t n, char *to, size_t size)
-{
-    int len = snprintf(to, size, "%llu", (unsigned long long)n);
-    return str_of(to, (size_t)len);
-}
-
-/* ---- the header block ---- */
-
-static int utc_offset_s(int64_t time_s)
-{
-    struct tm tm;
-    time_t t = (time_t)time_s;
-    return localtime_r(&t, &tm) ? (int)tm.tm_gmtoff : 0;
-}
-
-static bool write_received(struct session *s, struct buf *to)
-{
-    struct transaction *tx = s->tx;
-    int64_t now_s = loop_wall_us(s->worker->loop) / 1000000;
-    char ip[IP_TEXT_MAX];
-    struct smtp_received received = {.client = ip_format(&s->client, ip),
-                                     .helo = str_of_z(s->helo),
-                                     .by = str_of_z(s->worker->config->hostname),
-                                     .id = tx->client.id,
-                                     .login = str_of_z(s->user),
-                                     .tls_version = conn_tls_version(&s->conn),
-                                     .tls_cipher = conn_tls_cipher(&s->conn),
-                                     .is_authenticated = s->user != NULL,
-                                     .is_esmtp = s->flags & SESSION_IS_ESMTP,
-                                     .is_smtputf8 = tx->params.smtputf8,
-                                     .time_s = now_s,
-                                     .utc_offset_s = utc_offset_s(now_s)};
-    return smtp_received_write(to, (enum smtp_trace)s->worker->config->trace_header, &received);
-}
-
-/* The block is whole: what the event tells of it is taken, then the trace field and the block go on. */
-static void block_complete(struct session *s, struct str block)
-{
-    struct transaction *tx = s->tx;
-    struct str fields = str_sub(block, 0, tx->header.fields_end);
-    tx->block_is_done = true;
-    if (smtp_header_loops(&tx->header)) {
-        refuse(s, &(struct smtp_reply_call){REPLY_LOOP});
-        return;
-    }
-    struct buf address, trace;
-    buf_init(&address, SMTP_ADDRESS_MAX);
-    buf_init(&trace, SMTP_RECEIVED_BYTES_MAX);
-    tx->message_id = arena_copy(&tx->arena, smtp_header_message_id(fields));
-    if (smtp_header_from(fields, &address))
-        tx->from = arena_copy(&tx->arena, buf_str(&address));
-    if (!write_received(s, &trace))
-        refuse(s, &(struct smtp_reply_call){REPLY_LOCAL_TROUBLE});
-    else if (!mta_body(&tx->exchange, buf_str(&trace)) || !mta_body(&tx->exchange, block))
-        log_debug("session %llx: the MTA's connection broke in the header", (unsigned long long)s->number);
-    buf_fini(&address); /* on a broken connection on_failed follows */
-    buf_fini(&trace);
-    buf_fini(&tx->block);
-}
-
-/* Bytes of the message that may be the header block's. In the common case all of it is in the first chunk and nothing
- * is copied. */
-static void take_header(struct session *s, struct str held, struct str passed, bool is_all)
-{
-    struct transaction *tx = s->tx;
-    bool is_direct = buf_len(&tx->block) == 0 && held.len == 0;
-    if (!is_direct && !(buf_append_str(&tx->block, held) && buf_append_str(&tx->block, passed))) {
-        refuse(s, &(struct smtp_reply_call){REPLY_LOCAL_TROUBLE});
-        return;
-    }
-    struct str block = is_direct ? passed : buf_str(&tx->block);
-    char digits[24];
-    switch (smtp_header_scan(&tx->header, block, is_all)) {
-    case SMTP_HEADER_END:
-        block_complete(s, block);
-        return;
-    case SMTP_HEADER_TOO_LARGE:
-        refuse(s, &(struct smtp_reply_call){REPLY_HEADER_TOO_LARGE,
-                                            number_text(s->worker->config->max_header_bytes, digits, sizeof digits)});
-        return;
-    case SMTP_HEADER_MORE:
-        if (is_direct && !buf_append_str(&tx->block, passed))
-            refuse(s, &(struct smtp_reply_call){REPLY_LOCAL_TROUBLE});
-        return;
-    }
 }
 
 /* ---- the stream ---- */
@@ -147,15 +69,15 @@ static void take_header(struct session *s, struct str held, struct str passed, b
 static bool refuse_if_wrong(struct session *s)
 {
     struct transaction *tx = s->tx;
-    char digits[24];
+    char digits[STR_OF_U64_MAX];
     uint64_t max = session_max_message(s);
     if (tx->dot.size_bytes > max)
-        refuse(s, &(struct smtp_reply_call){REPLY_TOO_LARGE, number_text(max, digits, sizeof digits)});
+        body_refuse_call(s, &(struct smtp_reply_call){REPLY_TOO_LARGE, str_of_u64(digits, max)});
     else if (smtp_dot_line_is_too_long(&tx->dot))
-        refuse(s, &(struct smtp_reply_call){REPLY_LINE_IN_DATA_TOO_LONG,
-                                            number_text(s->worker->config->max_line_bytes, digits, sizeof digits)});
+        body_refuse_call(s, &(struct smtp_reply_call){REPLY_LINE_IN_DATA_TOO_LONG,
+                                                      str_of_u64(digits, s->worker->config->max_line_bytes)});
     else if (tx->dot.has_8bit && !tx->takes_8bit)
-        refuse(s, &(struct smtp_reply_call){REPLY_NEEDS_8BITMIME});
+        body_refuse_call(s, &(struct smtp_reply_call){REPLY_NEEDS_8BITMIME});
     else
         return false;
     return true;
@@ -172,11 +94,11 @@ static bool drop(struct session *s, size_t bytes)
 {
     struct transaction *tx = s->tx;
     uint64_t max = session_max_message(s);
-    char digits[24];
+    char digits[STR_OF_U64_MAX];
     tx->dropped_bytes += bytes;
     if (tx->dot.size_bytes <= max || tx->dropped_bytes <= EXCESS_MAX_BYTES)
         return true;
-    session_end(s, "a message that is far too large", REPLY_TOO_LARGE_CLOSING, number_text(max, digits, sizeof digits));
+    session_end(s, "a message that is far too large", REPLY_TOO_LARGE_CLOSING, str_of_u64(digits, max));
     return false;
 }
 
@@ -184,7 +106,7 @@ static void pass(struct session *s, const struct smtp_dot_out *out, bool is_all)
 {
     struct transaction *tx = s->tx;
     if (!tx->block_is_done) {
-        take_header(s, out->held, out->passed, is_all);
+        header_take(s, out->held, out->passed, is_all);
         return;
     }
     /* false: the connection to the MTA broke, on_failed says so in this turn */
@@ -213,17 +135,22 @@ bool body_on_input(struct session *s)
         pass(s, &out, result == SMTP_DOT_END);
     else if (!drop(s, out.consumed))
         return false;
+    if (s->state == SESSION_CLOSING) /* by a rule of `header` */
+        return false;
     conn_consume(&s->conn, out.consumed);
     if (result == SMTP_DOT_END) {
         s->bytes += tx->dot.size_bytes;
-        message_complete(s);
+        tx->is_whole = true;
+        if (s->wait == WAIT_NOTHING) /* else rules still look at its header: they go on to its end */
+            message_complete(s);
         return true;
     }
     if (tx->dot.size_bytes - tx->renewed_at_bytes >= CHUNK_BYTES) {
         tx->renewed_at_bytes = tx->dot.size_bytes;
-        session_deadline(s, s->worker->config->timeout.data_ms);
+        if (s->wait == WAIT_NOTHING)
+            session_deadline(s, s->worker->config->timeout.data_ms);
     }
-    if (tx->verdict == MAIL_OPEN && mta_unsent_bytes(&tx->exchange) > MTA_HIGH_BYTES)
+    if (tx->verdict == MAIL_OPEN && s->wait == WAIT_NOTHING && mta_unsent_bytes(&tx->exchange) > MTA_HIGH_BYTES)
         session_await(s, WAIT_RELAY);
     return true;
 }

@@ -41,6 +41,7 @@ static void give_up(struct session *s, const char *reason)
     login_free(s);
     tx_end(s);
     session_ask_cancel(s);
+    session_delay_cancel(s);
     policy_connection_end(&s->worker->policy, &s->policy);
     session_event_close(s, reason);
     counter_sub(s->worker->counters, COUNTER_OPEN_CONNECTIONS, 1);
@@ -87,6 +88,10 @@ static void on_deadline(struct session *s)
         session_close(s, "TLS handshake timed out");
         return;
     }
+    if (s->wait == WAIT_TARPIT) /* what is owed is said first: it may be that a mail was taken */
+        session_delay_end(s);
+    if (s->state == SESSION_CLOSING)
+        return;
     enum smtp_reply reply = is_over                    ? REPLY_SESSION_TOO_LONG
                             : s->state == SESSION_BODY ? REPLY_TIMED_OUT_DATA
                                                        : REPLY_TIMED_OUT;
@@ -101,7 +106,11 @@ void session_on_end(struct conn *c, enum conn_end why)
         on_deadline(s);
         return;
     case CONN_PEER_CLOSED:
-        session_close(s, "closed by the client");
+        /* it may have closed only its own half, and wait for what it was told */
+        if (conn_unsent_bytes(c))
+            session_close_when_sent(s, "closed by the client");
+        else
+            session_close(s, "closed by the client");
         return;
     case CONN_TLS_FAILED:
         counter_add(s->worker->counters, COUNTER_TLS_FAILED, 1);

@@ -51,7 +51,7 @@ static void await_client(struct session *s)
     else if (s->tx && s->tx->slots)
         conn_set_deadline(&s->conn, 0);
     else
-        session_deadline(s, timeout->command_ms);
+        session_deadline(s, s->commands ? timeout->command_ms : timeout->greeting_ms);
 }
 
 void session_resume(struct session *s)
@@ -346,6 +346,7 @@ static void on_command(struct session *s, struct str line, size_t consumed)
         return;
     }
     s->commands++;
+    s->tarpit_ms = 0;
     char copy[SMTP_AUTH_LINE_MAX];
     if (command.has_control) {
         conn_consume(&s->conn, consumed);

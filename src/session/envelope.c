@@ -9,12 +9,29 @@
 
 #include <string.h>
 
+/* The mail's own choice before that of the login before the listener's. What EHLO has offered stays offered: an
+ * extension that the chosen servers lack is a refusal for now of the mails that use it. */
 struct mta_pool *session_pool(const struct session *s)
 {
+    const struct config *cfg = s->worker->config;
+    struct str name = s->tx && s->tx->policy.pool.len ? s->tx->policy.pool : s->policy.pool;
+    for (size_t i = 0; name.len && i < cfg->pool_count; i++)
+        if (str_equal(name, str_of_z(cfg->pools[i].name)))
+            return s->worker->pools[i];
     return s->worker->pools[s->listener->pool];
 }
 
 /* ---- the MTA's answers ---- */
+
+/* The mail is over while rules still look at its next recipient: its RCPT gets the reply that those behind a refused
+ * MAIL get. */
+static void answer_the_one_at_hand(struct session *s, bool was_asked, enum smtp_reply reply)
+{
+    if (!was_asked || s->state == SESSION_CLOSING)
+        return;
+    session_say(s, reply);
+    session_resume(s);
+}
 
 static void mail_answered(struct session *s, const struct mta_reply *reply)
 {
@@ -29,8 +46,10 @@ static void mail_answered(struct session *s, const struct mta_reply *reply)
     for (struct slot *slot = tx->slots->next; slot; slot = slot->next)
         if (slot->code == 0)
             slot_fill_reply(slot, REPLY_MAIL_FIRST);
+    bool was_asked = s->ask != NULL;
     slots_flush(s);
     tx_end(s);
+    answer_the_one_at_hand(s, was_asked, REPLY_MAIL_FIRST);
 }
 
 static void rcpt_answered(struct session *s, size_t index, const struct mta_reply *reply)
@@ -124,12 +143,14 @@ static void on_failed(void *arg, enum mta_failure failure, const char *text)
             slot_fill_reply(slot, reply);
     /* A mail that was begun stays until its client has heard: the next RCPT or DATA is told the same, for a 503 would
      * be a refusal for good of what we lost. */
-    bool was_taken = tx->was_taken;
+    bool was_taken = tx->was_taken, was_asked = s->ask != NULL;
     slots_flush(s);
-    if (awaits_data)
+    if (awaits_data) {
         data_is_over(s);
-    else if (!was_taken)
+    } else if (!was_taken) {
         tx_end(s);
+        answer_the_one_at_hand(s, was_asked, reply);
+    }
 }
 
 /* Answers a command for a mail that the MTA lost. False: it did not. */
@@ -297,6 +318,10 @@ static void rcpt_go_on(struct session *s)
     struct transaction *tx = s->tx;
     struct recipient *r = tx->at_hand;
     tx->at_hand = NULL;
+    if (refuse_lost(s)) { /* while rules were asked */
+        tx->refused_count++;
+        return;
+    }
     r->slot = slot_add(tx);
     if (r->slot && recipient_add(tx, r)) {
         if (mta_rcpt(&tx->exchange, &r->path, &r->params))
@@ -379,6 +404,10 @@ void rcpt_proceed(struct session *s, const struct smtp_command *command)
 
 static void data_go_on(struct session *s)
 {
+    if (refuse_lost(s)) { /* while rules were asked */
+        data_is_over(s);
+        return;
+    }
     session_await(s, WAIT_DATA);
     mta_data(&s->tx->exchange);
 }
@@ -386,8 +415,12 @@ static void data_go_on(struct session *s)
 static void data_refused(struct session *s, const struct policy_answer *answer)
 {
     tx_decide_policy(s->tx, "data", answer);
-    if (!session_refuse_by_policy(s, answer))
+    if (session_refuse_by_policy(s, answer))
+        return;
+    if (s->flags & SESSION_IN_INPUT) /* at once: nothing can have come meanwhile */
         tx_end(s);
+    else
+        data_is_over(s);
 }
 
 void data_proceed(struct session *s, const struct smtp_command *command)

@@ -4,6 +4,8 @@
  */
 #include "session/session.h"
 
+#include <stdio.h>
+
 static void write_client(struct session *s)
 {
     struct event_log *log = s->worker->events;
@@ -24,22 +26,27 @@ void session_event_begin(struct session *s, const char *event)
     write_client(s);
 }
 
-void session_event_connect(struct session *s, const struct policy_answer *answer)
+static const char *const POLICY_VERDICTS[] = {"accept", "reject", "defer", "disconnect", "drop", "ban"};
+
+static void write_refusal(struct event_log *log, const struct policy_answer *answer)
 {
-    struct event_log *log = s->worker->events;
-    static const char *const VERDICTS[] = {"accept", "reject", "defer", "disconnect", "drop", "ban"};
-    session_event_begin(s, "connect");
-    event_z(log, "verdict", VERDICTS[answer->verdict]);
+    event_z(log, "verdict", POLICY_VERDICTS[answer->verdict]);
     if (answer->code) {
         event_uint(log, "code", (uint64_t)answer->code);
         event_z(log, "enhanced", answer->enhanced);
         event_str(log, "text", answer->text);
     }
     event_str(log, "by", answer->by);
-    event_end(log);
 }
 
-void session_event_auth(struct session *s, const char *result, struct str user)
+void session_event_connect(struct session *s, const struct policy_answer *answer)
+{
+    session_event_begin(s, "connect");
+    write_refusal(s->worker->events, answer);
+    event_end(s->worker->events);
+}
+
+void session_event_auth(struct session *s, const char *result, struct str user, const struct policy_answer *refusal)
 {
     struct event_log *log = s->worker->events;
     session_event_begin(s, "auth");
@@ -47,6 +54,8 @@ void session_event_auth(struct session *s, const char *result, struct str user)
         event_str(log, "user", user);
     event_z(log, "auth", s->mechanism);
     event_z(log, "result", result);
+    if (refusal)
+        write_refusal(log, refusal);
     event_end(log);
 }
 
@@ -141,6 +150,22 @@ static void put_limits(struct event_log *log, const struct transaction *tx)
         event_close_object(log);
     }
     event_close_array(log);
+}
+
+/* In millionths, written as a number that says no more than it must: 2, -0.5. */
+static void put_score(struct event_log *log, const struct session *s)
+{
+    int64_t score = s->policy.score + s->tx->policy.score;
+    char text[32];
+    if (score == 0)
+        return;
+    uint64_t size = score < 0 ? (uint64_t)-score : (uint64_t)score;
+    int len = snprintf(text, sizeof text, "%s%llu.%06llu", score < 0 ? "-" : "", (unsigned long long)(size / 1000000),
+                       (unsigned long long)(size % 1000000));
+    while (text[len - 1] == '0')
+        len--;
+    len -= text[len - 1] == '.';
+    event_number(log, "score", str_of(text, (size_t)len));
 }
 
 static void put_times(struct event_log *log, const struct session *s)

@@ -119,6 +119,12 @@ static struct fact mail_fact(const struct transaction *tx, int attribute)
         return truth_fact(tx->params.smtputf8);
     case ATTRIBUTE_MAIL_RECIPIENTS:
         return number_fact(tx->recipient_count - tx->refused_by_mta_count + (tx->at_hand ? 1 : 0));
+    case ATTRIBUTE_MESSAGE_SIZE:
+        return tx->is_whole ? number_fact(tx->dot.size_bytes) : (struct fact){.kind = FACT_NONE};
+    case ATTRIBUTE_RESULT_CODE:
+        return tx->answered_us ? number_fact((uint64_t)tx->relay_code) : (struct fact){.kind = FACT_NONE};
+    case ATTRIBUTE_RESULT_TEXT:
+        return text_fact(tx->answered_us ? tx->relay_text : STR_NONE);
     default:
         return (struct fact){.kind = FACT_NONE};
     }
@@ -144,12 +150,13 @@ static void get(const struct facts *facts, int attribute, struct str name, struc
 {
     const struct session *s = facts->about;
     const struct transaction *tx = s->tx;
-    (void)name;
     *out = connection_fact(s, attribute);
     if (out->kind == FACT_NONE)
         *out = login_fact(s, attribute);
     if (out->kind == FACT_NONE && tx)
         *out = mail_fact(tx, attribute);
+    if (out->kind == FACT_NONE && tx)
+        header_fact(s->tx, attribute, name, out);
     if (out->kind == FACT_NONE && tx && facts->rcpt < tx->asked_count)
         *out = recipient_fact(tx->asked[facts->rcpt], attribute);
 }

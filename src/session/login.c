@@ -15,6 +15,7 @@ struct login {
     struct smtp_sasl sasl;
     struct auth_check *check;
     int64_t began_us;
+    bool is_unavailable; /* the password could not be looked at */
 };
 
 bool session_offers_auth(const struct session *s)
@@ -64,17 +65,30 @@ static void login_done(struct session *s)
         session_resume(s);
 }
 
+/* What was said before it was known who says it was not said by who is logged in now. True: somebody did, the session
+ * ends. While nothing was waited for, nothing can have come. */
+static bool spoke_too_early(struct session *s, struct str user)
+{
+    if ((s->flags & SESSION_IN_INPUT) || !conn_has_more_input(&s->conn))
+        return false;
+    session_event_auth(s, "ok", user, NULL);
+    session_end(s, "spoke too early", REPLY_EARLY);
+    return true;
+}
+
 static void login_go_on(struct session *s)
 {
+    if (spoke_too_early(s, str_of_z(s->user)))
+        return;
     counter_add(s->worker->counters, COUNTER_AUTH_OK, 1);
-    session_event_auth(s, "ok", str_of_z(s->user));
+    session_event_auth(s, "ok", str_of_z(s->user), NULL);
     session_say(s, REPLY_AUTH_OK);
     login_done(s);
 }
 
 static void login_refused(struct session *s, const struct policy_answer *answer)
 {
-    session_event_auth(s, "limited", str_of_z(s->user));
+    session_event_auth(s, "limited", str_of_z(s->user), answer);
     login_forget_user(s);
     if (session_refuse_by_policy(s, answer))
         return;
@@ -84,47 +98,60 @@ static void login_refused(struct session *s, const struct policy_answer *answer)
 
 static void auth_refused(struct session *s, const struct policy_answer *answer)
 {
-    session_event_auth(s, "limited", s->login->sasl.login);
+    session_event_auth(s, "limited", s->login->sasl.login, answer);
     if (session_refuse_by_policy(s, answer))
         return;
     session_count_junk(s, JUNK_COMMAND);
     login_done(s);
 }
 
-static void on_checked(void *arg, const struct auth_answer *answer)
+static void say_failure(struct session *s)
 {
-    struct session *s = arg;
-    bool was_awaited = s->wait == WAIT_AUTH;
-    s->login->check = NULL;
-    s->wait = WAIT_NOTHING;
-    s->auth_us = (uint32_t)MIN_OF(loop_wall_us(s->worker->loop) - s->login->began_us, (int64_t)UINT32_MAX);
-    if (answer->from_cache)
-        counter_add(s->worker->counters, COUNTER_AUTH_CACHED, 1);
-    if (was_awaited && answer->result == AUTH_OK && conn_has_more_input(&s->conn)) {
-        /* said before it was known who says it, and so not said by who is logged in now */
-        session_event_auth(s, auth_result_name(answer->result), answer->user);
-        session_end(s, "spoke too early", REPLY_EARLY);
-        return;
-    }
-    if (answer->result == AUTH_OK) {
-        s->user = str_copy_z(answer->user);
-        s->given_name = str_copy_z(s->login->sasl.login);
-        if (s->user && s->given_name) {
-            session_ask(s, PHASE_LOGIN, login_go_on, login_refused);
-            return;
-        }
-    }
-    login_forget_user(s);
-    bool is_ours = answer->result == AUTH_UNAVAILABLE || answer->result == AUTH_OK;
-    counter_add(s->worker->counters, is_ours ? COUNTER_AUTH_UNAVAILABLE : COUNTER_AUTH_WRONG, 1);
-    session_event_auth(s, is_ours ? "unavailable" : auth_result_name(answer->result), s->login->sasl.login);
+    bool is_ours = s->login->is_unavailable;
     login_free(s);
     if (is_ours)
         session_say(s, REPLY_AUTH_UNAVAILABLE);
     else
         session_refuse(s, REPLY_AUTH_FAILED);
+}
+
+static void login_failed(struct session *s, enum auth_result result)
+{
+    struct login *login = s->login;
+    login->is_unavailable = result == AUTH_UNAVAILABLE || result == AUTH_OK; /* OK: there is no memory for it */
+    counter_add(s->worker->counters, login->is_unavailable ? COUNTER_AUTH_UNAVAILABLE : COUNTER_AUTH_WRONG, 1);
+    session_event_auth(s, login->is_unavailable ? "unavailable" : auth_result_name(result), login->sasl.login, NULL);
+    if (session_delay(s, say_failure))
+        return;
+    say_failure(s);
     if (s->wait == WAIT_NOTHING)
         session_resume(s);
+}
+
+static bool take_user(struct session *s, struct str user)
+{
+    s->user = str_copy_z(user);
+    s->given_name = str_copy_z(s->login->sasl.login);
+    if (s->user && s->given_name)
+        return true;
+    login_forget_user(s);
+    return false;
+}
+
+static void on_checked(void *arg, const struct auth_answer *answer)
+{
+    struct session *s = arg;
+    s->login->check = NULL;
+    s->wait = WAIT_NOTHING;
+    s->auth_us = (uint32_t)MIN_OF(loop_wall_us(s->worker->loop) - s->login->began_us, (int64_t)UINT32_MAX);
+    if (answer->from_cache)
+        counter_add(s->worker->counters, COUNTER_AUTH_CACHED, 1);
+    if (answer->result == AUTH_OK && spoke_too_early(s, answer->user))
+        return;
+    if (answer->result == AUTH_OK && take_user(s, answer->user))
+        session_ask(s, PHASE_LOGIN, login_go_on, login_refused);
+    else
+        login_failed(s, answer->result);
 }
 
 static void auth_go_on(struct session *s)
@@ -163,7 +190,7 @@ static void auth_advance(struct session *s, enum smtp_sasl_result result)
         return;
     case SMTP_SASL_REFUSED:
         counter_add(s->worker->counters, COUNTER_AUTH_WRONG, 1);
-        session_event_auth(s, "wrong", STR_NONE);
+        session_event_auth(s, "wrong", STR_NONE, NULL);
         login_free(s);
         session_refuse(s, REPLY_AUTH_FAILED);
         return;

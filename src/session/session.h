@@ -46,6 +46,8 @@
 
 struct tls_context;
 
+enum { REFUSED_BANS = 256 };
+
 /* What all sessions of a worker share. process/worker.c fills it and calls session_accept; nothing of it changes. */
 struct session_worker {
     struct loop *loop;
@@ -59,14 +61,19 @@ struct session_worker {
     struct counters *counters;
     unsigned number;             /* of the worker: part of every id */
     unsigned max_sessions;       /* its share of max-connections */
+    unsigned max_tarpits;        /* its share of max-tarpits */
     void (*on_empty)(void *arg); /* draining, and the last session is closed */
     void *arg;
 
     /* session/'s own; session_worker_init */
     struct list sessions;
-    unsigned session_count;
+    unsigned session_count, tarpit_count;
     bool is_draining;
     uint32_t sequence;
+    struct refused_ban { /* a banned client that connects again and again is written down now and then only */
+        struct ip_net network;
+        int64_t said_ms; /* 0: free */
+    } refused_bans[REFUSED_BANS];
 };
 
 void session_worker_init(struct session_worker *w);
@@ -106,6 +113,7 @@ enum session_wait {
     WAIT_DOT,      /* the MTA's last word */
     WAIT_TLS,      /* the handshake */
     WAIT_DELAY,    /* before a 421 to who made too many errors */
+    WAIT_TARPIT,   /* the reply is delayed (delay.c); what comes meanwhile is kept, and the client's end is seen */
     WAIT_OUTPUT,   /* the client reads its replies too slowly */
 };
 
@@ -146,6 +154,12 @@ struct recipient {
     int code; /* the verdict, 0: open */
 };
 
+/* What a rule asked of the header once, it may ask again. */
+struct header_value {
+    struct header_value *next;
+    struct str name, value; /* value: unfolded, in the mail's arena; STR_NONE: there is no such field */
+};
+
 /* One mail, from MAIL to its end. Everything of it lies in its arena, itself too. */
 struct transaction {
     struct arena arena;
@@ -171,11 +185,15 @@ struct transaction {
     bool is_over_limit;            /* a limit refused it */
     bool takes_8bit;               /* the MTA that the body goes to */
 
-    /* the message (body.c) */
+    /* the message (body.c, header.c) */
     struct smtp_dot dot;
     struct smtp_header header;
-    struct buf block; /* the header block, while it is not whole */
-    bool block_is_done, ends_in_crlf;
+    struct buf block;  /* the header block, while it is not whole, or rules are asked about it for a while */
+    struct str held;   /* all that was read, while rules are asked about its header; else STR_NONE */
+    struct str fields; /* the header's fields, as long as a rule may ask about them; else STR_NONE */
+    struct header_value *header_values;
+    bool block_is_done;
+    bool is_whole;             /* the final dot was read */
     uint64_t dropped_bytes;    /* read after the mail was refused */
     uint64_t renewed_at_bytes; /* of the body, when the deadline was last renewed */
     struct str message_id, from;
@@ -208,9 +226,11 @@ struct session {
     const char *mechanism;
     struct arena arena; /* tags of the connection */
     struct policy_connection policy;
-    struct ask *ask;    /* while policy is asked */
-    struct task bury;   /* frees it at the end of the turn in which it was closed */
-    const char *reason; /* of the end, for its event */
+    struct ask *ask;     /* while policy is asked, or its answer is delayed */
+    struct delay *delay; /* a reply waits for its time; NULL: none does */
+    uint32_t tarpit_ms;  /* by how much the reply to the command at hand is to be delayed */
+    struct task bury;    /* frees it at the end of the turn in which it was closed */
+    const char *reason;  /* of the end, for its event */
     int64_t opened_us, ends_at_ms;
     int64_t began_us; /* of the handshake */
     uint32_t tls_us, auth_us;
@@ -265,12 +285,22 @@ bool session_is_early(struct session *s);
 typedef void session_step(struct session *s);
 typedef void session_refusal(struct session *s, const struct policy_answer *answer);
 void session_ask(struct session *s, enum phase phase, session_step *go_on, session_refusal *refused);
-/* Writes what an answer says is to be written. */
-void session_write_effects(struct session *s, const char *at, const struct policy_effect *effects);
 /* Answers a refusal. True: it ended the session. */
 bool session_refuse_by_policy(struct session *s, const struct policy_answer *answer);
-/* Forgets the question that waits, if one does. */
+/* Forgets the question that waits, or whose answer is delayed, if there is one. */
 void session_ask_cancel(struct session *s);
+/* A question about the session, for what is not asked by session_ask. Texts of the answer go into the arena. */
+struct policy_case session_question(struct session *s, struct arena *arena);
+
+/* delay.c: tarpits. */
+/* Somebody wants the reply to the command at hand delayed. */
+void session_owe_delay(struct session *s, uint32_t ms);
+/* Delays what is owed, then calls `then` and goes on reading. False: nothing is owed, or too many wait already: `then`
+ * is the caller's to call, now. */
+MUST_USE bool session_delay(struct session *s, session_step *then);
+/* The reply's time has come. */
+void session_delay_end(struct session *s);
+void session_delay_cancel(struct session *s);
 
 /* accept.c: session_accept in three steps. Tests and fuzzers give the second one a connection without a socket:
  * session_new, then conn_init_…(&s->conn, …, &session_conn_ops, &session_conn_limits), then session_begin, once. NULL:
@@ -334,6 +364,13 @@ void tx_end(struct session *s);
 struct mta_pool *session_pool(const struct session *s);
 extern const struct mta_ops session_mta_ops;
 
+/* header.c */
+/* More bytes that may be the header block's; is_all: the message ends with them. */
+void header_take(struct session *s, struct str held, struct str passed, bool is_all);
+/* Rules may look at the header no more. */
+void header_forget(struct transaction *tx);
+void header_fact(struct transaction *tx, int attribute, struct str name, struct fact *out);
+
 /* body.c settle.c */
 void body_begin(struct session *s);
 bool body_on_input(struct session *s);
@@ -341,6 +378,8 @@ void body_on_drained(struct session *s);
 /* The mail is refused while its body is read: the MTA forgets it, the rest is read and dropped, the dot is answered so.
  */
 void body_refuse(struct session *s);
+/* The same, for a reason of our own. */
+void body_refuse_call(struct session *s, const struct smtp_reply_call *call);
 void message_complete(struct session *s);
 void settle_on_verdict(struct session *s, const struct mta_reply *reply);
 void settle_on_failure(struct session *s, enum mta_failure failure);
@@ -351,11 +390,14 @@ void session_prepare_end(struct session *s);
 void session_close(struct session *s, const char *reason);
 void session_on_end(struct conn *c, enum conn_end why);
 
-/* facts.c, event.c */
+/* facts.c, effects.c, event.c */
 void session_facts(const struct session *s, struct facts *facts);
+/* Writes what an answer says is to be written, and sends its alerts. */
+void session_write_effects(struct session *s, enum phase phase, const struct policy_effect *effects);
 void session_event_begin(struct session *s, const char *event);
 void session_event_mail(struct session *s);
-void session_event_auth(struct session *s, const char *result, struct str user);
+/* refusal: of policy/; NULL: of nobody there. */
+void session_event_auth(struct session *s, const char *result, struct str user, const struct policy_answer *refusal);
 void session_event_close(struct session *s, const char *reason);
 void session_event_connect(struct session *s, const struct policy_answer *answer);
 

@@ -1,5 +1,6 @@
 /*
- * settle.c - the message is complete: its real size is settled, the dot is sent, and the MTA's verdict is ours.
+ * settle.c - the message is complete: rules see it as a whole, its real size is settled, the dot is sent, and the MTA's
+ * verdict is ours.
  *
  *   250 of the MTA ─▶ charge kept ─▶ 250          refusal ─▶ given back ─▶ as it is
  *   silence after the dot ─▶ nobody knows ─▶ charge kept, 451: the retry may double the mail, nothing is lost
@@ -12,56 +13,90 @@
 #include "base/clock.h"
 
 /* The mail has its outcome and the client its reply: on to the next. */
-static void finish(struct session *s, int code, const char *enhanced, struct str text)
-{
-    session_enter(s, SESSION_COMMAND);
-    s->wait = WAIT_NOTHING;
-    session_reply_text(s, code, enhanced, text);
-    tx_end(s);
-    if (!conn_is_open(&s->conn)) {
-        session_close(s, "lost before the reply");
-        return;
-    }
-    session_resume(s);
-}
-
-static void finish_as_decided(struct session *s)
+static void finish_now(struct session *s)
 {
     struct transaction *tx = s->tx;
     char enhanced[sizeof tx->enhanced];
+    enum mail_verdict verdict = tx->verdict;
     str_copy_into(enhanced, sizeof enhanced, str_of_z(tx->enhanced));
-    finish(s, tx->code, enhanced, tx->text);
+    session_enter(s, SESSION_COMMAND);
+    s->wait = WAIT_NOTHING;
+    session_reply_text(s, tx->code, enhanced, tx->text);
+    tx_end(s);
+    if (!conn_is_open(&s->conn))
+        session_close(s, "lost before the reply");
+    else if (verdict == MAIL_DISCONNECTED || verdict == MAIL_BANNED)
+        session_close_when_sent(s, verdict == MAIL_BANNED ? "banned" : "refused by a rule");
+    else
+        session_resume(s);
 }
 
-void message_complete(struct session *s)
+/* What rules of `header` and `message` want delayed is the reply to the dot: the MTA does not wait for it. */
+static void finish(struct session *s)
+{
+    if (!session_delay(s, finish_now))
+        finish_now(s);
+}
+
+static void finish_unasked(struct session *s, const struct policy_answer *answer)
+{
+    (void)answer; /* only of trouble: nothing can be refused any more */
+    finish(s);
+}
+
+/* ---- the end of the message ---- */
+
+static void refuse(struct session *s, const char *at, const struct policy_answer *answer)
 {
     struct transaction *tx = s->tx;
-    session_enter(s, SESSION_DOT);
-    session_await(s, WAIT_DOT);
-    if (tx->verdict != MAIL_OPEN) {
-        finish_as_decided(s);
+    tx_decide_policy(tx, at, answer);
+    if (answer->verdict == POLICY_DROP) {
+        session_refuse_by_policy(s, answer);
         return;
     }
-    struct policy_case question = {.arena = &tx->arena,
-                                   .connection_arena = &s->arena,
-                                   .connection = &s->policy,
-                                   .mail = &tx->policy,
-                                   .now_us = clock_wall_us()};
+    tx_leave_mta(tx);
+    policy_give_back(&s->worker->policy, &tx->policy);
+    tx->is_settled = true;
+    finish(s);
+}
+
+static void message_refused(struct session *s, const struct policy_answer *answer)
+{
+    refuse(s, "message", answer);
+}
+
+static void message_go_on(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    struct policy_case question = session_question(s, &tx->arena);
     struct policy_answer answer;
-    session_facts(s, &question.facts);
+    question.mail = &tx->policy;
     if (!policy_settle(&s->worker->policy, &question, tx->dot.size_bytes, &answer)) {
-        tx->is_settled = true;
-        tx_decide_policy(tx, "data", &answer);
         if (answer.by.ptr)
             counter_add(s->worker->counters, COUNTER_LIMIT_REFUSALS, 1);
-        finish_as_decided(s);
+        refuse(s, "data", &answer);
         return;
     }
+    session_await(s, WAIT_DOT);
     tx->dot_was_sent = true;
     tx->dot_us = loop_wall_us(s->worker->loop);
     /* The end of data is found at the head of a line only, however its bytes were cut: nothing is missing before it. */
     mta_dot(&tx->exchange, true);
 }
+
+void message_complete(struct session *s)
+{
+    session_enter(s, SESSION_DOT);
+    session_await(s, WAIT_DOT);
+    if (s->tx->verdict != MAIL_OPEN)
+        finish(s);
+    else if (policy_has_rules(s->worker->policy.policy, PHASE_MESSAGE))
+        session_ask(s, PHASE_MESSAGE, message_go_on, message_refused);
+    else
+        message_go_on(s);
+}
+
+/* ---- the MTA's last word ---- */
 
 void settle_on_verdict(struct session *s, const struct mta_reply *reply)
 {
@@ -73,15 +108,18 @@ void settle_on_verdict(struct session *s, const struct mta_reply *reply)
     if (reply->code >= 300) {
         policy_give_back(&s->worker->policy, &tx->policy);
         tx_decide(tx, verdict_of_code(reply->code), "data", reply->code, reply->enhanced, reply->text, STR_NONE);
-        finish_as_decided(s);
-        return;
+    } else {
+        policy_keep(&s->worker->policy, &tx->policy, clock_wall_us());
+        struct str text =
+            arena_printf(&tx->arena, PRI_STR " (" PRI_STR ")", STR_ARG(reply->text), STR_ARG(tx->client.id));
+        s->messages++;
+        s->junk = 0;
+        tx_decide(tx, MAIL_ACCEPTED, "data", reply->code, reply->enhanced, text.ptr ? text : reply->text, STR_NONE);
     }
-    policy_keep(&s->worker->policy, &tx->policy, clock_wall_us());
-    struct str text = arena_printf(&tx->arena, PRI_STR " (" PRI_STR ")", STR_ARG(reply->text), STR_ARG(tx->client.id));
-    s->messages++;
-    s->junk = 0;
-    tx_decide(tx, MAIL_ACCEPTED, "data", reply->code, reply->enhanced, text.ptr ? text : reply->text, STR_NONE);
-    finish_as_decided(s);
+    if (policy_has_rules(s->worker->policy.policy, PHASE_RESULT))
+        session_ask(s, PHASE_RESULT, finish, finish_unasked);
+    else
+        finish(s);
 }
 
 void settle_on_failure(struct session *s, enum mta_failure failure)
@@ -98,5 +136,6 @@ void settle_on_failure(struct session *s, enum mta_failure failure)
         policy_give_back(&s->worker->policy, &tx->policy);
     tx_decide(tx, is_unknown ? MAIL_UNKNOWN : MAIL_DEFERRED, "data", (int)row->code, row->enhanced, str_of_z(row->text),
               STR_NONE);
-    finish_as_decided(s);
+    session_ask_cancel(s); /* of `message`, which need not be answered any more */
+    finish(s);
 }

@@ -120,6 +120,17 @@ void event_ms(struct event_log *log, const char *name, int64_t us)
     put(log, buf_append(&log->line, tail, 2));
 }
 
+void event_time(struct event_log *log, const char *name, int64_t wall_us)
+{
+    event_str(log, name, format_time(wall_us));
+}
+
+void event_number(struct event_log *log, const char *name, struct str digits)
+{
+    put_name(log, name);
+    put(log, buf_append_str(&log->line, digits));
+}
+
 void event_bool(struct event_log *log, const char *name, bool value)
 {
     put_name(log, name);

@@ -47,6 +47,10 @@ void event_z(struct event_log *log, const char *name, const char *value);
 void event_uint(struct event_log *log, const char *name, uint64_t value);
 void event_ms(struct event_log *log, const char *name,
               int64_t us); /* microseconds, written as milliseconds with a decimal */
+/* Wall clock, as `time` has it. */
+void event_time(struct event_log *log, const char *name, int64_t wall_us);
+/* A number in JSON's own words. */
+void event_number(struct event_log *log, const char *name, struct str digits);
 void event_bool(struct event_log *log, const char *name, bool value);
 /* Nested: name NULL inside an array. */
 void event_open_object(struct event_log *log, const char *name);

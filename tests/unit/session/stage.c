@@ -52,6 +52,17 @@ static struct stage {
     struct buf sending;
 } S;
 
+/* A question that takes its time. */
+static struct held_question {
+    bool is_on; /* questions of this phase are held */
+    enum phase phase;
+    struct policy_engine *engine;
+    struct policy_case *question; /* NULL: none is held */
+    struct policy_answer *answer;
+    void (*cb)(void *arg);
+    void *arg;
+} pending;
+
 /* Says where. */
 static PRINTF_LIKE(1, 2) NORETURN void failed(const char *fmt, ...)
 {
@@ -62,6 +73,12 @@ static PRINTF_LIKE(1, 2) NORETURN void failed(const char *fmt, ...)
     va_end(args);
     fail_msg("%s%s, step %d: %s", S.talk->name, S.is_bytewise ? " (byte by byte)" : "", S.line, text);
     abort();
+}
+
+/* Is the client at hand still connected? Its session is freed with its last byte. */
+static bool is_there(void)
+{
+    return S.worker.session_count > S.others;
 }
 
 /* ---- the auth process ---- */
@@ -93,6 +110,71 @@ static void on_auth(void *arg, bool readable, bool writable)
 {
     (void)arg, (void)readable, (void)writable;
     answer_auth();
+}
+
+/* ---- policy/ takes its time: the linker puts these before its own (CMakeLists.txt) ---- */
+
+enum started __real_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
+                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
+                                     void *arg);
+enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
+                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
+                                     void *arg);
+void __real_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
+void __wrap_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
+
+enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
+                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
+                                     void *arg)
+{
+    if (!pending.is_on || pending.phase != phase)
+        return __real_policy_ask_start(engine, phase, question, answer, deadline_ms, cb, arg);
+    if (pending.question)
+        failed("two questions wait");
+    pending = (struct held_question){true, phase, engine, question, answer, cb, arg};
+    return STARTED;
+}
+
+void __wrap_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question)
+{
+    if (question == pending.question)
+        pending.question = NULL;
+    else
+        __real_policy_ask_cancel(engine, question);
+}
+
+static void hold_phase(struct str word)
+{
+    for (size_t i = 0; i < PHASE_COUNT; i++)
+        if (str_equal(word, str_of_z(phase_rows[i].word))) {
+            pending = (struct held_question){.is_on = true, .phase = (enum phase)i};
+            return;
+        }
+    failed("no such phase: " PRI_STR, STR_ARG(word));
+}
+
+static void answer_held(bool is_wanted)
+{
+    struct held_question h = pending;
+    pending = (struct held_question){0};
+    if ((h.question != NULL) != is_wanted)
+        failed(h.question ? "a question waits" : "no question waits");
+    if (!h.question)
+        return;
+    assert_int_equal(__real_policy_ask_start(h.engine, h.phase, h.question, h.answer, 0, h.cb, h.arg), DONE);
+    h.cb(h.arg);
+    loop_run_tasks(&S.loop);
+}
+
+static void end_delay(bool is_wanted)
+{
+    if (!is_there())
+        failed("the connection is closed");
+    if ((S.session->delay != NULL) != is_wanted)
+        failed(is_wanted ? "no reply is delayed" : "a reply is delayed");
+    if (is_wanted)
+        session_delay_end(S.session);
+    loop_run_tasks(&S.loop);
 }
 
 /* ---- set up ---- */
@@ -217,14 +299,9 @@ static void open_stage(const struct ground *g)
                                        .policy = {S.policy, &S.limiter},
                                        .events = &S.events,
                                        .counters = &S.counters,
-                                       .max_sessions = 10};
+                                       .max_sessions = 10,
+                                       .max_tarpits = g->max_tarpits ? g->max_tarpits : 2};
     session_worker_init(&S.worker);
-}
-
-/* Is the client at hand still connected? Its session is freed with its last byte. */
-static bool is_there(void)
-{
-    return S.worker.session_count > S.others;
 }
 
 static void close_stage(void)
@@ -236,6 +313,9 @@ static void close_stage(void)
     loop_run_tasks(&S.loop);
     assert_int_equal(S.worker.session_count, 0);
     assert_int_equal(S.counters.values[COUNTER_OPEN_CONNECTIONS], 0);
+    assert_int_equal(S.counters.values[COUNTER_TARPITS], 0);
+    assert_int_equal(S.worker.tarpit_count, 0);
+    assert_null(pending.question);
     watch_set(&S.auth_watch, false, false);
     auth_client_free(&S.auth);
     close(S.auth_ends[0]);
@@ -718,6 +798,15 @@ static void do_step(char what, bool is_not, struct str text)
     case 'F':
         flood_message();
         break;
+    case 'L':
+        hold_phase(text);
+        break;
+    case 'l':
+        answer_held(!is_not);
+        break;
+    case 'V':
+        end_delay(!is_not);
+        break;
     case '+':
         S.others = S.worker.session_count;
         connect_client(str_equal(text, STR("smtp")) ? "smtp" : "submissions");
@@ -739,7 +828,7 @@ static void play(const char *script)
             continue;
         bool is_not = line.ptr[0] == '!';
         line = str_from(line, is_not);
-        struct str text = str_from(line, 2);
+        struct str text = str_from(line, MIN_OF(line.len, (size_t)2));
         if (line.ptr[0] == 'C' || line.ptr[0] == 'c') {
             unescape(text, &S.sending);
             if (line.ptr[0] == 'C')
@@ -786,6 +875,7 @@ static void begin_talk(const struct ground *ground, const struct talk *talk)
 {
     char step[32] = "";
     memset(&S, 0, sizeof S);
+    pending = (struct held_question){0};
     S.talk = talk;
     open_stage(ground);
     sscanf(talk->start, "%31s %31s", S.listener_name, step);

@@ -22,6 +22,9 @@
  * the next event of this kind holds each of these words W                the worker drains; `W stop`: every session is
  * closed U 3              the first counter of the next mail's event …: so many messages are charged now (limit
  * `mails`)
+ *   L rcpt           from now on the rules and limits of this phase take their time, until `l`; it is an error if
+ * nothing waits for it then (`!l`: if something does) V                the delay of a reply (tarpit) is over; it is an
+ * error if none runs (`!V`: if one runs)
  */
 #ifndef TESTS_SESSION_STAGE_H
 #define TESTS_SESSION_STAGE_H
@@ -47,7 +50,7 @@ struct talk {
 /* A table's common ground; NULL and 0: the defaults. */
 struct ground {
     const char *rules;
-    unsigned max_errors, max_recipients;
+    unsigned max_errors, max_recipients, max_tarpits;
     uint64_t max_message_bytes;
     size_t max_header_bytes;
     const char *mta_keywords;

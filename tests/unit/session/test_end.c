@@ -72,7 +72,7 @@ static void test_client_goes(void **state)
         {"after the greeting", "submission greeting", "G\nX\nE close \"reason\":\"closed"},
         {"in AUTH", "submission tls", "C AUTH LOGIN\nS 334\nG\nX"},
         {"while the password is checked", "submission tls",
-         "P hold\n" AUTH_PLAIN "Q\nG\nP go\nX\nE auth \"result\":\"ok\"\nE close"},
+         "P hold\n" AUTH_PLAIN "Q\nG\nP go\nS 235\nX\nE auth \"result\":\"ok\"\nE close"},
         {"after MAIL", "submission mail", "G\nX\nE mail \"verdict\":\"abort\"\nE close\nH RSET"},
         {"after RCPT", "submission rcpt", "G\nX\nE mail \"verdict\":\"abort\" \"accepted\":1\nE close\nH RSET"},
         {"in the message", "submission body",
@@ -80,9 +80,15 @@ static void test_client_goes(void **state)
          "U u:alice@example.org 0 messages 0 recipients 0 KiB"},
         {"after the dot: the mail has its outcome", "submission body",
          "M DOT silent\nC Subject: x\nC \nC y\nC .\nQ\nG\nQ\nU u:alice@example.org 1 messages 1 recipients 1 KiB\nM "
-         "gone\nX\n"
+         "gone\nS 451\nX\n"
          "E mail \"verdict\":\"unknown\" \"code\":451\nU u:alice@example.org 1 messages 1 recipients 1 KiB"},
         {"with bytes of a line", "submission login", "c NOO\nG\nX\nE close"},
+        {"half of it: it still hears what it was told", "submission login",
+         "R\nC NOOP\nG\nr\nS 250\nX\nE close \"reason\":\"closed"},
+        {"half of it, with a QUIT", "submission body",
+         "M DOT silent\nC Subject: x\nC \nC y\nC .\nC QUIT\nQ\nG\nQ\nM say 250 2.0.0 Ok\nS 250\nS 221\nX"},
+        {"half of it, before the last word", "submission body",
+         "M DOT silent\nC x\nC .\nQ\nG\nQ\nM say 250 2.0.0 Ok\nS 250\nX\nE mail \"verdict\":\"accept\""},
     };
     PLAY(&GROUND, TALKS);
 }
