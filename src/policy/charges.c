@@ -1,106 +1,125 @@
-/*
- * charges.c - which limits concern this connection or mail, for whom, and what it costs them.
- */
+/* charges.c - from limits to charges. See charges.h. */
+#include "policy/charges.h"
+
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/escape.h"
-#include "policy/compiled.h"
+enum { VALUE_MAX_BYTES = 512 };
 
-enum { ENTITY_MAX_BYTES = 2048 };
-
-static const struct {
-    const char *scope; /* LIMITS.md "Keys" */
-    int attribute;
-} SCOPES[KEY_COUNT] = {
-    [KEY_USER] = {"u", ATTRIBUTE_USER},         [KEY_USER_DOMAIN] = {"ud", ATTRIBUTE_USER_DOMAIN},
-    [KEY_CLIENT] = {"i", ATTRIBUTE_CLIENT},     [KEY_NETWORK] = {"n", ATTRIBUTE_CLIENT_NETWORK},
-    [KEY_SENDER] = {"f", ATTRIBUTE_SENDER},     [KEY_SENDER_DOMAIN] = {"fd", ATTRIBUTE_SENDER_DOMAIN},
-    [KEY_RCPT] = {"r", ATTRIBUTE_RCPT},         [KEY_RCPT_DOMAIN] = {"rd", ATTRIBUTE_RCPT_DOMAIN},
-    [KEY_LISTENER] = {"l", ATTRIBUTE_LISTENER}, [KEY_GLOBAL] = {"g", -1},
+/* One recipient, and whose count a limit per recipient keeps for it. */
+struct counted_rcpt {
+    struct str entity; /* empty: a part of the key is not known */
+    size_t rcpt;
 };
 
-/* One part of a key. False: it is not known here, so the limit does not apply. */
-static bool append_value(struct buf *to, enum key key, const struct facts *facts)
-{
-    char text[IP_TEXT_MAX + 4];
-    struct fact x = {.kind = FACT_NONE};
-    if (SCOPES[key].attribute < 0)
-        return true;
-    facts->get(facts, SCOPES[key].attribute, STR_NONE, &x);
-    switch (x.kind) {
-    case FACT_TEXT:
-        return escape_key(to, x.text);
-    case FACT_NETWORK:
-        return escape_key(to, ip_net_format(&x.network, text));
-    case FACT_IP: {
-        /* an IPv6 client is its /64: it owns all of it */
-        if (x.ip.family == ADDR_IPV4)
-            return escape_key(to, ip_format(&x.ip, text));
-        struct ip_net net = ip_net_of(&x.ip, 64);
-        return escape_key(to, ip_net_format(&net, text));
-    }
-    default:
-        return false;
-    }
-}
-
-struct str policy_entity(const enum key *keys, size_t key_count, const struct facts *facts, struct arena *arena)
-{
-    struct buf text;
-    struct str entity = STR("");
-    buf_init(&text, ENTITY_MAX_BYTES);
-    bool ok = true;
-    for (size_t i = 0; i < key_count && ok; i++)
-        ok = (i == 0 || buf_append_char(&text, '+')) && buf_append_str(&text, str_of_z(SCOPES[keys[i]].scope));
-    for (size_t i = 0; i < key_count && ok; i++)
-        ok = buf_append_char(&text, i ? '+' : ':') && append_value(&text, keys[i], facts);
-    if (ok)
-        entity = arena_copy(arena, buf_str(&text));
-    buf_fini(&text);
-    return entity;
-}
+/* What is made, and what one limit has found out for the next: neighbours often count for the same. */
+struct making {
+    const struct asking *a;
+    const struct charging *what;
+    struct arena *arena;
+    struct charges *to;
+    size_t rcpt_count;              /* facts.rcpt runs over so many */
+    const struct policy_limit *one; /* whose entity is known … */
+    struct str entity;
+    const struct policy_limit *each; /* … or those of all recipients, sorted by entity */
+    struct counted_rcpt *counted;
+    struct str *rcpts; /* as values */
+};
 
 static bool has_same_keys(const struct policy_limit *a, const struct policy_limit *b)
 {
-    return a->key_count == b->key_count && memcmp(a->keys, b->keys, a->key_count * sizeof a->keys[0]) == 0;
+    return a && a->key_count == b->key_count && memcmp(a->keys, b->keys, a->key_count * sizeof a->keys[0]) == 0;
 }
 
-struct str policy_key_text(struct str entity, struct arena *arena)
+static bool is_event(const struct policy_limit *l)
 {
-    struct str value, scopes = str_split(entity, ':', &value);
-    struct buf text;
-    buf_init(&text, ENTITY_MAX_BYTES);
-    bool ok = true;
-    for (bool is_first = true; scopes.len && ok; is_first = false) {
-        struct str rest, scope = str_split(scopes, '+', &rest);
-        scopes = rest;
-        ok = is_first || buf_append_char(&text, '+');
-        for (int key = 0; key < KEY_COUNT && ok; key++)
-            if (str_equal(scope, str_of_z(SCOPES[key].scope)))
-                ok = buf_append_str(&text, str_of_z(key_rows[key].word));
-    }
-    ok = ok && (value.len == 0 || (buf_append_char(&text, ':') && buf_append_str(&text, value)));
-    struct str copy = ok ? arena_copy(arena, buf_str(&text)) : STR_NONE;
-    buf_fini(&text);
-    return copy;
+    return limit_unit_kind(l->limit.unit) == LIMIT_EVENT;
 }
 
-/* How many recipients of the case the limit's condition holds for; 0: it does not apply. */
-static size_t concerned(const struct policy_limit *l, const struct policy_case *question,
-                        const struct eval_context *context, enum phase at)
+/* ---- whom it concerns ---- */
+
+static bool holds(const struct making *m, const struct policy_limit *l, size_t rcpt)
 {
-    size_t known = at == PHASE_DATA ? question->recipient_count : 1;
+    struct facts facts = m->a->question->facts;
+    struct eval_context context = m->a->context;
     if (!l->asks_rcpt)
-        return eval_is_true(l->condition, context) ? known : 0;
-    if (at != PHASE_DATA && at != PHASE_RCPT)
-        return 0; /* at MAIL there is no recipient yet to ask about */
-    struct facts facts = question->facts;
-    struct eval_context each = *context;
-    each.facts = &facts;
+        return true; /* it was asked before, for all */
+    facts.rcpt = rcpt;
+    context.facts = &facts;
+    return eval_is_true(l->condition, &context);
+}
+
+/* How many recipients it concerns, 1 where there are none to speak of; 0: it does not apply. */
+static size_t count_concerned(const struct making *m, const struct policy_limit *l)
+{
+    if (!l->asks_rcpt)
+        return eval_is_true(l->condition, &m->a->context) ? MAX_OF(m->rcpt_count, (size_t)1) : 0;
+    if (is_event(l)) /* where there is no recipient to ask about, the count is what it is */
+        return m->a->phase != PHASE_RCPT || holds(m, l, m->a->question->facts.rcpt);
     size_t n = 0;
-    for (facts.rcpt = 0; facts.rcpt < known; facts.rcpt++)
-        n += eval_is_true(l->condition, &each);
+    for (size_t i = 0; i < m->rcpt_count; i++)
+        n += holds(m, l, i);
     return n;
+}
+
+/* ---- cost and values ---- */
+
+static struct str spell(struct making *m, enum key key, const struct fact *x)
+{
+    struct buf text;
+    buf_init(&text, VALUE_MAX_BYTES);
+    struct str value = policy_spell(&text, key, x) ? arena_copy(m->arena, buf_str(&text)) : STR_NONE;
+    buf_fini(&text);
+    return value;
+}
+
+static bool spell_recipients(struct making *m)
+{
+    struct facts facts = m->a->question->facts;
+    struct fact x;
+    if (m->rcpts)
+        return true;
+    m->rcpts = arena_alloc(m->arena, (m->rcpt_count + 1) * sizeof *m->rcpts);
+    for (facts.rcpt = 0; m->rcpts && facts.rcpt < m->rcpt_count; facts.rcpt++) {
+        facts.get(&facts, ATTRIBUTE_RCPT, STR_NONE, &x);
+        struct str value = spell(m, KEY_RCPT, &x);
+        if (!value.ptr)
+            return false;
+        m->rcpts[facts.rcpt] = value;
+    }
+    return m->rcpts != NULL;
+}
+
+/* All that are concerned. */
+static bool set_recipients(struct making *m, struct charge *c, const struct policy_limit *l)
+{
+    if (!spell_recipients(m))
+        return false;
+    if (!l->asks_rcpt) {
+        c->values = m->rcpts;
+        c->value_count = m->rcpt_count;
+        return true;
+    }
+    struct str *values = arena_alloc(m->arena, (m->rcpt_count + 1) * sizeof *values);
+    for (size_t i = 0; values && i < m->rcpt_count; i++)
+        if (holds(m, l, i))
+            values[c->value_count++] = m->rcpts[i];
+    c->values = values;
+    return values != NULL;
+}
+
+/* The one value of a login: its network, its country, its name. Not known: none is seen. */
+static bool set_value(struct making *m, struct charge *c, enum key key, int attribute)
+{
+    struct fact x;
+    struct str *value = arena_alloc(m->arena, sizeof *value);
+    if (!value)
+        return false;
+    m->a->question->facts.get(&m->a->question->facts, attribute, STR_NONE, &x);
+    c->values = value;
+    c->value_count = x.kind != FACT_NONE;
+    *value = spell(m, key, &x);
+    return value->ptr != NULL;
 }
 
 static uint32_t saturate(uint64_t n)
@@ -108,79 +127,189 @@ static uint32_t saturate(uint64_t n)
     return (uint32_t)MIN_OF(n, (uint64_t)UINT32_MAX);
 }
 
-/* What it costs: as far as it is known (early), or in full. */
-static void set_cost(struct charge *c, const struct policy_limit *l, const struct policy_case *question,
-                     size_t recipients, enum phase at)
+/* Of a mail: as far as it is known (early), or in full. */
+static void set_cost_of_mail(const struct making *m, struct charge *c, const struct policy_limit *l, size_t recipients)
 {
-    if (!limit_unit_is_of_mail(l->limit.unit)) {
-        c->cost[COLUMN_ONE] = 1;
-        return;
-    }
+    const struct policy_case *q = m->a->question;
     struct fact so_far;
-    if (at == PHASE_RCPT && !l->asks_rcpt) {
-        question->facts.get(&question->facts, ATTRIBUTE_MAIL_RECIPIENTS, STR_NONE, &so_far);
+    if (m->a->phase == PHASE_RCPT && !l->asks_rcpt && !l->is_each_rcpt) {
+        q->facts.get(&q->facts, ATTRIBUTE_MAIL_RECIPIENTS, STR_NONE, &so_far);
         recipients = so_far.kind == FACT_NUMBER ? (size_t)so_far.number : 1;
     }
     c->cost[COLUMN_MESSAGES] = 1;
     c->cost[COLUMN_RECIPIENTS] = saturate(recipients);
-    c->cost[COLUMN_KIB] = limit_kib(question->size_bytes ? question->size_bytes : 1024);
+    c->cost[COLUMN_KIB] = limit_kib(q->size_bytes ? q->size_bytes : 1024);
 }
 
-bool policy_charges(const struct policy *policy, const struct policy_case *question, enum phase at, struct arena *arena,
-                    struct charge **charges, size_t *count)
+/* False: no memory. */
+static bool set_cost(struct making *m, struct charge *c, const struct policy_limit *l, size_t recipients)
 {
-    struct eval_context context = {.facts = &question->facts,
-                                   .connection_tags = question->connection->tags,
-                                   .mail_tags = question->mail ? question->mail->tags : NULL};
-    enum phase counts_at = at == PHASE_MAIL || at == PHASE_RCPT ? PHASE_DATA : at;
-    const struct policy_limit *last = NULL;
-    struct str entity = STR_NONE;
-    *count = 0;
-    *charges = arena_alloc(arena, (policy->limit_count + 1) * sizeof **charges);
-    if (!*charges)
+    switch (l->limit.unit) {
+    case UNIT_MESSAGES:
+    case UNIT_RECIPIENTS:
+    case UNIT_BYTES:
+        set_cost_of_mail(m, c, l, recipients);
+        return true;
+    case UNIT_DISTINCT_RECIPIENTS:
+        return set_recipients(m, c, l);
+    case UNIT_DISTINCT_NETWORKS:
+        return set_value(m, c, KEY_NETWORK, ATTRIBUTE_CLIENT_NETWORK);
+    case UNIT_DISTINCT_COUNTRIES:
+        return set_value(m, c, KEY_LISTENER, ATTRIBUTE_CLIENT_COUNTRY);
+    case UNIT_FAILED_USERS:
+        return set_value(m, c, KEY_USER, ATTRIBUTE_AUTH_USER);
+    default:
+        c->cost[COLUMN_ONE] = is_event(l) ? m->what->events : 1;
+        return true;
+    }
+}
+
+/* ---- one charge ---- */
+
+/* The next one, for that entity; *c NULL: an override says that there is no limit. False: no memory. */
+static bool add(struct making *m, const struct policy_limit *l, const struct facts *facts, struct str entity,
+                struct charge **c)
+{
+    const struct rate *rates = NULL;
+    size_t rate_count = 0;
+    *c = NULL;
+    if (l->overrides && !override_find(l, facts, m->a->phase, m->arena, &rates, &rate_count))
         return false;
-    for (size_t i = 0; i < policy->limit_count; i++) {
-        const struct policy_limit *l = &policy->limits[i];
-        if (l->phase != counts_at)
-            continue;
-        size_t recipients = concerned(l, question, &context, at);
-        if (recipients == 0)
-            continue;
-        if (!last || !has_same_keys(l, last)) /* neighbours often count for the same: who, once is enough */
-            entity = policy_entity(l->keys, l->key_count, &question->facts, arena);
-        last = l;
-        if (!entity.ptr)
+    if (rates && rate_count == 0)
+        return true;
+    *c = &m->to->items[m->to->count++];
+    **c = (struct charge){.limit = &l->limit, .entity = entity, .rates = rates, .rate_count = rate_count};
+    return true;
+}
+
+static bool add_one(struct making *m, const struct policy_limit *l)
+{
+    const struct facts *facts = &m->a->question->facts;
+    struct charge *c;
+    size_t recipients = count_concerned(m, l);
+    if (recipients == 0)
+        return true;
+    if (!has_same_keys(l, m->one))
+        m->entity = policy_entity(l->keys, l->key_count, facts, m->a->phase, m->arena);
+    m->one = l;
+    if (m->entity.len == 0)
+        return m->entity.ptr != NULL; /* a part of it is not known: it does not apply */
+    return add(m, l, facts, m->entity, &c) && (!c || set_cost(m, c, l, recipients));
+}
+
+/* ---- a charge for each recipient ---- */
+
+static int compare_counted(const void *a, const void *b)
+{
+    const struct counted_rcpt *x = a, *y = b;
+    int order = str_compare(x->entity, y->entity);
+    return order ? order : x->rcpt < y->rcpt ? -1 : 1;
+}
+
+static bool name_recipients(struct making *m, const struct policy_limit *l)
+{
+    struct facts facts = m->a->question->facts;
+    if (has_same_keys(l, m->each))
+        return true;
+    m->each = l;
+    if (!m->counted && !(m->counted = arena_alloc(m->arena, m->rcpt_count * sizeof *m->counted)))
+        return false;
+    for (size_t i = 0; i < m->rcpt_count; i++) {
+        facts.rcpt = i;
+        m->counted[i] = (struct counted_rcpt){
+            .entity = policy_entity(l->keys, l->key_count, &facts, m->a->phase, m->arena), .rcpt = i};
+        if (!m->counted[i].entity.ptr)
             return false;
-        if (entity.len == 0)
+    }
+    qsort(m->counted, m->rcpt_count, sizeof *m->counted, compare_counted);
+    return true;
+}
+
+/* One entity's: `count` of m->counted from `first` on. */
+static bool add_group(struct making *m, const struct policy_limit *l, size_t first, size_t count)
+{
+    struct facts facts = m->a->question->facts;
+    struct charge *c;
+    bool is_distinct = l->limit.unit == UNIT_DISTINCT_RECIPIENTS;
+    struct str *values = is_distinct ? arena_alloc(m->arena, count * sizeof *values) : NULL;
+    size_t concerned = 0;
+    if (is_distinct && (!values || !spell_recipients(m)))
+        return false;
+    for (size_t i = first; i < first + count; i++) {
+        facts.rcpt = m->counted[i].rcpt;
+        if (!holds(m, l, facts.rcpt))
             continue;
-        struct charge *c = &(*charges)[(*count)++];
-        *c = (struct charge){.limit = &l->limit, .entity = entity};
-        set_cost(c, l, question, recipients, at);
+        if (is_distinct)
+            values[concerned] = m->rcpts[facts.rcpt];
+        concerned++;
+    }
+    facts.rcpt = m->counted[first].rcpt;
+    if (concerned == 0)
+        return true;
+    if (!add(m, l, &facts, m->counted[first].entity, &c))
+        return false;
+    if (c && is_distinct) {
+        c->values = values;
+        c->value_count = concerned;
+    } else if (c) {
+        set_cost_of_mail(m, c, l, concerned);
     }
     return true;
 }
 
-bool policy_count_get(struct policy_engine *engine, struct str name, const struct facts *facts, int64_t now_us,
-                      struct arena *arena, uint64_t *count)
+static bool add_each(struct making *m, const struct policy_limit *l)
 {
-    const struct policy *policy = engine->policy;
-    const struct policy_limit *l = NULL;
-    for (size_t i = 0; i < policy->limit_count && !l; i++)
-        if (str_equal(policy->limits[i].limit.name, name))
-            l = &policy->limits[i];
-    *count = 0;
-    if (!l)
-        return true; /* disabled: it counts nothing */
-    struct limit looked_at = l->limit;
-    looked_at.observed = true; /* only asked, whatever it allows */
-    looked_at.rate_count = 1;
-    struct charge charge = {.limit = &looked_at, .entity = policy_entity(l->keys, l->key_count, facts, arena)};
-    struct reservation r;
-    if (!charge.entity.ptr || !reservation_init(&r, arena, &charge, 1))
-        return false;
-    if (charge.entity.len == 0)
+    if (m->rcpt_count == 0 || (!l->asks_rcpt && !eval_is_true(l->condition, &m->a->context)))
         return true;
-    limiter_peek(engine->limiter, &r, &charge, 1, now_us);
-    *count = r.readings[0].used * (looked_at.unit == UNIT_BYTES ? 1024 : 1);
+    if (!name_recipients(m, l))
+        return false;
+    for (size_t first = 0, end; first < m->rcpt_count; first = end) {
+        struct str entity = m->counted[first].entity;
+        for (end = first + 1; end < m->rcpt_count && str_equal(m->counted[end].entity, entity);)
+            end++;
+        if (entity.len && !add_group(m, l, first, end - first))
+            return false;
+    }
+    return true;
+}
+
+/* ---- all ---- */
+
+static bool is_asked(const struct charging *what, const struct policy_limit *l)
+{
+    return what->only ? l == what->only : what->units >> l->limit.unit & 1;
+}
+
+/* Of a mail there may be many recipients; an event speaks of one. */
+static bool is_each(const struct policy_limit *l)
+{
+    return l->is_each_rcpt && !is_event(l);
+}
+
+/* Room for as many charges as there may be. */
+static bool make_room(struct making *m)
+{
+    const struct policy *policy = m->a->engine->policy;
+    size_t most = 1;
+    for (size_t i = 0; i < policy->limit_count; i++)
+        if (is_asked(m->what, &policy->limits[i]))
+            most += is_each(&policy->limits[i]) ? m->rcpt_count : 1;
+    m->to->items = arena_alloc(m->arena, most * sizeof *m->to->items);
+    return m->to->items != NULL;
+}
+
+bool charges_make(const struct asking *a, const struct charging *what, struct arena *arena, struct charges *to)
+{
+    const struct policy *policy = a->engine->policy;
+    struct making m = {.a = a, .what = what, .arena = arena, .to = to};
+    m.rcpt_count = a->phase == PHASE_DATA ? a->question->recipient_count : a->phase == PHASE_RCPT;
+    *to = (struct charges){0};
+    if (!make_room(&m))
+        return false;
+    for (size_t i = 0; i < policy->limit_count; i++) {
+        const struct policy_limit *l = &policy->limits[i];
+        if (is_asked(what, l) && !(is_each(l) ? add_each(&m, l) : add_one(&m, l)))
+            return false;
+    }
     return true;
 }

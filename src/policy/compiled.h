@@ -38,14 +38,22 @@ struct policy_rule {
 
 enum { POLICY_KEYS_MAX = KEY_COUNT };
 
+/* What a threshold does (limits/limit.h keeps it, and does not look at it). */
+struct policy_actions {
+    const struct policy_action *items;
+    size_t count;
+};
+
 struct policy_limit {
     struct limit limit;
     enum key keys[POLICY_KEYS_MAX];
     size_t key_count;
-    enum phase phase; /* where it counts */
+    enum phase phase; /* where it is asked; of event units PHASE_COUNT: they count when something happens */
     const struct test_node *condition;
-    bool asks_rcpt; /* its condition is asked for each recipient */
-    bool may_wait;  /* its condition */
+    bool asks_rcpt;                 /* its condition is asked for each recipient */
+    bool may_wait;                  /* its condition */
+    bool is_each_rcpt;              /* a part of its key is the recipient: it has a count for each */
+    const struct lookup *overrides; /* a map; NULL: none */
 };
 
 struct policy {
@@ -62,14 +70,17 @@ struct policy {
     bool is_settled_at_mail; /* which limits of data apply, and for whom, depends on nothing that comes after MAIL */
 };
 
-/* charges.c: what the limits of a phase cost in this case. Charges and entities lie in the arena; *charges has room for
- * every limit. at: the phase of the question; at mail and rcpt those of data are asked as far as they are known
- * (is_early). False: no memory. */
-MUST_USE bool policy_charges(const struct policy *policy, const struct policy_case *question, enum phase at,
-                             struct arena *arena, struct charge **charges, size_t *count);
-/* Whom the keys mean: "u:alice@example.org", "u+i:alice@example.org+192.0.2.7", in the arena. len 0: a part of it is
- * not known; ptr NULL: no memory. */
-struct str policy_entity(const enum key *keys, size_t key_count, const struct facts *facts, struct arena *arena);
+/* ---- entity.c ---- */
+
+/* What a key looks at, as it is known at that phase: a text, an address or a network, of `global` nothing. False: it is
+ * not known. */
+bool policy_key_fact(enum key key, const struct facts *facts, enum phase at, struct fact *x);
+/* Appends it, spelt in its one form: also for the values that limits of distinct units count. False: no memory. */
+MUST_USE bool policy_spell(struct buf *to, enum key key, const struct fact *x);
+/* Whom the keys mean: "u:alice@example.org", "u+i:alice@example.org+192.0.2.7", in the arena. at: at auth the user is
+ * the name that was given. len 0: a part of it is not known; ptr NULL: no memory. */
+struct str policy_entity(const enum key *keys, size_t key_count, const struct facts *facts, enum phase at,
+                         struct arena *arena);
 /* "user:alice@example.org" of "u:alice@example.org", in the arena. */
 struct str policy_key_text(struct str entity, struct arena *arena);
 
