@@ -9,7 +9,8 @@ static bool act(struct asking *a, const struct policy_rule *rule)
     for (size_t i = 0; i < rule->action_count; i++) {
         if (!asking_act(a, &actor, &rule->actions[i]))
             return true;
-        ends = ends || (action_rows[rule->actions[i].kind].ends && !rule->is_observed);
+        ends = ends || (action_rows[rule->actions[i].kind].ends && !rule->is_observed) ||
+               a->answer->verdict != POLICY_GO_ON; /* a limit that it charges may refuse */
     }
     return ends;
 }

@@ -272,6 +272,8 @@ bool asking_act(struct asking *a, const struct actor *actor, const struct policy
         add_score(a, action->number);
         break;
     case ACTION_CHARGE:
+        if (action->limit)
+            asking_charge(a, action->limit, (uint32_t)action->number);
         break;
     case ACTION_TAG:
         ok = set_tag(a, action);

@@ -1,40 +1,68 @@
-/* admit.c - the limits of a phase: is there room for this connection, this mail? */
-#include "policy/asking.h"
+/* admit.c - the limits of a connection and of a mail: is there room for it? */
+#include "policy/admit.h"
 
 #include <stdlib.h>
 
-enum { SCRATCH_MAX_BYTES = 1 << 20 };
-
-void asking_refuse_by_limit(struct asking *a, const struct reservation *r)
+void asking_trace_limits(const struct asking *a, const struct reservation *r)
 {
-    char text[512];
-    struct str words = limiter_refusal_text(r, text, sizeof text);
-    bool is_early = a->phase == PHASE_MAIL || a->phase == PHASE_RCPT;
-    a->answer->by_limit = true;
-    a->answer->by = r->refused_by->limit->name;
-    a->answer->retry_after_ms = r->retry_after_ms;
-    a->answer->text = arena_copy(a->question->arena, words);
-    a->answer->verdict = r->permanent ? POLICY_REJECT : a->phase == PHASE_CONNECT ? POLICY_DISCONNECT : POLICY_DEFER;
-    a->answer->code = r->permanent ? 552 : a->phase == PHASE_CONNECT ? 421 : is_early ? 450 : 451;
-    const char *enhanced = r->permanent ? "5.7.1" : a->phase == PHASE_CONNECT ? "4.7.0" : "4.7.1";
-    str_copy_into(a->answer->enhanced, sizeof a->answer->enhanced, str_of_z(enhanced));
-    if (!a->answer->text.ptr)
-        asking_trouble(a);
+    const struct policy_trace *trace = a->engine->trace;
+    if (trace)
+        trace->on_limits(trace->arg, a->phase, a->question, r);
 }
 
-static void note_observed(struct asking *a, const struct reservation *r)
+bool asking_reserve(struct asking *a, struct reservation *r, const struct charges *charges)
 {
-    for (size_t i = 0; i < r->reading_count; i++) {
-        const struct reading *reading = &r->readings[i];
-        char text[256];
-        if (!reading->refuses || !reading->limit->observed)
-            continue;
-        struct str words = arena_copy(a->question->arena, limiter_reading_text(reading, text, sizeof text));
-        asking_note(
-            a, &(struct policy_effect){
-                   .kind = POLICY_EFFECT_WOULD, .by = reading->limit->name, .action = STR("defer"), .text = words});
+    asking_must_be_done(limiter_reserve_start(a->engine->limiter, r, charges->items, charges->count,
+                                              a->question->now_us, STORE_DEADLINE_MS, NULL, NULL));
+    asking_trace_limits(a, r);
+    asking_passed(a, r);
+    if (r->verdict != VERDICT_RESERVED)
+        return false;
+    if (a->answer->verdict == POLICY_GO_ON)
+        return true;
+    limiter_give_back(a->engine->limiter, r); /* trouble */
+    return false;
+}
+
+/* ---- connections ---- */
+
+/* Its open place is held until its end, in a form that an idle connection can afford. */
+static void hold_places(struct asking *a, struct reservation *r)
+{
+    size_t leases = lease_count(r);
+    struct policy_leases *held = leases ? malloc(sizeof *held + leases * sizeof held->items[0]) : NULL;
+    limiter_keep(a->engine->limiter, r, a->question->now_us);
+    if (held) {
+        held->count = leases;
+        lease_take(r, held->items);
+        a->question->connection->leases = held;
+    } else if (leases) {
+        limiter_give_back(a->engine->limiter, r);
+        asking_trouble(a);
     }
 }
+
+/* They are settled at once, whatever the rules do then (GRAMMAR.md 4). */
+void asking_limits_of_connection(struct asking *a)
+{
+    static const struct charging CONNECTION = {.units = UNITS_OF_CONNECTION};
+    struct arena scratch;
+    struct charges charges;
+    struct reservation r;
+    arena_init(&scratch, SCRATCH_MAX_BYTES);
+    if (!charges_make(a, &CONNECTION, &scratch, &charges) ||
+        !reservation_init(&r, &scratch, charges.items, charges.count))
+        asking_trouble(a);
+    else if (charges.count == 0)
+        asking_trace_limits(a, NULL);
+    else if (asking_reserve(a, &r, &charges))
+        hold_places(a, &r);
+    arena_fini(&scratch);
+}
+
+/* ---- mails ---- */
+
+static const struct charging MAIL = {.units = UNITS_OF_MAIL};
 
 /* For the mail's event: every counter it was charged on, and how full that is now. */
 static void note_counts(struct asking *a, const struct reservation *r)
@@ -59,77 +87,24 @@ static void note_counts(struct asking *a, const struct reservation *r)
     }
 }
 
-static void trace_limits(const struct asking *a, const struct reservation *r)
-{
-    const struct policy_trace *trace = a->engine->trace;
-    if (trace)
-        trace->on_limits(trace->arg, a->phase, a->question, r);
-}
-
-/* True: refused, or there is trouble. */
-static bool reserve(struct asking *a, struct reservation *r, const struct charge *charges, size_t count)
-{
-    asking_must_be_done(limiter_reserve_start(a->engine->limiter, r, charges, count, a->question->now_us,
-                                              STORE_DEADLINE_MS, NULL, NULL));
-    trace_limits(a, r);
-    note_observed(a, r);
-    if (r->verdict == VERDICT_RESERVED)
-        return false;
-    if (r->verdict == VERDICT_REFUSED)
-        asking_refuse_by_limit(a, r);
-    else
-        asking_trouble(a);
-    return true;
-}
-
-/* The connection's limits are settled at once, whatever the rules do then (GRAMMAR.md 4); only its open place is held
- * until its end, in a form that an idle connection can afford. */
-void asking_limits_of_connection(struct asking *a)
-{
-    struct arena scratch;
-    struct charge *charges;
-    struct reservation r;
-    size_t count;
-    arena_init(&scratch, SCRATCH_MAX_BYTES);
-    if (!policy_charges(a->engine->policy, a->question, a->phase, &scratch, &charges, &count) ||
-        !reservation_init(&r, &scratch, charges, count)) {
-        asking_trouble(a);
-    } else if (count == 0) {
-        trace_limits(a, NULL);
-    } else if (!reserve(a, &r, charges, count)) {
-        size_t leases = lease_count(&r);
-        struct policy_leases *held = leases ? malloc(sizeof *held + leases * sizeof held->items[0]) : NULL;
-        limiter_keep(a->engine->limiter, &r, a->question->now_us);
-        if (held) {
-            held->count = leases;
-            lease_take(&r, held->items);
-            a->question->connection->leases = held;
-        } else if (leases) {
-            limiter_give_back(a->engine->limiter, &r);
-            asking_trouble(a);
-        }
-    }
-    arena_fini(&scratch);
-}
-
 void asking_limits_of_mail(struct asking *a)
 {
     struct arena *arena = a->question->arena;
-    struct charge *charges;
-    size_t count;
+    struct charges charges;
     struct reservation *r = arena_alloc(arena, sizeof *r);
-    if (!r || !policy_charges(a->engine->policy, a->question, a->phase, arena, &charges, &count) ||
-        !reservation_init(r, arena, charges, count)) {
+    if (!r || !charges_make(a, &MAIL, arena, &charges) || !reservation_init(r, arena, charges.items, charges.count)) {
         asking_trouble(a);
         return;
     }
-    if (count == 0)
-        trace_limits(a, NULL);
-    if (count == 0 || reserve(a, r, charges, count))
+    if (charges.count == 0)
+        asking_trace_limits(a, NULL);
+    if (charges.count == 0 || !asking_reserve(a, r, &charges))
         return;
     a->question->mail->reservation = r;
     note_counts(a, r);
 }
+
+/* ---- early ---- */
 
 /* How many recipients more the limits have room for, as they were just read. */
 static uint64_t recipients_that_fit(const struct reservation *r)
@@ -160,18 +135,17 @@ static bool is_known_to_fit(const struct asking *a)
 void asking_limits_early(struct asking *a)
 {
     struct arena scratch;
-    struct charge *charges;
+    struct charges charges;
     struct reservation r;
-    size_t count;
-    if (a->phase == PHASE_RCPT && is_known_to_fit(a))
+    if (a->question->is_never_early || (a->phase == PHASE_RCPT && is_known_to_fit(a)))
         return;
     a->question->mail->recipients_that_fit = 0;
     arena_init(&scratch, SCRATCH_MAX_BYTES);
-    if (policy_charges(a->engine->policy, a->question, a->phase, &scratch, &charges, &count) && count &&
-        reservation_init(&r, &scratch, charges, count)) {
-        limiter_peek(a->engine->limiter, &r, charges, count, a->question->now_us);
+    if (charges_make(a, &MAIL, &scratch, &charges) && charges.count &&
+        reservation_init(&r, &scratch, charges.items, charges.count)) {
+        limiter_peek(a->engine->limiter, &r, charges.items, charges.count, a->question->now_us);
         if (r.verdict == VERDICT_REFUSED && !r.permanent)
-            asking_refuse_by_limit(a, &r);
+            asking_passed(a, &r);
         else if (a->phase == PHASE_MAIL)
             a->question->mail->recipients_that_fit = recipients_that_fit(&r);
     }

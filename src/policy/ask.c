@@ -1,14 +1,14 @@
 /*
  * ask.c - a phase's questions, in the order of GRAMMAR.md 4.
  *
- *   connect   bans, limits, rules    auth, login   bans, rules           data   rules, limits: one reservation
- *   helo      rules                  mail, rcpt    rules, then limits of data that are known to be full already
+ *   connect   bans, limits, rules    auth, login   bans, rules, limits   data   rules, limits: one reservation
+ *   helo      rules                  mail, rcpt    rules, then limits that are known to be full already
  *   header, message, result          rules
  *
  * What a rule or limit needs from outside and is not there yet makes the question wait (outside.c). Then it is asked
  * again, and the phase goes on from there.
  *
- * bans.c asks who is banned, act.c the rules, admit.c the limits; settle.c is what becomes of a mail's reservation.
+ * bans.c asks who is banned, act.c the rules, admit*.c the limits; settle.c is what becomes of a mail's reservation.
  */
 #include "policy/asking.h"
 
@@ -78,20 +78,20 @@ void asking_note(struct asking *a, const struct policy_effect *effect)
 /* False: the limits of the phase cannot be asked yet. */
 static bool admit(struct asking *a)
 {
-    const struct policy_case *question = a->question;
-    bool is_early = (a->phase == PHASE_MAIL || a->phase == PHASE_RCPT) && !question->is_never_early;
-    if (a->phase != PHASE_CONNECT && a->phase != PHASE_DATA && !is_early)
+    static void (*const LIMITS[PHASE_COUNT])(struct asking *) = {
+        [PHASE_CONNECT] = asking_limits_of_connection,
+        [PHASE_AUTH] = asking_limits_of_attempt,
+        [PHASE_LOGIN] = asking_limits_of_login,
+        [PHASE_MAIL] = asking_limits_at_mail,
+        [PHASE_RCPT] = asking_limits_early,
+        [PHASE_DATA] = asking_limits_of_mail,
+    };
+    if (!LIMITS[a->phase])
         return true;
     if (!outside_is_ready_for_limits(a))
         return false;
-    if (a->answer->verdict != POLICY_GO_ON)
-        return true;
-    if (a->phase == PHASE_CONNECT)
-        asking_limits_of_connection(a);
-    else if (a->phase == PHASE_DATA)
-        asking_limits_of_mail(a);
-    else
-        asking_limits_early(a);
+    if (a->answer->verdict == POLICY_GO_ON)
+        LIMITS[a->phase](a);
     return true;
 }
 
@@ -107,6 +107,7 @@ static bool go_on(struct asking *a)
         if (a->answer->verdict != POLICY_GO_ON)
             a->step = STEP_LIMITS; /* the last */
     }
+    asking_count_refusal(a);
     return true;
 }
 

@@ -1,6 +1,6 @@
 /*
  * asking.h - one question on its way through the phase: ask.c leads it, bans.c keeps out, act.c asks the rules,
- * admit.c the limits, actions.c does what either says.
+ * admit.c, admit_login.c and admit_event.c the limits, actions.c does what either says.
  */
 #ifndef POLICY_ASKING_H
 #define POLICY_ASKING_H
@@ -96,16 +96,23 @@ void outside_end(struct policy_case *question);
 /* The answer: for now, because of what failed last. */
 void outside_defer(struct asking *a, struct str by, bool is_limit);
 
-/* ---- admit.c ---- */
+/* ---- admit.c, admit_login.c, admit_event.c: the limits ---- */
 
 /* The connection's limits: settled at once, whatever the rules do then (GRAMMAR.md 4). */
 void asking_limits_of_connection(struct asking *a);
+/* Those of a login attempt, before its password is looked at; held in the case's login. */
+void asking_limits_of_attempt(struct asking *a);
+/* Those of a login that was right. */
+void asking_limits_of_login(struct asking *a);
+/* At MAIL: is the count of what has happened (errors, refusals …) above what refuses? Then as at RCPT. */
+void asking_limits_at_mail(struct asking *a);
+/* What is known to be full already is said at MAIL or RCPT; in a trial only at data. */
+void asking_limits_early(struct asking *a);
 /* All limits of data in one reservation, which the mail then holds. */
 void asking_limits_of_mail(struct asking *a);
-/* What is known to be full already is said at MAIL or RCPT. */
-void asking_limits_early(struct asking *a);
-
-/* The answer is the refusal that the reservation says. */
-void asking_refuse_by_limit(struct asking *a, const struct reservation *r);
+/* `charge`: n on a limit of charges. Its thresholds act at once: then the answer is a refusal. */
+void asking_charge(struct asking *a, const struct policy_limit *limit, uint32_t n);
+/* The answer is a refusal: that is counted. A limit of refusals may make more of it. */
+void asking_count_refusal(struct asking *a);
 
 #endif

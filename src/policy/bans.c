@@ -7,18 +7,9 @@
 
 #include "limits/ban.h"
 
-/* At auth nobody has logged in yet: the user is whose name was given. */
-static void get_given(const struct facts *facts, int attribute, struct str name, struct fact *out)
-{
-    const struct facts *of = facts->about;
-    of->get(of, attribute == ATTRIBUTE_USER ? ATTRIBUTE_AUTH_USER : attribute, name, out);
-}
-
 struct str asking_entity(struct asking *a, enum key key)
 {
-    const struct facts *known = &a->question->facts;
-    const struct facts given = {.get = get_given, .about = known};
-    return policy_entity(&key, 1, a->phase == PHASE_AUTH ? &given : known, a->question->arena);
+    return policy_entity(&key, 1, &a->question->facts, a->phase, a->question->arena);
 }
 
 /* ---- a new one ---- */

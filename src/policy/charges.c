@@ -189,7 +189,7 @@ static bool add_one(struct making *m, const struct policy_limit *l)
     size_t recipients = count_concerned(m, l);
     if (recipients == 0)
         return true;
-    if (!has_same_keys(l, m->one))
+    if (!has_same_keys(m->one, l))
         m->entity = policy_entity(l->keys, l->key_count, facts, m->a->phase, m->arena);
     m->one = l;
     if (m->entity.len == 0)
@@ -209,7 +209,7 @@ static int compare_counted(const void *a, const void *b)
 static bool name_recipients(struct making *m, const struct policy_limit *l)
 {
     struct facts facts = m->a->question->facts;
-    if (has_same_keys(l, m->each))
+    if (has_same_keys(m->each, l))
         return true;
     m->each = l;
     if (!m->counted && !(m->counted = arena_alloc(m->arena, m->rcpt_count * sizeof *m->counted)))

@@ -43,7 +43,9 @@ MUST_USE bool charges_make(const struct asking *a, const struct charging *what, 
  * `none`, there is no limit. False: no memory. */
 MUST_USE bool override_find(const struct policy_limit *l, const struct facts *facts, enum phase at, struct arena *arena,
                             const struct rate **rates, size_t *count);
-/* One rate, as a limit or a table of overrides writes it. False: it is none. */
+/* A rate that check found right. */
+struct rate policy_rate_of(enum limit_unit unit, const struct value *v);
+/* One as a table writes it. False: it is none that the unit may have. */
 MUST_USE bool override_read_rate(enum limit_unit unit, struct str text, struct rate *rate);
 
 #endif

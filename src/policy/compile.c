@@ -82,13 +82,13 @@ struct policy *policy_compile(const struct tree *tree, struct diagnostics *d)
     if (!make_room(policy, tree))
         ok = diag_error(d, PLACE_NONE, "out of memory");
     ok = name_limits(policy, tree, d) && ok;
-    for (size_t i = 0; i < tree->count && policy->limits; i++) {
-        const struct statement *st = tree->statements[i];
-        if (st->kind == STATEMENT_ON)
-            ok = compile_rules(policy, st, d) && ok;
-        else if (st->kind == STATEMENT_LIMIT && !st->limit.is_disabled)
-            ok = compile_limit(policy, &policy->limits[policy->limit_count++], &st->limit, d) && ok;
-    }
+    /* limits first: rules charge them */
+    for (size_t i = 0; i < tree->count && policy->limits; i++)
+        if (tree->statements[i]->kind == STATEMENT_LIMIT && !tree->statements[i]->limit.is_disabled)
+            ok = compile_limit(policy, &policy->limits[policy->limit_count++], &tree->statements[i]->limit, d) && ok;
+    for (size_t i = 0; i < tree->count && policy->limits; i++)
+        if (tree->statements[i]->kind == STATEMENT_ON)
+            ok = compile_rules(policy, tree->statements[i], d) && ok;
     policy->is_settled_at_mail = true;
     for (size_t i = 0; i < policy->limit_count; i++)
         if (policy->limits[i].phase == PHASE_DATA && !limit_is_settled_at_mail(&policy->limits[i]))
@@ -138,4 +138,12 @@ size_t policy_rule_count(const struct policy *policy)
 size_t policy_limit_count(const struct policy *policy)
 {
     return policy->limit_count;
+}
+
+const struct policy_limit *policy_find_limit(const struct policy *policy, struct str name)
+{
+    for (size_t i = 0; i < policy->limit_count; i++)
+        if (str_equal(policy->limits[i].limit.name, name))
+            return &policy->limits[i];
+    return NULL;
 }

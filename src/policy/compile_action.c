@@ -146,6 +146,7 @@ static bool compile_action(struct policy *policy, struct policy_action *to, cons
     case ACTION_CHARGE:
         number = values_arg(&from->values, 1);
         to->number = number ? number->number / NUMBER_ONE : 1;
+        to->limit = policy_find_limit(policy, values_arg(&from->values, 0)->text);
         return set_name(policy, to, from);
     case ACTION_TARPIT:
         to->tarpit_ms = (uint32_t)values_arg(&from->values, 0)->ms;

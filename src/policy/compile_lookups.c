@@ -71,7 +71,8 @@ static void note_phases(struct policy *policy)
             policy->phase_dnsbls[phase] |= eval_dnsbls(policy->rules[phase][i].condition);
     for (size_t i = 0; i < policy->limit_count; i++) {
         struct policy_limit *l = &policy->limits[i];
-        policy->phase_dnsbls[l->phase] |= eval_dnsbls(l->condition);
+        if (l->phase != PHASE_COUNT)
+            policy->phase_dnsbls[l->phase] |= eval_dnsbls(l->condition);
         l->may_wait = eval_may_wait(l->condition);
     }
 }

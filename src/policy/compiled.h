@@ -14,9 +14,10 @@ struct policy_action {
     struct text_template *text; /* of what refuses, and of log; the reason of a ban; of tag its value, of add-header its
                                    text; NULL: without one */
     struct str name;            /* of a tag, a header, a pool, an alert; of the limit that is charged */
-    enum key whom;              /* of a ban: KEY_CLIENT, KEY_NETWORK, KEY_USER */
-    bool has_reason;            /* of a ban: text is it, and not only what is replied */
-    uint32_t ban_s, ban_max_s;  /* ban_max_s: of `doubling to`; 0: it does not */
+    const struct policy_limit *limit; /* of charge; NULL: it is disabled */
+    enum key whom;                    /* of a ban: KEY_CLIENT, KEY_NETWORK, KEY_USER */
+    bool has_reason;                  /* of a ban: text is it, and not only what is replied */
+    uint32_t ban_s, ban_max_s;        /* ban_max_s: of `doubling to`; 0: it does not */
     uint32_t tarpit_ms;
     int64_t number; /* of score: millionths; of charge: whole */
 };
@@ -62,6 +63,7 @@ struct policy {
     size_t rule_counts[PHASE_COUNT];
     struct policy_limit *limits; /* in the order of the configuration */
     size_t limit_count;
+    unsigned units; /* a bit for each that some limit counts */
     /* What is asked outside: only what some condition names, in the order of its number. */
     struct policy_dnsbl *dnsbls;
     struct policy_remote *remotes;
@@ -69,6 +71,9 @@ struct policy {
     uint64_t phase_dnsbls[PHASE_COUNT]; /* which of them rules and limits of a phase may ask */
     bool is_settled_at_mail; /* which limits of data apply, and for whom, depends on nothing that comes after MAIL */
 };
+
+/* NULL: none of that name, or it is disabled. */
+const struct policy_limit *policy_find_limit(const struct policy *policy, struct str name);
 
 /* ---- entity.c ---- */
 

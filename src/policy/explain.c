@@ -140,14 +140,12 @@ static void on_limits(void *arg, enum phase phase, const struct policy_case *que
     for (size_t i = 0; i < policy->limit_count; i++) {
         const struct policy_limit *l = &policy->limits[i];
         bool applies = false;
-        if (l->phase != phase)
-            continue;
         for (size_t k = 0; r && k < r->reading_count; k++)
             if (r->readings[k].limit == &l->limit) {
                 tell_reading(e, &r->readings[k]);
                 applies = e->saw_a_limit = true;
             }
-        if (!applies)
+        if (!applies && l->phase == phase)
             tell_passed_over(e, l, question);
     }
 }

@@ -1,5 +1,5 @@
 /* settle.c - what becomes of a mail's reservation: settled by its real size, then kept or given back. */
-#include "policy/asking.h"
+#include "policy/admit.h"
 
 bool policy_settle(struct policy_engine *engine, struct policy_case *question, uint64_t size_bytes,
                    struct policy_answer *answer)
@@ -10,15 +10,11 @@ bool policy_settle(struct policy_engine *engine, struct policy_case *question, u
         return true;
     asking_must_be_done(
         limiter_settle_start(engine->limiter, r, size_bytes, question->now_us, STORE_DEADLINE_MS, NULL, NULL));
-    if (r->verdict == VERDICT_RESERVED)
+    asking_passed(&a, r);
+    if (r->verdict == VERDICT_RESERVED && answer->verdict == POLICY_GO_ON)
         return true;
-    question->mail->reservation = NULL;
-    question->mail->counts = NULL;
-    if (r->verdict == VERDICT_REFUSED)
-        asking_refuse_by_limit(&a, r);
-    else
-        asking_trouble(&a);
-    limiter_give_back(engine->limiter, r);
+    policy_give_back(engine, question->mail);
+    asking_count_refusal(&a);
     return false;
 }
 
