@@ -174,11 +174,18 @@ static bool contains(struct str s, struct str part)
     return part.len == 0 || (s.len && memmem(s.ptr, s.len, part.ptr, part.len));
 }
 
+/* Whoever is deferred at connect is answered 421 and sent away (GRAMMAR.md 4): that is a disconnect, too. */
+static bool is_verdict(const struct trial_result *r, enum expectation_kind wanted)
+{
+    bool is_sent_away = r->verdict == POLICY_DEFER && r->at == PHASE_CONNECT && r->code == 421;
+    return EXPECTATION_OF[r->verdict] == wanted || (is_sent_away && wanted == EXPECTATION_DISCONNECT);
+}
+
 static bool is_refused_so(const struct trial_result *r, const struct step *step)
 {
     const struct value *code = values_arg(&step->values, WANTED_CODE), *phase = values_arg(&step->values, WANTED_PHASE);
     const struct value *by = values_arg(&step->values, WANTED_BY), *text = values_arg(&step->values, WANTED_TEXT);
-    return EXPECTATION_OF[r->verdict] == step->expectation && (!code || code->code.reply == r->code) &&
+    return is_verdict(r, step->expectation) && (!code || code->code.reply == r->code) &&
            (!code || !code->code.enhanced.len || str_equal(code->code.enhanced, str_of_z(r->enhanced))) &&
            (!phase || phase->phase == r->at) && (!by || str_equal(by->text, r->by)) &&
            (!text || contains(str_of(r->text, r->text_len), text->text));

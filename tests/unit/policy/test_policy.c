@@ -388,7 +388,7 @@ static void test_connections(void **state)
     assert_int_equal(ask(PHASE_CONNECT, &CLIENT), POLICY_GO_ON);
     struct policy_connection first = T.connection;
     T.connection = (struct policy_connection){0};
-    assert_int_equal(ask(PHASE_CONNECT, &CLIENT), POLICY_DISCONNECT);
+    assert_int_equal(ask(PHASE_CONNECT, &CLIENT), POLICY_DEFER);
     expect_answer(421, "4.7.0", "open: 1 at once used up, 2 with this connection; try again later");
     assert_null(T.connection.leases);
     policy_connection_end(&T.engine, &first);

@@ -117,7 +117,7 @@ static const struct block_case LIMITS[] = {
      "\"example.org\" }\n",
      "test \"x\" { user u rcpt to a@example.org, b@example.net expect accept expect count out 1 }", ""},
     {"an open place is held until the next step", "limit open per client count open-connections { 3 }\n",
-     "test \"x\" { connect 4 times expect 3 accepted expect disconnect 421 4.7.0 at connect by open\n"
+     "test \"x\" { connect 4 times expect 3 accepted expect defer 421 4.7.0 at connect by open expect disconnect\n"
      "expect count open 3 connect 3 times expect accept wait 1s expect count open 0 }\n"
      "test \"y\" { connect 9 times over 1m expect accept expect count open 0 }\n"
      "test \"z\" { send 9 messages expect accept expect count open 0 }",
@@ -128,7 +128,7 @@ static const struct block_case LIMITS[] = {
      ""},
     {"who was disconnected connects again for the next mail",
      "on mail { rule d disconnect }\nlimit rate per client count connections { 3/1m }\n",
-     "test \"x\" { send 5 messages expect disconnect at connect by rate expect count rate 3 }", ""},
+     "test \"x\" { send 5 messages expect defer at connect by rate expect count rate 3 }", ""},
     {"what was counted wrongly is said", HOURLY,
      "test \"x\" { user u send 3 messages expect count hourly 4 }\n"
      "test \"y\" { user u send 3 messages expect 2 accepted }",

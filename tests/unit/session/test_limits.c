@@ -60,7 +60,7 @@ static void test_connections(void **state)
     static const struct talk TALKS[] = {
         {"one too many is told so", "smtp greeting",
          "+ smtp\nS 421 4.7.0 open: 1 at once used up, 2 with this connection; try again later\nX\n"
-         "E connect \"verdict\":\"disconnect\" \"code\":421 \"by\":\"open\"\nE close"},
+         "E connect \"verdict\":\"defer\" \"code\":421 \"by\":\"open\"\nE close"},
         {"on 465 it is only closed", "submissions", "+ submissions\nX\nE connect \"by\":\"open\""},
         {"its place is free again", "smtp greeting", "C QUIT\nS 221\nX\n+ smtp\nS 220"},
         {"but not that of its rate", "smtp greeting",
