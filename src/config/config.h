@@ -14,6 +14,8 @@
 #include "net/tls.h"
 #include "policy/policy.h"
 #include "policy/trial.h"
+#include "rules/tree.h"
+#include "stats/alert.h"
 
 enum listener_kind { LISTENER_SUBMISSION, LISTENER_SUBMISSIONS, LISTENER_SMTP };
 enum listener_tls { LISTENER_TLS_IMPLICIT, LISTENER_TLS_REQUIRED, LISTENER_TLS_OPTIONAL, LISTENER_TLS_OFF };
@@ -41,6 +43,17 @@ struct timeouts {
     int64_t relay_connect_ms, relay_reply_ms;
 };
 
+/* An `alert` statement: where `alert NAME` sends an event. */
+struct alert_config {
+    struct str name;
+    enum alert_kind kind;
+    int64_t every_ms;
+    const char *url;             /* ALERT_WEBHOOK */
+    const char *program;         /* ALERT_EXEC */
+    const struct str *addresses; /* ALERT_MAIL */
+    size_t address_count;
+};
+
 struct config {
     struct arena arena;
     const char *path; /* as it was given */
@@ -58,6 +71,10 @@ struct config {
     } auth;
     struct mta_pool_options *pools; /* [0] is "default" if there is one of that name */
     size_t pool_count;
+    size_t default_pool; /* the one that mails of our own go to */
+    struct alert_config *alerts;
+    struct alert_target *alert_targets; /* of the same index: what a worker needs of them */
+    size_t alert_count;
     size_t store_entries;
     unsigned workers, max_recipients, max_errors;
     unsigned max_connections, max_tarpits; /* of the whole service */

@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "auth/backend.h"
 
 enum {
     DEFAULT_WORKERS_MAX = 256,
+    DEFAULT_ALERT_EVERY_MS = 3600000,
     TRY_PORT_OFFSET = 2000, /* serve --try: 2587 and 2465 for 587 and 465 */
 };
 
@@ -265,6 +267,7 @@ static void build_pool(struct config_builder *b, const struct statement *st)
 /* What is known only when all statements were read. */
 static void finish_pools(struct config *cfg)
 {
+    cfg->default_pool = pool_index(cfg, STR("default"));
     for (size_t i = 0; i < cfg->pool_count; i++) {
         struct mta_pool_options *p = &cfg->pools[i];
         p->hostname = cfg->hostname;
@@ -273,6 +276,54 @@ static void finish_pools(struct config *cfg)
         /* the statement speaks of the service, each worker has its share */
         p->max_connections = MAX_OF((p->max_connections + cfg->workers - 1) / cfg->workers, 1u);
     }
+}
+
+/* ---- alerts ---- */
+
+static void copy_addresses(struct config_builder *b, struct alert_config *a, const struct alert *alert)
+{
+    size_t count = values_arg_count(&alert->values, 0);
+    const struct value *first = values_arg(&alert->values, 0);
+    struct str *addresses = alloc(b, count * sizeof *addresses);
+    if (!addresses)
+        return;
+    for (size_t i = 0; i < count; i++)
+        addresses[i] = str_of_z(copy_text(b, first[i].text));
+    a->addresses = addresses;
+    a->address_count = count;
+}
+
+static void check_program(struct config_builder *b, const struct alert_config *a, struct place at)
+{
+    char text[512];
+    struct stat st;
+    const char *why = stat(a->program, &st) != 0                      ? strerror(errno)
+                      : !S_ISREG(st.st_mode)                          ? "it is no file"
+                      : !(st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) ? "nobody may execute it"
+                                                                      : NULL;
+    if (!why)
+        return;
+    snprintf(text, sizeof text, "cannot run \"%.300s\": %s", a->program, why);
+    missing(b, at, text);
+}
+
+static void build_alert(struct config_builder *b, const struct alert *alert)
+{
+    struct config *cfg = b->config;
+    size_t index = cfg->alert_count++;
+    struct alert_config *a = &cfg->alerts[index];
+    const struct option *every = options_get(&alert->options, OPTION_ALERT_EVERY);
+    const struct value *to = values_arg(&alert->values, 0);
+    *a = (struct alert_config){.name = str_of_z(copy_text(b, alert->name.text)),
+                               .kind = alert->kind,
+                               .every_ms = every ? values_arg(&every->values, 0)->ms : DEFAULT_ALERT_EVERY_MS,
+                               .url = alert->kind == ALERT_WEBHOOK ? copy_text(b, to->text) : NULL,
+                               .program = alert->kind == ALERT_EXEC ? copy_text(b, to->text) : NULL};
+    cfg->alert_targets[index] = (struct alert_target){a->name, a->every_ms};
+    if (alert->kind == ALERT_MAIL)
+        copy_addresses(b, a, alert);
+    if (a->program)
+        check_program(b, a, to->at);
 }
 
 /* ---- the rest ---- */
@@ -315,6 +366,9 @@ static void build_statement(struct config_builder *b, const struct statement *st
         break;
     case STATEMENT_AUTH_FILE:
         build_auth(b, st);
+        break;
+    case STATEMENT_ALERT:
+        build_alert(b, &st->alert);
         break;
     case STATEMENT_STORE_MEMORY:
         v = option_value(st, OPTION_STORE_MEMORY_ENTRIES);
@@ -428,7 +482,10 @@ static bool make_room(struct config_builder *b)
     cfg->listeners = alloc(b, (count_of(b->tree, STATEMENT_LISTEN) + 1) * sizeof *cfg->listeners);
     cfg->certificates = alloc(b, (count_of(b->tree, STATEMENT_TLS_CERTIFICATE) + 1) * sizeof *cfg->certificates);
     cfg->pools = alloc(b, (count_of(b->tree, STATEMENT_RELAY) + 1) * sizeof *cfg->pools);
-    return cfg->listeners && cfg->certificates && cfg->pools && cfg->hostname;
+    size_t alerts = count_of(b->tree, STATEMENT_ALERT) + 1;
+    cfg->alerts = alloc(b, alerts * sizeof *cfg->alerts);
+    cfg->alert_targets = alloc(b, alerts * sizeof *cfg->alert_targets);
+    return cfg->listeners && cfg->certificates && cfg->pools && cfg->hostname && cfg->alerts && cfg->alert_targets;
 }
 
 /* --try: whoever we are, and everything in one directory that goes away with it. */

@@ -42,7 +42,8 @@ static void set_signals(pid_t supervisor_pid)
 /* For ps and top; the command line stays the service's own. */
 static void set_title(enum process_role role)
 {
-    static const char *const TITLES[] = {"", "", "mailweir:events", "mailweir:auth", "mailweir:worker"};
+    static const char *const TITLES[] = {
+        "", "", "mailweir:events", "mailweir:auth", "mailweir:alerts", "mailweir:worker"};
     prctl(PR_SET_NAME, TITLES[role], 0, 0, 0);
 }
 
@@ -76,7 +77,7 @@ static void close_others(int *keep, size_t count)
 
 enum { SOCKETS_MAX = PROCESS_LISTENERS_MAX * PROCESS_WORKERS_MAX };
 
-/* What a worker or an auth process gets of its generation. */
+/* What a worker, an auth or an alert process gets of its generation. */
 static void fill_from_generation(struct process_context *ctx, const struct child *c)
 {
     static struct process_socket sockets[SOCKETS_MAX];
@@ -86,6 +87,8 @@ static void fill_from_generation(struct process_context *ctx, const struct child
     ctx->generation = g->id;
     ctx->is_coming = g->state == GENERATION_COMING;
     ctx->auth_fds = auth_fds;
+    if (g->has_alerts && c->role != ROLE_AUTH)
+        ctx->alert_fd = g->alert_pair[c->role == ROLE_WORKER ? 0 : 1];
     if (c->role == ROLE_WORKER) {
         ctx->sockets = sockets;
         ctx->socket_count = listeners_of_worker(&c->sup->listeners, g->plan, c->slot, sockets, SOCKETS_MAX);
@@ -93,7 +96,7 @@ static void fill_from_generation(struct process_context *ctx, const struct child
     for (unsigned i = 0; g->has_auth && i < g->worker_count; i++) {
         if (c->role == ROLE_AUTH)
             auth_fds[ctx->auth_count++] = g->auth_pairs[i][1];
-        else if (i == c->slot)
+        else if (c->role == ROLE_WORKER && i == c->slot)
             auth_fds[ctx->auth_count++] = g->auth_pairs[i][0];
     }
 }
@@ -106,6 +109,8 @@ static int run_body(struct child *c, struct process_context *ctx)
         return b->worker(b->arg, ctx);
     case ROLE_AUTH:
         return b->auth(b->arg, ctx);
+    case ROLE_ALERTS:
+        return b->alerts(b->arg, ctx);
     default:
         return event_writer_run(ctx);
     }
@@ -113,7 +118,7 @@ static int run_body(struct child *c, struct process_context *ctx)
 
 static NORETURN void live(struct child *c, pid_t supervisor_pid, int control_fd, int event_fd)
 {
-    static int keep[SOCKETS_MAX + PROCESS_WORKERS_MAX + 2];
+    static int keep[SOCKETS_MAX + PROCESS_WORKERS_MAX + 3];
     struct supervisor *s = c->sup;
     set_signals(supervisor_pid);
     die_with_parent(supervisor_pid);
@@ -131,6 +136,7 @@ static NORETURN void live(struct child *c, pid_t supervisor_pid, int control_fd,
         .worker_id = c->worker_id,
         .control_fd = control_fd,
         .event_fd = event_fd,
+        .alert_fd = -1,
     };
     if (c->generation)
         fill_from_generation(&ctx, c);
@@ -141,6 +147,8 @@ static NORETURN void live(struct child *c, pid_t supervisor_pid, int control_fd,
         keep[n++] = ctx.sockets[i].fd;
     for (size_t i = 0; i < ctx.auth_count; i++)
         keep[n++] = ctx.auth_fds[i];
+    if (ctx.alert_fd >= 0)
+        keep[n++] = ctx.alert_fd;
     close_others(keep, n);
     exit(run_body(c, &ctx));
 }

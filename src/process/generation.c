@@ -6,6 +6,7 @@
 
 #include "auth/auth_message.h"
 #include "process/supervisor.h"
+#include "stats/alert.h"
 
 static void on_deadline(void *arg)
 {
@@ -29,6 +30,9 @@ static void close_pairs(struct generation *g)
                 close(g->auth_pairs[i][side]);
     free(g->auth_pairs);
     g->auth_pairs = NULL;
+    for (int side = 0; side < 2; side++)
+        if (g->alert_pair[side] >= 0)
+            close(g->alert_pair[side]);
 }
 
 static bool open_pairs(struct generation *g, struct err *err)
@@ -49,7 +53,10 @@ static bool init_children(struct generation *g, struct err *err)
     for (unsigned i = 0; i < g->worker_count; i++)
         if (!child_init(&g->workers[i], g->sup, g, ROLE_WORKER, i, err))
             return false;
-    return !g->has_auth || (open_pairs(g, err) && child_init(&g->auth, g->sup, g, ROLE_AUTH, 0, err));
+    if (g->has_auth && (!open_pairs(g, err) || !child_init(&g->auth, g->sup, g, ROLE_AUTH, 0, err)))
+        return false;
+    return !g->has_alerts ||
+           (alert_channel_open(g->alert_pair, err) && child_init(&g->alerts, g->sup, g, ROLE_ALERTS, 0, err));
 }
 
 struct generation *generation_new(struct supervisor *sup, struct process_plan *plan, uint32_t id, struct err *err)
@@ -66,6 +73,8 @@ struct generation *generation_new(struct supervisor *sup, struct process_plan *p
     g->plan = plan;
     g->worker_count = plan->workers;
     g->has_auth = plan->has_auth;
+    g->has_alerts = plan->has_alerts;
+    g->alert_pair[0] = g->alert_pair[1] = -1;
     list_init(&g->node);
     timer_init(&g->deadline, &sup->loop, on_deadline, g);
     if (!init_children(g, err))
@@ -83,6 +92,7 @@ void generation_free(struct generation **at)
     for (unsigned i = 0; i < g->worker_count; i++)
         child_fini(&g->workers[i]);
     child_fini(&g->auth);
+    child_fini(&g->alerts);
     close_pairs(g);
     g->sup->bodies->unload(g->sup->bodies->arg, g->plan);
     free(g->plan);
@@ -92,7 +102,7 @@ void generation_free(struct generation **at)
 
 bool generation_start(struct generation *g, struct err *err)
 {
-    if (g->has_auth && !child_start(&g->auth, err))
+    if ((g->has_auth && !child_start(&g->auth, err)) || (g->has_alerts && !child_start(&g->alerts, err)))
         return false;
     for (unsigned i = 0; i < g->worker_count; i++)
         if (!child_start(&g->workers[i], err))
@@ -118,7 +128,7 @@ bool generation_is_ready(const struct generation *g)
     for (unsigned i = 0; i < g->worker_count; i++)
         if (!g->workers[i].is_ready)
             return false;
-    return !g->has_auth || g->auth.is_ready;
+    return (!g->has_auth || g->auth.is_ready) && (!g->has_alerts || g->alerts.is_ready);
 }
 
 static bool has_workers(const struct generation *g)
@@ -131,13 +141,18 @@ static bool has_workers(const struct generation *g)
 
 bool generation_is_over(const struct generation *g)
 {
-    return (g->state == GENERATION_DRAINING || g->state == GENERATION_KILLED) && !has_workers(g) && g->auth.pid == 0;
+    return (g->state == GENERATION_DRAINING || g->state == GENERATION_KILLED) && !has_workers(g) && g->auth.pid == 0 &&
+           g->alerts.pid == 0;
 }
 
-static void end_auth_if_alone(struct generation *g)
+static void end_others_if_alone(struct generation *g)
 {
-    if (g->has_auth && !has_workers(g))
+    if (has_workers(g))
+        return;
+    if (g->has_auth)
         child_end(&g->auth, CHANNEL_QUIT, 0);
+    if (g->has_alerts)
+        child_end(&g->alerts, CHANNEL_QUIT, 0);
 }
 
 void generation_drain(struct generation *g, enum channel_kind how, uint64_t sweep_mask, int64_t limit_ms)
@@ -145,7 +160,7 @@ void generation_drain(struct generation *g, enum channel_kind how, uint64_t swee
     g->state = GENERATION_DRAINING;
     for (unsigned i = 0; i < g->worker_count; i++)
         child_end(&g->workers[i], how, sweep_mask);
-    end_auth_if_alone(g);
+    end_others_if_alone(g);
     timer_start(&g->deadline, loop_now_ms(&g->sup->loop) + limit_ms);
 }
 
@@ -157,7 +172,7 @@ void generation_quit(struct generation *g, int64_t limit_ms)
     g->was_told_to_quit = true;
     for (unsigned i = 0; i < g->worker_count; i++)
         child_end(&g->workers[i], CHANNEL_QUIT, 0);
-    end_auth_if_alone(g);
+    end_others_if_alone(g);
     timer_start(&g->deadline, loop_now_ms(&g->sup->loop) + limit_ms);
 }
 
@@ -169,6 +184,8 @@ void generation_kill(struct generation *g)
         child_kill(&g->workers[i]);
     if (g->has_auth)
         child_kill(&g->auth);
+    if (g->has_alerts)
+        child_kill(&g->alerts);
 }
 
 void generation_child_ended(struct generation *g, struct child *c)
@@ -181,11 +198,11 @@ void generation_child_ended(struct generation *g, struct child *c)
         child_restart(c);
         break;
     case GENERATION_DRAINING:
-        /* logins of those who are still served go on */
-        if (c->role == ROLE_AUTH && has_workers(g))
+        /* logins and alerts of those who are still served go on */
+        if (c->role != ROLE_WORKER && has_workers(g))
             child_restart(c);
         else
-            end_auth_if_alone(g);
+            end_others_if_alone(g);
         break;
     case GENERATION_KILLED:
         break;

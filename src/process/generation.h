@@ -1,12 +1,14 @@
 /*
- * generation.h - one configuration with the processes that were born with it: N workers, and their auth process.
+ * generation.h - one configuration with the processes that were born with it: N workers, their auth process, their
+ * alert process.
  *
  *   COMING ── all READY ──▶ CURRENT ── the next one is ready ──▶ DRAINING ── all ended ──▶ freed
  *      └── a failure, or too late ──▶ KILLED ── all ended ──▶ freed
  *
  * A worker's configuration never changes (DESIGN.md, decision 4): a reload makes another generation beside this one.
  * Each worker slot has a SOCK_SEQPACKET pair to the auth process. The supervisor keeps both ends, so either side's
- * successor inherits its predecessor's (auth/auth_message.h). The auth process lives until the last worker has gone.
+ * successor inherits its predecessor's (auth/auth_message.h). To the alert process all workers share one pair
+ * (stats/alert.h). Both processes live until the last worker has gone.
  */
 #ifndef PROCESS_GENERATION_H
 #define PROCESS_GENERATION_H
@@ -23,9 +25,10 @@ struct generation {
     struct process_plan *plan; /* owned */
     struct timer deadline;     /* DRAINING: then the rest is told to quit; after that, killed */
     bool was_told_to_quit;
-    struct child auth;
-    bool has_auth;
+    struct child auth, alerts;
+    bool has_auth, has_alerts;
     int (*auth_pairs)[2]; /* [slot]: the worker's end, the auth process's end */
+    int alert_pair[2];    /* the workers' end, the alert process's end */
     unsigned worker_count;
     struct child workers[];
 };

@@ -14,7 +14,7 @@
 struct process_context;
 
 enum {
-    PROCESS_WORKERS_MAX = 256,  /* four generations of them, with their auth processes, fit the shared table */
+    PROCESS_WORKERS_MAX = 256,  /* four generations of them, with their other processes, fit the shared table */
     PROCESS_LISTENERS_MAX = 64, /* endpoints; one bit each in a message */
     PROCESS_PATH_MAX = 4096
 };
@@ -42,7 +42,8 @@ struct process_plan {
     unsigned max_connections;
     struct process_listener listeners[PROCESS_LISTENERS_MAX];
     size_t listener_count;
-    bool has_auth; /* is an auth process needed? */
+    bool has_auth;   /* is an auth process needed? */
+    bool has_alerts; /* is an alert process needed? */
     struct event_sink_options events;
     int64_t drain_ms; /* how long a worker that was told to drain may need: a session's longest life */
     enum log_level log_level;
@@ -55,10 +56,11 @@ struct process_bodies {
     bool (*load)(void *arg, struct process_plan *plan, struct err *err);
     /* Nobody uses the plan any more. */
     void (*unload)(void *arg, struct process_plan *plan);
-    /* Life of a worker and of an auth process, each in its own process: returns its exit code. In order: read what
-     * needs privileges, process_drop_privileges, process_say_ready, work until told to end. */
+    /* Life of a worker, of an auth process, of an alert process, each in its own process: returns its exit code. In
+     * order: read what needs privileges, process_drop_privileges, process_say_ready, work until told to end. */
     int (*worker)(void *arg, struct process_context *ctx);
     int (*auth)(void *arg, struct process_context *ctx);
+    int (*alerts)(void *arg, struct process_context *ctx);
     /* In the supervisor: the worker with this id is dead; what it held in shared memory is free. NULL: nothing to do.
      */
     void (*on_worker_end)(void *arg, uint32_t worker_id);

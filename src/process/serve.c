@@ -10,6 +10,7 @@
 #include "limits/ban.h"
 #include "limits/lease.h"
 #include "limits/store_memory.h"
+#include "process/alert_process.h"
 #include "process/process.h"
 #include "process/supervisor.h"
 #include "process/worker.h"
@@ -144,6 +145,7 @@ static void fill_plan(struct process_plan *plan, struct config *cfg)
         .workers = cfg->workers,
         .max_connections = cfg->max_connections,
         .has_auth = cfg->auth.file != NULL,
+        .has_alerts = cfg->alert_count > 0,
         .events = {cfg->events.sink == EVENT_SINK_FILE ? cfg->events.file : NULL, cfg->events.rotate_bytes,
                    cfg->events.keep},
         .drain_ms = cfg->timeout.session_ms,
@@ -188,6 +190,13 @@ static int run_auth(void *arg, struct process_context *ctx)
     return auth_process_run(ctx);
 }
 
+static int run_alerts(void *arg, struct process_context *ctx)
+{
+    struct service *s = arg;
+    munmap(s->store_memory, s->store_bytes); /* nor it */
+    return alert_process_run(ctx);
+}
+
 static void on_worker_end(void *arg, uint32_t worker_id)
 {
     struct service *s = arg;
@@ -197,7 +206,7 @@ static void on_worker_end(void *arg, uint32_t worker_id)
 int process_serve(const struct serve_options *options)
 {
     struct service service = {.options = options};
-    struct process_bodies bodies = {load, unload, run_worker, run_auth, on_worker_end, &service};
+    struct process_bodies bodies = {load, unload, run_worker, run_auth, run_alerts, on_worker_end, &service};
     int code = supervisor_run(&bodies, &SUPERVISOR_TIMES);
     free_store(&service);
     free_bans(&service);

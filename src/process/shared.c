@@ -12,13 +12,19 @@ struct shared *shared_new(struct err *err)
         err_set(err, "cannot get %zu KiB of shared memory: %s", sizeof(struct shared) / 1024, strerror(errno));
         return NULL;
     }
-    return p; /* all zero: every seat free, every counter 0 */
+    struct shared *shared = p; /* all zero: every seat free, every counter 0 */
+    if (alert_rates_init(&shared->alert_rates, err))
+        return shared;
+    munmap(p, sizeof *shared);
+    return NULL;
 }
 
 void shared_free(struct shared **shared)
 {
-    if (*shared)
-        munmap(*shared, sizeof **shared);
+    if (!*shared)
+        return;
+    alert_rates_fini(&(*shared)->alert_rates);
+    munmap(*shared, sizeof **shared);
     *shared = NULL;
 }
 
@@ -49,6 +55,6 @@ void shared_seat_died(struct shared *shared, int seat)
 
 const char *process_role_name(enum process_role role)
 {
-    static const char *const NAMES[] = {"nobody", "supervisor", "event writer", "auth", "worker"};
+    static const char *const NAMES[] = {"nobody", "supervisor", "event writer", "auth", "alerts", "worker"};
     return NAMES[role];
 }

@@ -1,5 +1,5 @@
 /*
- * shared.h - the memory that all processes of the service share: seats, counters, ticket keys.
+ * shared.h - the memory that all processes of the service share: seats, counters, ticket keys, times of alerts.
  *
  * Made by the supervisor before the first fork and never moved. Each process has a seat: its row of counters, its
  * heartbeat, who it is. A seat outlives the process in it, so a crash takes no number along; when the process is gone
@@ -13,9 +13,10 @@
 
 #include "base/err.h"
 #include "net/tls.h"
+#include "stats/alert_rates.h"
 #include "stats/counters.h"
 
-enum process_role { ROLE_NONE, ROLE_SUPERVISOR, ROLE_EVENT_WRITER, ROLE_AUTH, ROLE_WORKER };
+enum process_role { ROLE_NONE, ROLE_SUPERVISOR, ROLE_EVENT_WRITER, ROLE_AUTH, ROLE_ALERTS, ROLE_WORKER };
 
 struct shared_seat {
     _Alignas(64) _Atomic uint32_t role; /* enum process_role; ROLE_NONE: free */
@@ -33,6 +34,7 @@ struct shared {
     _Atomic int64_t loaded_wall_us;  /* when it came into force */
     _Atomic int64_t started_wall_us; /* the service */
     struct tls_ticket_keys ticket_keys;
+    struct alert_rates alert_rates; /* over reloads and crashes */
     struct shared_seat seats[COUNTER_SLOTS];
     struct counters counters[COUNTER_SLOTS]; /* [i] belongs to seats[i] */
 };
@@ -47,7 +49,7 @@ void shared_leave_seat(struct shared *shared, int seat);
 /* The process in the seat is gone: it counts nothing any more. The seat stays taken, for the next one. */
 void shared_seat_died(struct shared *shared, int seat);
 
-/* "supervisor", "event writer", "auth", "worker". */
+/* "supervisor", "event writer", "auth", "alerts", "worker". */
 const char *process_role_name(enum process_role role);
 
 #endif

@@ -53,6 +53,8 @@ static struct child *find_child(struct supervisor *s, pid_t pid)
         struct generation *g = CONTAINER_OF(node, struct generation, node);
         if (g->auth.pid == pid)
             return &g->auth;
+        if (g->alerts.pid == pid)
+            return &g->alerts;
         for (unsigned i = 0; i < g->worker_count; i++)
             if (g->workers[i].pid == pid)
                 return &g->workers[i];

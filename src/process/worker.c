@@ -33,6 +33,7 @@ struct worker {
     struct timer beat, probe, retire, orphan, end;
     struct task finish, write_events;
     struct event_log events;
+    struct alert_sender alerts;
     struct tls_context *tls;
     struct tls_context **relay_tls; /* [pool]; NULL: that pool needs none */
     struct resolver *resolver;
@@ -356,6 +357,12 @@ static unsigned share_of(const struct process_context *ctx, unsigned max)
 static void make_sessions(struct worker *w)
 {
     const struct process_context *ctx = w->ctx;
+    w->alerts = (struct alert_sender){w->config->alert_targets,
+                                      w->config->alert_count,
+                                      &ctx->shared->alert_rates,
+                                      ctx->counters,
+                                      ctx->alert_fd,
+                                      false};
     w->sessions = (struct session_worker){
         .loop = &w->loop,
         .config = w->config,
@@ -364,6 +371,7 @@ static void make_sessions(struct worker *w)
         .pools = w->pools,
         .policy = {.policy = w->config->policy, .limiter = &w->limiter, .bans = w->bans},
         .events = &w->events,
+        .alerts = w->config->alert_count ? &w->alerts : NULL,
         .counters = ctx->counters,
         .number = ctx->worker_id, /* of the process: during a reload two workers have one slot number */
         .max_sessions = MAX_OF(1u, share_of(ctx, w->config->max_connections)),

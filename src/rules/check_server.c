@@ -84,8 +84,27 @@ void check_server(struct checker *c, struct statement *s)
     check_options(c, &s->server.options);
 }
 
+/* https://host…, without anything that no URL may hold. The rest is the server's to understand. */
+static bool is_web_url(struct str url)
+{
+    struct str rest = str_starts_nocase(url, STR("https://"))  ? str_from(url, 8)
+                      : str_starts_nocase(url, STR("http://")) ? str_from(url, 7)
+                                                               : STR_NONE;
+    size_t host = 0;
+    while (host < rest.len && !strchr("/?#", rest.ptr[host]))
+        host++;
+    return host > 0 && rest.ptr[host - 1] != '@' && !str_has_control(rest) && str_find(rest, ' ') == rest.len;
+}
+
 void check_alert(struct checker *c, struct alert *alert)
 {
-    (void)check_values(c, &alert->values);
+    bool is_right = check_values(c, &alert->values);
     check_options(c, &alert->options);
+    const struct value *to = is_right ? values_arg(&alert->values, 0) : NULL;
+    if (to && alert->kind == ALERT_WEBHOOK && !is_web_url(to->text))
+        (void)diag_error(c->d, to->at,
+                         "a webhook is a URL that begins with https:// or http://, such as "
+                         "\"https://alerts.example.org/mailweir\"");
+    if (to && alert->kind == ALERT_EXEC && to->text.ptr[0] != '/')
+        (void)diag_error(c->d, to->at, "a program is named by its whole path, such as \"/usr/local/bin/page-me\"");
 }

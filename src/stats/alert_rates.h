@@ -34,8 +34,8 @@ void alert_rates_fini(struct alert_rates *rates);
 /* Names the pair of an alert and a key; never 0. */
 uint64_t alert_rates_id(const struct alert_rates *rates, struct str alert, struct str key);
 /* May it be sent at now_ms (monotonic, above 0)? True: it counts as sent, and held_back says how many were not, since
- * the last one. False: it was counted as held back. A table that a stopped process keeps locked for longer than a few
- * milliseconds holds nothing back: better twice than never. */
+ * the last one. False: it was counted as held back. A table that a stopped process keeps locked holds nothing back:
+ * better twice than never. */
 MUST_USE bool alert_rates_claim(struct alert_rates *rates, uint64_t id, int64_t every_ms, int64_t now_ms,
                                 uint32_t *held_back);
 /* It could not be sent after all, nor what it told of: the next one may, and tells of them. */

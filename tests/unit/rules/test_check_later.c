@@ -2,8 +2,6 @@
 #include "check_cases.h"
 
 static const struct check_case LATER[] = {
-    {"alert a syslog", "1:1+5 \"alert\" is not in force in this version\n"
-                       "1:7+1 warning: alert \"a\" is never used"},
     {"include \"x\" observe", "1:9+3 cannot read \"x\": No such file or directory\n"
                               "1:13+7 \"observe\" is not in force in this version"},
     {"disable a\n"
@@ -84,8 +82,7 @@ static const struct check_case LATER[] = {
      "1:123+11 \"add-missing\" is not in force in this version\n"
      "1:136+5 \"relay\" is not in force in this version\n"
      "1:154+5 \"alert\" is not in force in this version\n"
-     "2:26+7 \"charges\" is not in force in this version\n"
-     "3:1+5 \"alert\" is not in force in this version"},
+     "2:26+7 \"charges\" is not in force in this version"},
     {"on data { rule d quarantine }", "1:18+10 \"quarantine\" is not in force in this version"},
     {"on mail { rule a log if client.name is none or client.country = \"x\" or client.asn = 1 or client.known or "
      "stress or score > 5 }",

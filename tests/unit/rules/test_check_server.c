@@ -1,6 +1,12 @@
 /* test_check_server.c - server statements, milters, alerts. */
 #include "check_cases.h"
 
+#define UNUSED "1:7+1 warning: alert \"a\" is never used\n"
+#define NO_WEBHOOK(at)                                                                                                 \
+    UNUSED at                                                                                                          \
+        " a webhook is a URL that begins with https:// or http://, such as \"https://alerts.example.org/mailweir\""
+#define NO_PROGRAM(at) UNUSED at " a program is named by its whole path, such as \"/usr/local/bin/page-me\""
+
 static const struct check_case SERVER[] = {
     {"hostname mail.example.org\n"
      "listen submission [::]:587\n"
@@ -42,6 +48,15 @@ static const struct check_case SERVER[] = {
      "alert c syslog\n"
      "alert d exec \"/bin/x\" { every 1ms }",
      "4:31+3 alert every must be from 1s to 30d, not 1ms"},
+    {"alert a webhook \"HTTP://u:p@[::1]:8080?x\"", "1:7+1 warning: alert \"a\" is never used"},
+    {"alert a webhook \"ftp://x/y\"", NO_WEBHOOK("1:17+11")},
+    {"alert a webhook \"https://\"", NO_WEBHOOK("1:17+10")},
+    {"alert a webhook \"https:///path\"", NO_WEBHOOK("1:17+15")},
+    {"alert a webhook \"http://user@/\"", NO_WEBHOOK("1:17+15")},
+    {"alert a webhook \"https://x/a b\"", NO_WEBHOOK("1:17+15")},
+    {"alert a webhook \"\"", NO_WEBHOOK("1:17+2")},
+    {"alert a exec \"page-me\"", NO_PROGRAM("1:14+9")},
+    {"alert a exec \"\"", NO_PROGRAM("1:14+2")},
     {"alert a mail nobody", "1:14+6 expected an address, found \"nobody\""},
     {"include \"missing.rules\"", "1:9+15 cannot read \"missing.rules\": No such file or directory"},
     {"workers 0", "1:9+1 workers must be from 1 to 256, not 0"},

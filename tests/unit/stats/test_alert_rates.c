@@ -95,7 +95,8 @@ static void test_full_bucket(void **state)
     assert_true(alert_rates_claim(r, ALERT_RATES_BUCKETS, EVERY, START + 100, &held_back));
 }
 
-/* Several processes at once: each of the alerts is sent by one of them. */
+/* Several processes at once: each of the alerts is sent by one of them. Where the machine is so busy that one waits for
+ * the lock in vain, it sends. */
 static void test_processes(void **state)
 {
     struct alert_rates *r = *state;
@@ -118,7 +119,7 @@ static void test_processes(void **state)
         assert_int_equal(waitpid(pids[p], &status, 0), pids[p]);
         assert_int_equal(status, 0);
     }
-    assert_int_equal(*sent, ROUNDS);
+    assert_in_range(*sent, ROUNDS, ROUNDS + memory_lock_timeouts(&r->lock));
     munmap((void *)sent, sizeof *sent);
 }
 
