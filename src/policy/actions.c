@@ -25,6 +25,7 @@ static void refresh(struct asking *a)
     const struct policy_case *q = a->question;
     a->context.connection_tags = q->connection->tags;
     a->context.mail_tags = q->mail ? q->mail->tags : NULL;
+    a->context.score = q->connection->score + (q->mail ? q->mail->score : 0);
 }
 
 /* Set again, a tag has its new value; what connect set is only hidden by that, and there again when TLS begins. False:
