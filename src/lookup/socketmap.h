@@ -19,9 +19,8 @@
 #include "stats/event.h"
 
 enum {
-    SOCKETMAP_MAX_TABLES = 64,
     SOCKETMAP_CACHED = 65536, /* of each table */
-    SOCKETMAP_CACHED_BYTES = 16 << 20,
+    SOCKETMAP_CACHED_BYTES = 8 << 20,
     SOCKETMAP_MAX_OPEN = 1024,
     SOCKETMAP_KEY_MAX_BYTES = 1024,
     SOCKETMAP_REPLY_MAX_BYTES = 100000, /* as Postfix */
@@ -57,8 +56,7 @@ struct socketmap_query {
     void *arg;
 };
 
-/* Connects nowhere yet. resolver and events outlive it; events may be NULL. NULL with err: too many tables, no memory.
- */
+/* Connects nowhere yet. resolver and events outlive it; events may be NULL. NULL with err: no memory. */
 struct socketmaps *socketmaps_new(struct loop *l, struct resolver *resolver, const struct socketmap_options *tables,
                                   size_t count, struct event_log *events, struct err *err);
 /* Who waits hears nothing any more. Not from inside a callback. NULL is fine. */

@@ -81,8 +81,7 @@ struct policy_live_options {
     struct loop *loop;
     struct resolver *resolver; /* names of socketmap's hosts */
     struct event_log *events;
-    const char *geoip_file;  /* NULL: none */
-    const char *resolv_conf; /* NULL: the system's */
+    const char *geoip_file; /* NULL: none */
 };
 
 /* Makes what the policy asks for, and nothing else: without a rule that needs it there is no DNS. NULL with err. */
