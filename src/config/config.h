@@ -91,6 +91,7 @@ struct config {
     const char *user; /* NULL: stay who we are (--try, or not root) */
     const char *state_dir;
     const char *pidfile;               /* NULL: none */
+    const char *geoip_file;            /* NULL: none */
     unsigned ipv4_prefix, ipv6_prefix; /* network prefix */
     enum trace_header trace_header;
     struct policy *policy;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "auth/backend.h"
+#include "lookup/geoip.h"
 
 enum {
     DEFAULT_WORKERS_MAX = 256,
@@ -350,6 +351,19 @@ static void build_timeout(struct config *cfg, const struct statement *st)
     *TO[st->kind - STATEMENT_TIMEOUT_GREETING] = argument(st, 0)->ms;
 }
 
+/* Opened to see whether it can be, by who will not use it: workers have their own. */
+static void build_geoip(struct config_builder *b, const struct statement *st)
+{
+    struct err err;
+    const struct value *v = argument(st, 0);
+    const char *path = file_name(b, v);
+    struct geoip *g = path ? geoip_open(path, 0, &err) : NULL;
+    if (path && !g)
+        missing(b, v->at, err.text);
+    geoip_close(&g);
+    b->config->geoip_file = path;
+}
+
 static void build_statement(struct config_builder *b, const struct statement *st)
 {
     struct config *cfg = b->config;
@@ -420,6 +434,9 @@ static void build_statement(struct config_builder *b, const struct statement *st
         break;
     case STATEMENT_STATE:
         cfg->state_dir = file_name(b, v);
+        break;
+    case STATEMENT_GEOIP:
+        build_geoip(b, st);
         break;
     case STATEMENT_PIDFILE:
         cfg->pidfile = file_name(b, v);

@@ -57,6 +57,8 @@ static struct fact connection_fact(const struct trial *t, int attribute)
         return local_time_fact(t, false);
     case ATTRIBUTE_WEEKDAY:
         return local_time_fact(t, true);
+    case ATTRIBUTE_STRESS:
+        return truth_fact(false);
     case ATTRIBUTE_HELO:
         return text_fact(t->said_hello ? set->helo : STR_NONE);
     case ATTRIBUTE_TLS:

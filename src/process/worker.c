@@ -12,6 +12,7 @@
 #include "limits/limiter.h"
 #include "limits/store_memory.h"
 #include "net/listen.h"
+#include "policy/lookups.h"
 #include "session/session.h"
 
 enum {
@@ -42,6 +43,7 @@ struct worker {
     struct auth_client *auth;
     struct store store;
     struct limiter limiter;
+    struct policy_lookups *lookups;
     void *store_memory;
     struct ban_table *bans;
     uint64_t evicted;        /* as last seen */
@@ -354,6 +356,14 @@ static unsigned share_of(const struct process_context *ctx, unsigned max)
     return max / workers + (ctx->slot < max % workers);
 }
 
+static bool make_lookups(struct worker *w, struct err *err)
+{
+    struct policy_live_options options = {
+        .loop = &w->loop, .resolver = w->resolver, .events = &w->events, .geoip_file = w->config->geoip_file};
+    w->lookups = policy_live_new(w->config->policy, &options, err);
+    return w->lookups != NULL;
+}
+
 static void make_sessions(struct worker *w)
 {
     const struct process_context *ctx = w->ctx;
@@ -369,7 +379,7 @@ static void make_sessions(struct worker *w)
         .tls = w->tls,
         .auth = w->auth,
         .pools = w->pools,
-        .policy = {.policy = w->config->policy, .limiter = &w->limiter, .bans = w->bans},
+        .policy = {.policy = w->config->policy, .limiter = &w->limiter, .bans = w->bans, .lookups = w->lookups},
         .events = &w->events,
         .alerts = w->config->alert_count ? &w->alerts : NULL,
         .counters = ctx->counters,
@@ -406,7 +416,7 @@ static bool join(struct worker *w, void *store_memory, struct err *err)
     timer_init(&w->retire, &w->loop, on_retire_due, w);
     timer_init(&w->orphan, &w->loop, on_orphan_due, w);
     timer_init(&w->end, &w->loop, on_end_due, w);
-    if (!make_pools(w, err) || !make_auth(w, err) || !make_limits(w, store_memory, err))
+    if (!make_pools(w, err) || !make_auth(w, err) || !make_limits(w, store_memory, err) || !make_lookups(w, err))
         return false;
     make_sessions(w);
     return true;
@@ -421,6 +431,7 @@ static void part(struct worker *w)
     }
     free(w->pools);
     free(w->relay_tls);
+    policy_live_free(&w->lookups);
     resolver_free(&w->resolver);
     limiter_fini(&w->limiter);
     store_close(&w->store);

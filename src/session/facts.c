@@ -58,6 +58,8 @@ static struct fact connection_fact(const struct session *s, int attribute)
         return local_time_fact(s, false);
     case ATTRIBUTE_WEEKDAY:
         return local_time_fact(s, true);
+    case ATTRIBUTE_STRESS: /* more than four fifths of the places are taken */
+        return truth_fact(s->worker->session_count > s->worker->max_sessions - s->worker->max_sessions / 5);
     case ATTRIBUTE_HELO:
         return text_fact(str_of_z(s->helo));
     case ATTRIBUTE_TLS:

@@ -99,8 +99,9 @@ enum session_state {
 
 /* What is awaited before the next command may be read. */
 enum {
-    HELO_MAX_BYTES = 255,  /* of the name that is kept (RFC 5321 4.5.3.1.2) */
-    ASK_DEADLINE_MS = 2000 /* for an answer of policy/; stores have shorter ones of their own */
+    HELO_MAX_BYTES = 255,   /* of the name that is kept (RFC 5321 4.5.3.1.2) */
+    ASK_DEADLINE_MS = 45000 /* for an answer of policy/: what it asks outside has shorter ones of its own, at most
+                               30 s */
 };
 
 enum session_wait {
