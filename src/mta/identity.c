@@ -8,6 +8,9 @@ enum { ENCODED_MAX = MTA_IDENTITY_LINE_MAX - 32 };
 
 enum { SCRATCH_BYTES = 64 }; /* "IPV6:" and an address */
 
+/* More than a command has beside the values of HELO, IDENT, LOGIN and NAME: verb, names, "[UNAVAILABLE]", the rest. */
+enum { BOUNDED_BYTES = 224 };
+
 static struct str get_proto(const struct mta_client *client, char *scratch)
 {
     (void)scratch;
@@ -120,11 +123,22 @@ static size_t cut_between_characters(struct str s, size_t len)
     return len;
 }
 
-/* Copies into `to`, of MTA_IDENTITY_VALUE_MAX bytes, what may be said; *encoded: the length of its xtext. STR_NONE: not
- * to be said in full, and not to be cut. */
+static bool is_all_plain(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_plain(s.ptr[i]))
+            return false;
+    return true;
+}
+
+/* What may be said; *encoded: the length of its xtext. Nearly always that is the value as it is, else a copy in `to`,
+ * of MTA_IDENTITY_VALUE_MAX bytes. STR_NONE: not to be said in full, and not to be cut. */
 static struct str clean_value(const struct attribute *a, struct str value, char *to, size_t *encoded)
 {
     size_t len = 0;
+    *encoded = value.len;
+    if (value.len <= MIN_OF(a->encoded_max, (size_t)MTA_IDENTITY_VALUE_MAX) && is_all_plain(value))
+        return value;
     *encoded = 0;
     for (; len < value.len && len < MTA_IDENTITY_VALUE_MAX; len++) {
         char c = is_control(value, len) ? '?' : value.ptr[len];
@@ -188,7 +202,9 @@ static void put_attribute(struct writer *w, const struct attribute *a, const str
     put(w, STR(" "));
     put(w, name);
     put(w, STR("="));
-    if (w->to && w->number == w->wanted && w->ok)
+    if (encoded == value.len)
+        put(w, value);
+    else if (w->to && w->number == w->wanted && w->ok)
         w->ok = smtp_xtext_encode(w->to, value);
 }
 
@@ -217,6 +233,10 @@ static void write_all(struct writer *w, unsigned offered, const struct mta_clien
 
 unsigned mta_identity_count(enum mta_identity which, unsigned offered, const struct mta_client *client)
 {
+    /* Asked once a mail, and nearly always one command is enough, even if every byte of a value took three. */
+    size_t free_bytes = client->helo.len + client->id.len + client->login.len + client->name.len;
+    if (offered && free_bytes <= (MTA_IDENTITY_LINE_MAX - BOUNDED_BYTES) / 3)
+        return 1;
     struct writer w = {.which = which, .ok = true};
     write_all(&w, offered, client);
     return w.number;

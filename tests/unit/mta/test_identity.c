@@ -148,6 +148,31 @@ static void splits_commands(void **state)
     buf_fini(&out);
 }
 
+/* For values of every length: the count is that of the commands which are written, and so is the end. */
+static void counts_what_it_writes(void **state)
+{
+    (void)state;
+    struct mta_client client = client_at("2001:db8:1111:2222:3333:4444:5555:6666");
+    struct buf out;
+    memset(long_value, '+', sizeof long_value); /* takes three bytes */
+    buf_init(&out, 8192);
+    for (int w = 0; w < 2; w++) {
+        enum mta_identity which = w ? MTA_XCLIENT : MTA_XFORWARD;
+        unsigned offered = mta_identity_read(which, str_of_z(w ? ALL_XCLIENT : ALL_XFORWARD));
+        for (size_t len = 0; len <= 255; len++) {
+            client.name = client.helo = client.login = client.id = str_of(long_value, len);
+            unsigned count = mta_identity_count(which, offered, &client);
+            for (unsigned i = 0; i <= count; i++) {
+                buf_clear(&out);
+                assert_true(mta_identity_write(&out, which, offered, &client, i));
+                assert_int_equal(buf_len(&out) > 0, i < count);
+                assert_true(buf_len(&out) <= MTA_IDENTITY_LINE_MAX);
+            }
+        }
+    }
+    buf_fini(&out);
+}
+
 static void fails_when_full(void **state)
 {
     (void)state;
@@ -176,8 +201,8 @@ static void writes_helo(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_lines),    cmocka_unit_test(writes_values), cmocka_unit_test(splits_commands),
-        cmocka_unit_test(fails_when_full), cmocka_unit_test(writes_helo),
+        cmocka_unit_test(writes_lines),          cmocka_unit_test(writes_values),   cmocka_unit_test(splits_commands),
+        cmocka_unit_test(counts_what_it_writes), cmocka_unit_test(fails_when_full), cmocka_unit_test(writes_helo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
