@@ -66,12 +66,23 @@ void *arena_alloc(struct arena *a, size_t bytes)
 
 struct str arena_copy(struct arena *a, struct str s)
 {
-    char *copy = arena_alloc(a, s.len + 1);
-    if (!copy)
+    return arena_join(a, &s, 1);
+}
+
+struct str arena_join(struct arena *a, const struct str *pieces, size_t count)
+{
+    size_t len = 0, at = 0;
+    for (size_t i = 0; i < count; i++)
+        len += pieces[i].len;
+    char *to = arena_alloc(a, len + 1);
+    if (!to)
         return STR_NONE;
-    if (s.len)
-        memcpy(copy, s.ptr, s.len);
-    return str_of(copy, s.len);
+    for (size_t i = 0; i < count; i++) {
+        if (pieces[i].len)
+            memcpy(to + at, pieces[i].ptr, pieces[i].len);
+        at += pieces[i].len;
+    }
+    return str_of(to, len);
 }
 
 struct str arena_printf(struct arena *a, const char *fmt, ...)

@@ -26,6 +26,8 @@ void arena_fini(struct arena *a);
 MUST_USE void *arena_alloc(struct arena *a, size_t bytes);
 /* A copy with a NUL behind it (not counted in len). ptr NULL: no memory. */
 MUST_USE struct str arena_copy(struct arena *a, struct str s);
+/* Some pieces, one after another, with a NUL behind them; as arena_copy. */
+MUST_USE struct str arena_join(struct arena *a, const struct str *pieces, size_t count);
 MUST_USE struct str arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -29,13 +29,11 @@ void buf_wipe(struct buf *b)
     buf_fini(b);
 }
 
-char *buf_reserve(struct buf *b, size_t want)
+char *buf_reserve_growing(struct buf *b, size_t want)
 {
     size_t held = buf_len(b);
     if (want > b->max || held > b->max - want)
         return NULL;
-    if (b->data && want <= b->cap - b->end)
-        return b->data + b->end;
     if (b->data && b->start && held + want <= b->cap) {
         memmove(b->data, b->data + b->start, held);
         b->start = 0;

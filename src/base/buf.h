@@ -60,9 +60,15 @@ MUST_USE static inline bool buf_append_char(struct buf *b, char c)
 }
 MUST_USE bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* For who finds no room: moves, grows, or fails. */
+MUST_USE char *buf_reserve_growing(struct buf *b, size_t want);
+
 /* Room for `want` more bytes at its end, to be written by the caller and then made part by buf_commit. NULL: beyond the
  * maximum or no memory. */
-MUST_USE char *buf_reserve(struct buf *b, size_t want);
+MUST_USE static inline char *buf_reserve(struct buf *b, size_t want)
+{
+    return b->data && want <= b->cap - b->end ? b->data + b->end : buf_reserve_growing(b, want);
+}
 void buf_commit(struct buf *b, size_t written);
 
 /* Forgets the first n bytes (n <= buf_len). Emptied, it keeps its memory: buf_fini gives it back. */

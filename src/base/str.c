@@ -4,17 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool same_nocase(const char *a, const char *b, size_t len)
+bool str_same_nocase(const char *a, const char *b, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         if (ascii_lower(a[i]) != ascii_lower(b[i]))
             return false;
     return true;
-}
-
-bool str_equal_nocase(struct str a, struct str b)
-{
-    return a.len == b.len && same_nocase(a.ptr, b.ptr, a.len);
 }
 
 int str_compare(struct str a, struct str b)
@@ -42,12 +37,12 @@ bool str_starts(struct str s, struct str prefix)
 
 bool str_starts_nocase(struct str s, struct str prefix)
 {
-    return s.len >= prefix.len && same_nocase(s.ptr, prefix.ptr, prefix.len);
+    return s.len >= prefix.len && str_same_nocase(s.ptr, prefix.ptr, prefix.len);
 }
 
 bool str_ends_nocase(struct str s, struct str suffix)
 {
-    return s.len >= suffix.len && same_nocase(s.ptr + (s.len - suffix.len), suffix.ptr, suffix.len);
+    return s.len >= suffix.len && str_same_nocase(s.ptr + (s.len - suffix.len), suffix.ptr, suffix.len);
 }
 
 bool str_contains_nocase(struct str s, struct str part)
@@ -55,7 +50,7 @@ bool str_contains_nocase(struct str s, struct str part)
     if (part.len == 0)
         return true;
     for (size_t i = 0; i + part.len <= s.len; i++)
-        if (same_nocase(s.ptr + i, part.ptr, part.len))
+        if (str_same_nocase(s.ptr + i, part.ptr, part.len))
             return true;
     return false;
 }
@@ -160,9 +155,22 @@ bool str_is_ascii(struct str s)
     return true;
 }
 
+/* Are these eight bytes all printable ASCII? A byte from 128 on has its highest bit set, one below 32 gets it when 32
+ * is taken away, 127 when 1 is added. Borrows and carries come only from bytes that have spoken already. */
+static bool is_plain_word(const char *p)
+{
+    const uint64_t ones = UINT64_MAX / 255;
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return ((word | (word - 32 * ones) | (word + ones)) & (128 * ones)) == 0;
+}
+
 bool str_has_control(struct str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
+    size_t i = 0;
+    while (s.len - i >= sizeof(uint64_t) && is_plain_word(s.ptr + i))
+        i += sizeof(uint64_t);
+    for (; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
         if (c < 0x20 || c == 0x7f)
             return true;

@@ -57,7 +57,13 @@ static inline bool str_equal(struct str a, struct str b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
-bool str_equal_nocase(struct str a, struct str b);
+/* For who has found the lengths equal. */
+bool str_same_nocase(const char *a, const char *b, size_t len);
+/* In this header because tables are searched with it, where nearly all lengths differ. */
+static inline bool str_equal_nocase(struct str a, struct str b)
+{
+    return a.len == b.len && str_same_nocase(a.ptr, b.ptr, a.len);
+}
 /* <0, 0, >0 like memcmp; a prefix sorts first. */
 int str_compare(struct str a, struct str b);
 int str_compare_nocase(struct str a, struct str b);

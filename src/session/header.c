@@ -85,11 +85,17 @@ void header_fact(struct transaction *tx, int attribute, struct str name, struct 
 
 /* ---- on to the MTA ---- */
 
+/* Remembered for a second, in which a busy worker asks thousands of times. */
 static int utc_offset_s(int64_t time_s)
 {
+    static int64_t known_for_s = -1;
+    static int offset_s;
     struct tm tm;
     time_t t = (time_t)time_s;
-    return localtime_r(&t, &tm) ? (int)tm.tm_gmtoff : 0;
+    if (time_s != known_for_s)
+        offset_s = localtime_r(&t, &tm) ? (int)tm.tm_gmtoff : 0;
+    known_for_s = time_s;
+    return offset_s;
 }
 
 static bool write_received(struct session *s, struct buf *to)

@@ -110,8 +110,8 @@ void settle_on_verdict(struct session *s, const struct mta_reply *reply)
         tx_decide(tx, verdict_of_code(reply->code), "data", reply->code, reply->enhanced, reply->text, STR_NONE);
     } else {
         policy_keep(&s->worker->policy, &tx->policy, clock_wall_us());
-        struct str text =
-            arena_printf(&tx->arena, PRI_STR " (" PRI_STR ")", STR_ARG(reply->text), STR_ARG(tx->client.id));
+        const struct str pieces[] = {reply->text, STR(" ("), tx->client.id, STR(")")};
+        struct str text = arena_join(&tx->arena, pieces, COUNT_OF(pieces));
         s->messages++;
         s->junk = 0;
         tx_decide(tx, MAIL_ACCEPTED, "data", reply->code, reply->enhanced, text.ptr ? text : reply->text, STR_NONE);

@@ -56,6 +56,10 @@ static void test_texts(void **state)
     source[0] = 'X';
     assert_string_equal(copy.ptr, "alice");
     assert_non_null(arena_copy(&a, STR_NONE).ptr);
+    const struct str pieces[] = {STR("ab"), STR_NONE, STR(""), STR("c")};
+    assert_string_equal(arena_join(&a, pieces, 4).ptr, "abc");
+    assert_int_equal(arena_join(&a, pieces, 4).len, 3);
+    assert_string_equal(arena_join(&a, NULL, 0).ptr, "");
     struct str text = arena_printf(&a, "%s-%d", "x", 7);
     assert_true(str_equal(text, STR("x-7")));
     assert_null(arena_printf(&a, "%5000d", 1).ptr);

@@ -165,6 +165,26 @@ static void test_control(void **state)
     assert_false(str_has_control(STR("\xc3\x85")));  /* a letter with such a byte */
 }
 
+/* Wherever it stands in a text of several machine words, and whatever stands around it. */
+static void test_control_in_long_text(void **state)
+{
+    static const char FILLS[] = {' ', '~', 'a', '\xa0', '\xff'};
+    char text[35];
+    (void)state;
+    for (size_t f = 0; f < sizeof FILLS; f++)
+        for (size_t at = 0; at < sizeof text; at++)
+            for (int c = 0; c < 256; c++) {
+                memset(text, FILLS[f], sizeof text);
+                text[at] = (char)c;
+                assert_int_equal(str_has_control(str_of(text, sizeof text)), c < 32 || c == 127);
+            }
+    for (size_t at = 0; at + 1 < sizeof text; at++) {
+        memset(text, 'a', sizeof text);
+        memcpy(text + at, "\xc2\x9f", 2);
+        assert_true(str_has_control(str_of(text, sizeof text)));
+    }
+}
+
 static void test_copies(void **state)
 {
     char small[4];
@@ -184,7 +204,8 @@ int main(void)
         cmocka_unit_test(test_compare),      cmocka_unit_test(test_starts_ends_contains),
         cmocka_unit_test(test_find_and_cut), cmocka_unit_test(test_number),
         cmocka_unit_test(test_digits),       cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_control),      cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_control),      cmocka_unit_test(test_control_in_long_text),
+        cmocka_unit_test(test_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
