@@ -160,7 +160,7 @@ void mta_link_await(struct mta_link *link, enum mta_state state)
 void mta_link_await_nothing(struct mta_link *link)
 {
     link->is_awaiting = false;
-    timer_cancel(&link->deadline);
+    timer_rest(&link->deadline);
 }
 
 static uint64_t body_taken(const struct mta_link *link)

@@ -120,6 +120,8 @@ static void on_timer(struct ev_loop *ev, struct ev_timer *w, int events)
 {
     (void)ev, (void)events;
     struct timer *t = CONTAINER_OF(w, struct timer, ev);
+    if (t->at_ms == 0) /* it rests */
+        return;
     /* Moved later meanwhile, or the two clocks differ by the rest of a millisecond: wait again. */
     if (t->at_ms > t->loop->now_ms) {
         arm(t);

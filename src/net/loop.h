@@ -73,6 +73,12 @@ void timer_init(struct timer *t, struct loop *l, void (*on_due)(void *), void *a
 void timer_start(struct timer *t, int64_t at_ms);
 /* After this on_due does not come, and the timer's memory may go. */
 void timer_cancel(struct timer *t);
+/* After this on_due does not come either, but libev is not told: for a timer that is soon started again, again and
+ * again. Before its memory goes, timer_cancel is still due. */
+static inline void timer_rest(struct timer *t)
+{
+    t->at_ms = 0;
+}
 static inline bool timer_is_running(const struct timer *t)
 {
     return t->at_ms != 0;

@@ -75,10 +75,12 @@ static void note_in_time(void *arg)
 static void timer_moves(void **state)
 {
     (void)state;
-    struct timer later, sooner, cancelled, last;
+    struct timer later, sooner, cancelled, rested, woken, last;
     timer_init(&later, &loop, note_in_time, LETTER("l"));
     timer_init(&sooner, &loop, note, LETTER("s"));
     timer_init(&cancelled, &loop, note, LETTER("x"));
+    timer_init(&rested, &loop, note, LETTER("r"));
+    timer_init(&woken, &loop, note_in_time, LETTER("w"));
     timer_init(&last, &loop, note_and_stop, LETTER("!"));
     int64_t start = loop_now_ms(&loop);
     timer_start(&later, start + 2);
@@ -89,11 +91,18 @@ static void timer_moves(void **state)
     timer_cancel(&cancelled);
     assert_false(timer_is_running(&cancelled));
     timer_cancel(&cancelled); /* harmless */
+    timer_start(&rested, start + 1);
+    timer_rest(&rested);
+    assert_false(timer_is_running(&rested));
+    timer_start(&woken, start + 1);
+    timer_rest(&woken);
+    timer_start(&woken, start + 10);
     timer_start(&last, start + 15);
     loop_run(&loop);
     /* A slow machine finds them due in one turn; what was moved may then come first. */
-    assert_int_equal(strlen(order), 3);
-    assert_true(strchr(order, 's') && strchr(order, 'l') && order[2] == '!');
+    assert_int_equal(strlen(order), 4);
+    assert_true(strchr(order, 's') && strchr(order, 'l') && strchr(order, 'w') && order[3] == '!');
+    timer_cancel(&rested);
 }
 
 static int64_t due_at;
