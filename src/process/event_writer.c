@@ -12,7 +12,7 @@ enum {
     READS_MAX = 64, /* of a pipe at once: more than it holds */
     /* After a look into a pipe it is left alone for so long. Lines come one by one, and being woken for each would cost
      * more, its writer too, than all else that is done with it. */
-    REST_MS = 5,
+    REST_MS = 20,
 };
 
 struct writer {
