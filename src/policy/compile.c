@@ -127,6 +127,23 @@ bool policy_has_rules(const struct policy *policy, enum phase phase)
     return policy->rule_counts[phase] > 0;
 }
 
+struct lookup *policy_file_table(const struct policy *policy, size_t index)
+{
+    const struct eval_program *p = &policy->program;
+    for (size_t i = 0; i < p->lookup_count; i++)
+        if (p->lookups[i]->path && index-- == 0)
+            return p->lookups[i];
+    return NULL;
+}
+
+size_t policy_file_table_count(const struct policy *policy)
+{
+    size_t n = 0;
+    while (policy_file_table(policy, n))
+        n++;
+    return n;
+}
+
 size_t policy_rule_count(const struct policy *policy)
 {
     size_t n = 0;

@@ -9,6 +9,7 @@
  *                        DRAIN mask         the service stops: accept no more, finish what is running, end
  *                        QUIT               end now
  *                        SOCKET i + fd      worker: accept from this one too, it belongs to listener i of the plan
+ *                        TABLE i + fd       worker: table i of the plan has new content, this image
  *                        PIPE id + fd       event writer: another producer
  *                        REOPEN             event writer: open the file anew
  *                        SINK_TRY path …    event writer: can you write there?
@@ -36,7 +37,8 @@ enum channel_kind {
     CHANNEL_REOPEN,
     CHANNEL_SINK_TRY,
     CHANNEL_SINK_TAKE,
-    CHANNEL_SINK_DROP
+    CHANNEL_SINK_DROP,
+    CHANNEL_TABLE
 };
 
 enum { CHANNEL_TEXT_MAX = 4096 };
@@ -45,7 +47,7 @@ struct channel_message {
     uint32_t kind;
     uint32_t number; /* SINK_TRY: keep */
     uint64_t id;     /* PIPE, PIPE_DONE: the pipe's; SINK_…: the try's, 0 for the one of a writer's start */
-    uint64_t value;  /* RETIRE, DRAIN: mask; SOCKET: listener; SINK_TRY: rotate_bytes */
+    uint64_t value;  /* RETIRE, DRAIN: mask; SOCKET: listener; TABLE: its number; SINK_TRY: rotate_bytes */
     char text[CHANNEL_TEXT_MAX]; /* NUL-terminated; empty: none */
 };
 

@@ -48,6 +48,60 @@ static bool open_pairs(struct generation *g, struct err *err)
     return true;
 }
 
+/* ---- tables ---- */
+
+static bool build_table(void *arg, size_t index, int file, int image, struct err *err)
+{
+    const struct generation *g = arg;
+    const struct process_bodies *b = g->sup->bodies;
+    return b->build_table(b->arg, g->plan, index, file, image, err);
+}
+
+static bool take_table(void *arg, size_t index, int image, struct err *err)
+{
+    const struct generation *g = arg;
+    const struct process_bodies *b = g->sup->bodies;
+    return b->take_table(b->arg, g->plan, index, image, err);
+}
+
+static void forget_tables(void *arg)
+{
+    const struct generation *g = arg;
+    const struct process_bodies *b = g->sup->bodies;
+    b->forget_tables(b->arg, g->plan);
+}
+
+static bool send_table(void *arg, size_t index, int image)
+{
+    const struct generation *g = arg;
+    struct channel_message m = {.kind = CHANNEL_TABLE, .value = index};
+    bool have_all = true;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        if (g->workers[i].pid && channel_send(g->workers[i].channel.fd, &m, image) == IO_AGAIN)
+            have_all = false;
+    return have_all;
+}
+
+static bool init_tables(struct generation *g, struct err *err)
+{
+    struct table_keeper_options options = {
+        .tables = g->plan->tables,
+        .count = g->plan->table_count,
+        .times = &g->sup->times.tables,
+        .privileges = &g->sup->privileges,
+        .events = &g->sup->events,
+        .build = build_table,
+        .take = take_table,
+        .send = send_table,
+        .forget = forget_tables,
+        .arg = g,
+    };
+    if (options.count == 0)
+        return true;
+    g->tables = table_keeper_new(&g->sup->loop, &options, err);
+    return g->tables != NULL;
+}
+
 static bool init_children(struct generation *g, struct err *err)
 {
     for (unsigned i = 0; i < g->worker_count; i++)
@@ -77,7 +131,7 @@ struct generation *generation_new(struct supervisor *sup, struct process_plan *p
     g->alert_pair[0] = g->alert_pair[1] = -1;
     list_init(&g->node);
     timer_init(&g->deadline, &sup->loop, on_deadline, g);
-    if (!init_children(g, err))
+    if (!init_children(g, err) || !init_tables(g, err))
         generation_free(&g);
     return g;
 }
@@ -89,6 +143,7 @@ void generation_free(struct generation **at)
         return;
     list_remove(&g->node);
     timer_cancel(&g->deadline);
+    table_keeper_free(&g->tables);
     for (unsigned i = 0; i < g->worker_count; i++)
         child_fini(&g->workers[i]);
     child_fini(&g->auth);
@@ -158,6 +213,8 @@ static void end_others_if_alone(struct generation *g)
 void generation_drain(struct generation *g, enum channel_kind how, uint64_t sweep_mask, int64_t limit_ms)
 {
     g->state = GENERATION_DRAINING;
+    if (g->tables)
+        table_keeper_hush(g->tables);
     for (unsigned i = 0; i < g->worker_count; i++)
         child_end(&g->workers[i], how, sweep_mask);
     end_others_if_alone(g);

@@ -14,6 +14,7 @@
 #define PROCESS_GENERATION_H
 
 #include "process/child.h"
+#include "process/table_keeper.h"
 
 enum generation_state { GENERATION_COMING, GENERATION_CURRENT, GENERATION_DRAINING, GENERATION_KILLED };
 
@@ -25,6 +26,7 @@ struct generation {
     struct process_plan *plan; /* owned */
     struct timer deadline;     /* DRAINING: then the rest is told to quit; after that, killed */
     bool was_told_to_quit;
+    struct table_keeper *tables; /* NULL: none is kept in a file */
     struct child auth, alerts;
     bool has_auth, has_alerts;
     int (*auth_pairs)[2]; /* [slot]: the worker's end, the auth process's end */

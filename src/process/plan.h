@@ -8,6 +8,7 @@
 #define PROCESS_PLAN_H
 
 #include "base/err.h"
+#include "base/file_stamp.h"
 #include "base/log.h"
 #include "net/addr.h"
 
@@ -32,6 +33,12 @@ struct process_listener {
     size_t index; /* which `listen` statement it belongs to: handed back to the worker */
 };
 
+/* A table that is kept in a file: data beside the configuration, read anew when it changes (table_keeper.h). */
+struct process_table {
+    const char *name, *path;
+    struct file_stamp stamp; /* of the file when it was read with the configuration */
+};
+
 struct process_plan {
     const char *config_path;
     const char *node;      /* the hostname, in every event line */
@@ -47,6 +54,8 @@ struct process_plan {
     struct event_sink_options events;
     int64_t drain_ms; /* how long a worker that was told to drain may need: a session's longest life */
     enum log_level log_level;
+    const struct process_table *tables;
+    size_t table_count;
     void *config; /* for the bodies */
 };
 
@@ -64,6 +73,13 @@ struct process_bodies {
     /* In the supervisor: the worker with this id is dead; what it held in shared memory is free. NULL: nothing to do.
      */
     void (*on_worker_end)(void *arg, uint32_t worker_id);
+    /* Of a plan with tables. In a process of its own, without privileges: reads a table's open file and writes an image
+     * of it, for all processes to map. False: what is wrong, with its place. */
+    bool (*build_table)(void *arg, const struct process_plan *plan, size_t table, int file, int image, struct err *err);
+    /* In the supervisor: workers that are born from now on have this image. What they have had before lasts until
+     * forget_tables, when those who live have it, too (CHANNEL_TABLE). */
+    bool (*take_table)(void *arg, const struct process_plan *plan, size_t table, int image, struct err *err);
+    void (*forget_tables)(void *arg, const struct process_plan *plan);
     void *arg;
 };
 

@@ -12,6 +12,7 @@
 #include "limits/store_memory.h"
 #include "process/alert_process.h"
 #include "process/process.h"
+#include "process/serve_tables.h"
 #include "process/supervisor.h"
 #include "process/worker.h"
 
@@ -161,7 +162,8 @@ static bool load(void *arg, struct process_plan *plan, struct err *err)
     if (!cfg)
         return false;
     fill_plan(plan, cfg);
-    if (fill_listeners(plan, cfg, err) && check_store(s, cfg, err) && check_bans(s, err))
+    if (fill_listeners(plan, cfg, err) && check_store(s, cfg, err) && check_bans(s, err) &&
+        serve_tables_fill(plan, cfg, err))
         return true;
     config_free(&cfg);
     return false;
@@ -171,6 +173,7 @@ static void unload(void *arg, struct process_plan *plan)
 {
     (void)arg;
     struct config *cfg = plan->config;
+    serve_tables_free(plan);
     config_free(&cfg);
 }
 
@@ -206,7 +209,16 @@ static void on_worker_end(void *arg, uint32_t worker_id)
 int process_serve(const struct serve_options *options)
 {
     struct service service = {.options = options};
-    struct process_bodies bodies = {load, unload, run_worker, run_auth, run_alerts, on_worker_end, &service};
+    struct process_bodies bodies = {.load = load,
+                                    .unload = unload,
+                                    .worker = run_worker,
+                                    .auth = run_auth,
+                                    .alerts = run_alerts,
+                                    .on_worker_end = on_worker_end,
+                                    .build_table = serve_build_table,
+                                    .take_table = serve_take_table,
+                                    .forget_tables = serve_forget_tables,
+                                    .arg = &service};
     int code = supervisor_run(&bodies, &SUPERVISOR_TIMES);
     free_store(&service);
     free_bans(&service);

@@ -31,6 +31,7 @@ struct supervisor_times {
     int64_t stuck_ms;           /* a worker without heartbeat: said once */
     int64_t ticket_keys_ms;     /* new ticket keys every so often */
     struct holdoff_times crash; /* crash loops */
+    struct table_keeper_times tables;
 };
 extern const struct supervisor_times SUPERVISOR_TIMES;
 

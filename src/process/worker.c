@@ -13,6 +13,7 @@
 #include "limits/store_memory.h"
 #include "net/listen.h"
 #include "policy/lookups.h"
+#include "process/worker_tables.h"
 #include "session/session.h"
 
 enum {
@@ -48,6 +49,7 @@ struct worker {
     struct ban_table *bans;
     uint64_t evicted;        /* as last seen */
     int64_t evicted_said_ms; /* 0: never */
+    struct worker_tables *tables;
     struct session_worker sessions;
     struct list acceptors;
     bool is_accepting, is_leaving;
@@ -190,6 +192,10 @@ static void on_message(void *arg, const struct channel_message *m, int passed_fd
         if (add_entrance(w, (unsigned)m->value, passed_fd, &err))
             return;
         log_error("cannot accept from another socket: %s", err.text);
+        break;
+    case CHANNEL_TABLE:
+        if (passed_fd >= 0)
+            worker_tables_take(w->tables, m->value, passed_fd);
         break;
     case CHANNEL_RETIRE:
         retire(w, m->value);
@@ -409,6 +415,9 @@ static bool join(struct worker *w, void *store_memory, struct err *err)
     event_log_init(&w->events, w->ctx->event_fd, w->config->hostname, w->ctx->counters);
     task_init(&w->write_events, on_write_events, w);
     event_log_gather(&w->events, on_event_line, w);
+    w->tables = worker_tables_new(&w->loop, w->config->policy, err);
+    if (!w->tables)
+        return false;
     channel_open(&w->channel, &w->loop, w->ctx->control_fd, on_message, on_supervisor_gone, w);
     task_init(&w->finish, finish, w);
     timer_init(&w->beat, &w->loop, on_beat, w);
@@ -438,6 +447,7 @@ static void part(struct worker *w)
     tls_free(&w->tls);
     event_log_fini(&w->events);
     channel_close(&w->channel);
+    worker_tables_free(&w->tables);
     loop_fini(&w->loop);
 }
 

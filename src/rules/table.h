@@ -20,6 +20,7 @@
 #ifndef RULES_TABLE_H
 #define RULES_TABLE_H
 
+#include "base/file_stamp.h"
 #include "rules/facts.h"
 #include "rules/pattern.h"
 #include "rules/print.h"
@@ -40,6 +41,7 @@ struct lookup {
     enum table_type type;
     struct str name;
     const char *path;                /* of a table that is kept in a file: where it is; NULL: it stands in the rules */
+    struct file_stamp stamp;         /* … and what it was when it was read */
     struct table_build *build;       /* until it is sealed */
     const struct table_image *image; /* NULL: nothing is in it */
     size_t mapped_bytes;             /* the image is a mapping; 0: it is heap */

@@ -392,6 +392,8 @@ bool lookup_read_open(struct lookup *t, int fd, struct source_set *sources, stru
         ok = err_set(&err, "%s", strerror(errno));
     else if (ok && !S_ISREG(st.st_mode))
         ok = err_set(&err, "%s", S_ISDIR(st.st_mode) ? strerror(EISDIR) : "not a regular file");
+    if (ok)
+        t->stamp = file_stamp_of(&st);
     ok = ok && read_lines(&r, fd, &err);
     if (ok && r.fault_count == 0)
         ok = lookup_seal(t, &err);

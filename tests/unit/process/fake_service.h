@@ -292,7 +292,13 @@ static void service_start(struct service *v)
     v->pid = fork();
     assert_true(v->pid >= 0);
     if (v->pid == 0) {
-        struct process_bodies bodies = {fake_load, fake_unload, fake_worker, fake_auth, fake_auth, fake_worker_end, v->script};
+        struct process_bodies bodies = {.load = fake_load,
+                                        .unload = fake_unload,
+                                        .worker = fake_worker,
+                                        .auth = fake_auth,
+                                        .alerts = fake_auth,
+                                        .on_worker_end = fake_worker_end,
+                                        .arg = v->script};
         dup2(fds[1], 2);
         close(fds[0]);
         close(fds[1]);
