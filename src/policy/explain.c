@@ -160,6 +160,8 @@ static bool is_silent(const struct trial *t, const struct trial_result *r)
     return false;
 }
 
+static const char *const BY[] = {[TRIAL_BY_RULE] = "rule", [TRIAL_BY_LIMIT] = "limit", [TRIAL_BY_MILTER] = "milter"};
+
 static void tell_outcome(struct teller *e)
 {
     const struct trial *t = e->trial;
@@ -172,7 +174,7 @@ static void tell_outcome(struct teller *e)
             TELL(e, " %d", r->code);
         TELL(e, " at %s", phase_rows[r->at].word);
         if (r->by.len)
-            TELL(e, " by %s " PRI_STR, r->by_limit ? "limit" : "rule", STR_ARG(r->by));
+            TELL(e, " by %s " PRI_STR, BY[r->by_what], STR_ARG(r->by));
         TELL(e, "\n");
         if (!r->code || is_silent(t, r))
             TELL(e, "reply:   none, the connection is closed\n");

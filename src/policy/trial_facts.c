@@ -2,7 +2,7 @@
  * trial_facts.c - what rules may ask about a made-up session: the same attributes, at the same moments, as
  * session/facts.c answers for a live one.
  */
-#include "policy/trial.h"
+#include "policy/trial_inside.h"
 #include "smtp/address.h"
 
 static struct fact text_fact(struct str text)
@@ -149,10 +149,35 @@ static struct fact recipient_fact(struct str rcpt, int attribute)
     }
 }
 
+static struct fact milter_fact(const struct trial *t, struct str name)
+{
+    static const char *const WORDS[] = {
+        [POLICY_GO_ON] = "accept", [POLICY_REJECT] = "reject", [POLICY_DEFER] = "defer"};
+    for (size_t i = 0; i < t->settings.milter_count; i++)
+        if (str_equal(t->settings.milters[i].name, name))
+            return text_fact(str_of_z(WORDS[t->settings.milters[i].verdict]));
+    return (struct fact){.kind = FACT_NONE};
+}
+
+static struct fact message_fact(const struct trial *t, int attribute, struct str name)
+{
+    struct fact x = {.kind = FACT_NONE};
+    if (t->header && header_facts_get(t->header, attribute, name, &x))
+        return x;
+    if (attribute == ATTRIBUTE_MESSAGE_SIZE && t->is_message)
+        return number_fact(t->settings.size_bytes);
+    if (attribute == ATTRIBUTE_MILTER && t->is_message)
+        return milter_fact(t, name);
+    if (attribute == ATTRIBUTE_RESULT_CODE && t->has_result)
+        return number_fact(250);
+    if (attribute == ATTRIBUTE_RESULT_TEXT && t->has_result)
+        return text_fact(STR("Ok"));
+    return x;
+}
+
 static void get(const struct facts *facts, int attribute, struct str name, struct fact *out)
 {
     const struct trial *t = facts->about;
-    (void)name;
     *out = connection_fact(t, attribute);
     if (out->kind == FACT_NONE)
         *out = login_fact(t, attribute);
@@ -160,6 +185,8 @@ static void get(const struct facts *facts, int attribute, struct str name, struc
         *out = mail_fact(t, attribute);
     if (out->kind == FACT_NONE && t->mail && facts->rcpt < t->asked_count)
         *out = recipient_fact(t->asked[facts->rcpt], attribute);
+    if (out->kind == FACT_NONE && t->mail)
+        *out = message_fact(t, attribute, name);
 }
 
 void trial_facts(const struct trial *t, struct facts *facts)

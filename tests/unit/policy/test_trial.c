@@ -44,7 +44,7 @@ static void places_are_held_and_given_back(void **state)
     assert_true(ip_parse(STR("192.0.2.7"), &t->settings.client));
     assert_true(trial_connect(t, 150, 0));
     assert_int_equal(t->outcome.accepted, 0);
-    assert_true(t->outcome.last.by.len && !t->outcome.last.by_limit);
+    assert_true(t->outcome.last.by.len && t->outcome.last.by_what == TRIAL_BY_RULE);
     assert_true(trial_count(t, STR("open"), &count) && count == 0);
     trial_free(&t);
     compiled_close(&k);
