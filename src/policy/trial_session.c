@@ -106,6 +106,12 @@ static bool ask(struct trial *t, enum phase phase)
     return false;
 }
 
+/* As a session, that need not stop where nobody asks. */
+static bool ask_if_ruled(struct trial *t, enum phase phase)
+{
+    return !policy_has_rules(t->engine.policy, phase) || ask(t, phase);
+}
+
 /* ---- up to the login ---- */
 
 void trial_begin_one(struct trial *t)
@@ -256,15 +262,15 @@ static bool give_message(struct trial *t)
         return true;
     if (!read_header(t))
         return false;
-    if (!ask(t, PHASE_HEADER))
+    if (!ask_if_ruled(t, PHASE_HEADER))
         return true;
     t->is_message = true;
-    if (!ask(t, PHASE_MESSAGE) || !ask_milters(t) || !settle(t))
+    if (!ask_if_ruled(t, PHASE_MESSAGE) || !ask_milters(t) || !settle(t))
         return true;
     policy_keep(&t->engine, &t->mail_state, t->now_us);
     t->messages++;
     t->was_taken = t->has_result = true;
-    return ask(t, PHASE_RESULT) || true; /* nothing is refused any more */
+    return ask_if_ruled(t, PHASE_RESULT) || true; /* nothing is refused any more */
 }
 
 bool trial_mail(struct trial *t, const struct str *rcpts, size_t count)
