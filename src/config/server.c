@@ -87,6 +87,17 @@ static void missing(struct config_builder *b, struct place at, const char *text)
         diag_error(b->diagnostics, at, "%s", text);
 }
 
+/* `cannot read "FILE": REASON`, at its name. True: it can be. */
+static bool is_readable(struct config_builder *b, const struct value *v, const char *path)
+{
+    char text[1024];
+    if (!path || access(path, R_OK) == 0)
+        return path != NULL;
+    snprintf(text, sizeof text, "cannot read \"%s\": %s", path, strerror(errno));
+    missing(b, v->at, text);
+    return false;
+}
+
 /* ---- listeners ---- */
 
 static size_t pool_index(const struct config *cfg, struct str name)
@@ -155,6 +166,8 @@ static void build_certificate(struct config_builder *b, const struct statement *
     struct tls_certificate *c = &cfg->certificates[cfg->certificate_count++];
     c->certificate_file = file_name(b, argument(st, 0));
     c->key_file = file_name(b, argument(st, 1));
+    bool is_there = is_readable(b, argument(st, 0), c->certificate_file);
+    b->lacks_certificates = !is_readable(b, argument(st, 1), c->key_file) || !is_there || b->lacks_certificates;
     if (option_choice(st, OPTION_TLS_MIN, 0) == 1)
         cfg->tls_min_version = TLS1_3_VERSION;
     const struct value *ciphers = option_value(st, OPTION_TLS_CIPHERS);
@@ -205,6 +218,8 @@ static void check_certificates(struct config_builder *b)
             missing(b, listen->at, "this listener needs a certificate: tls certificate \"chain.pem\" key \"key.pem\"");
         return;
     }
+    if (b->lacks_certificates) /* said, at their names */
+        return;
     struct err err;
     struct tls_server_options options = {cfg->certificates, cfg->certificate_count, cfg->tls_min_version,
                                          cfg->tls_ciphers, NULL};
@@ -231,7 +246,7 @@ static void build_auth(struct config_builder *b, const struct statement *st)
     cfg->auth.cache_ms = option_ms(st, OPTION_AUTH_CACHE, 300000);
     struct auth_backend_setting setting = {STR("file"), cfg->auth.file, str_of_z(cfg->auth.realm)};
     const struct auth_backend_kind *kind = auth_backend_kind_find(setting.kind);
-    if (cfg->auth.file && !kind->check(&setting, &err))
+    if (is_readable(b, file, cfg->auth.file) && !kind->check(&setting, &err))
         missing(b, file->at, err.text);
 }
 

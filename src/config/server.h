@@ -11,6 +11,7 @@ struct config_builder {
     const struct tree *tree;
     const struct config_options *options;
     struct diagnostics *diagnostics;
+    bool lacks_certificates; /* a file of theirs cannot be read: said */
 };
 
 /* Fills in every member but policy. What is wrong goes to the diagnostics. is_rules_alone: a rules file by itself is
