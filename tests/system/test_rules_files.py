@@ -6,7 +6,7 @@ import pytest
 from harness.mailweir import ROOT, run
 
 GOOD = sorted([*(ROOT / "tests/rules/good").glob("*.rules"), *(ROOT / "tests/rules/good").glob("*.conf")])
-BAD = sorted((ROOT / "tests/rules/bad").glob("*.rules"))
+BAD = sorted([*(ROOT / "tests/rules/bad").glob("*.rules"), *(ROOT / "tests/rules/bad").glob("*.conf")])
 NOT_IN_FORCE = re.compile(r'error: "([^"]+)" is not in force in this version')
 
 

@@ -56,8 +56,8 @@ static size_t check_folder(const char *folder, bool is_good)
         char path[512];
         struct buf said;
         const char *dot = strrchr(e->d_name, '.');
-        if (!dot || (strcmp(dot, ".rules") != 0 && strcmp(dot, ".conf") != 0))
-            continue;
+        if (!dot || (strcmp(dot, ".rules") != 0 && (strcmp(dot, ".conf") != 0 || !is_good)))
+            continue; /* of whole configurations others say something, too */
         snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
         expected[0] = '\0';
         if (!is_good)
