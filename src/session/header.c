@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "smtp/header_edit.h"
 #include "smtp/received.h"
 
 /* ---- what rules ask ---- */
@@ -130,6 +131,57 @@ static bool keep_fields(struct session *s)
     return !is_wanted || tx->fields.ptr;
 }
 
+/* On a broken connection on_failed follows: what is sent then goes nowhere. */
+static void pass_on(struct session *s, struct str bytes)
+{
+    if (bytes.len && !mta_body(&s->tx->exchange, bytes))
+        log_debug("session %llx: the MTA's connection broke in the header", (unsigned long long)s->number);
+}
+
+static struct smtp_header_missing what_may_be_missing(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    int64_t now_s = loop_wall_us(s->worker->loop) / 1000000;
+    struct str user = str_of_z(s->user);
+    bool is_address = str_find(user, '@') < user.len;
+    return (struct smtp_header_missing){
+        .time_s = now_s,
+        .utc_offset_s = utc_offset_s(now_s),
+        .message_id = arena_printf(&tx->arena, "<" PRI_STR "@%s>", STR_ARG(tx->client.id), s->worker->config->hostname),
+        .sender = is_address        ? user
+                  : tx->sender.null ? STR_NONE
+                                    : tx->sender.whole};
+}
+
+/* What one edit adds: three fields, each at most 998 bytes and what they look like on the wire. */
+enum { EDIT_MAX_BYTES = 4096 };
+
+/* Sends the fields as the rules want them, in place of those that came. False: no memory. */
+static bool send_edited(struct session *s)
+{
+    static const enum smtp_header_edit_kind KINDS[] = {[POLICY_EDIT_ADD] = SMTP_HEADER_ADD,
+                                                       [POLICY_EDIT_REMOVE] = SMTP_HEADER_REMOVE,
+                                                       [POLICY_EDIT_ADD_MISSING] = SMTP_HEADER_ADD_MISSING};
+    struct transaction *tx = s->tx;
+    struct str fields = str_sub(tx->held, 0, tx->header.fields_end);
+    size_t count = 0, i = 0;
+    for (const struct policy_edit *e = tx->policy.edits; e; e = e->next)
+        count++;
+    struct smtp_header_edit *edits = arena_alloc(&tx->arena, count * sizeof *edits);
+    if (!edits)
+        return false;
+    for (const struct policy_edit *e = tx->policy.edits; e; e = e->next)
+        edits[i++] = (struct smtp_header_edit){KINDS[e->kind], e->name, e->text};
+    struct smtp_header_missing missing = what_may_be_missing(s);
+    struct buf edited;
+    buf_init(&edited, fields.len + count * EDIT_MAX_BYTES);
+    bool ok = missing.message_id.ptr && smtp_header_edit(&edited, fields, edits, count, &missing);
+    if (ok)
+        pass_on(s, buf_str(&edited));
+    buf_fini(&edited);
+    return ok;
+}
+
 /* False: no memory. */
 static bool send_block(struct session *s)
 {
@@ -137,10 +189,15 @@ static bool send_block(struct session *s)
     struct buf trace;
     buf_init(&trace, SMTP_RECEIVED_BYTES_MAX);
     bool ok = write_received(s, &trace);
-    /* on a broken connection on_failed follows */
-    if (ok && (!mta_body(&tx->exchange, buf_str(&trace)) || !mta_body(&tx->exchange, tx->held)))
-        log_debug("session %llx: the MTA's connection broke in the header", (unsigned long long)s->number);
+    if (ok)
+        pass_on(s, buf_str(&trace));
     buf_fini(&trace);
+    if (ok && tx->policy.edits) {
+        ok = send_edited(s);
+        pass_on(s, ok ? str_from(tx->held, tx->header.fields_end) : STR_NONE);
+    } else if (ok) {
+        pass_on(s, tx->held);
+    }
     return ok;
 }
 

@@ -1,11 +1,12 @@
 // uses: session
+// wraps: policy_ask_start policy_ask_cancel
 /*
  * fuzz_session.c - a hostile client, and an MTA behind that may be anything.
  *
  * The input is a list of steps: a length byte and so many bytes from the client, or, where the high bit is set, an act:
  * the MTA answers well or in some odd way, goes away, takes what was sent; the client reads, goes, its deadline passes;
- * TLS is done; the auth process answers; the worker drains. The session has a connection without a socket, so have the
- * links to the MTA.
+ * TLS is done; the auth process answers; the worker drains; rules take their time, or have had it; a tarpit ends. The
+ * session has a connection without a socket, so have the links to the MTA.
  *
  * Promises held: nothing crashes, leaks or goes on for ever; the MTA hears only lines that may be heard, without
  * control characters; no 250 to a message that the MTA did not take; an open session always waits for something that
@@ -43,7 +44,15 @@ static const char RULES[] =
     "on mail {\n rule m reject \"no ${sender} ${tag.name}\" if sender.local = \"no\"\n"
     " rule md disconnect if sender.local = \"bye\"\n rule ml log \"${sender}\"\n}\n"
     "on rcpt {\n rule r reject if rcpt.local like \"n*\"\n rule rd drop if rcpt.tag = \"drop\"\n}\n"
-    "on data {\n rule d defer if mail.recipients > 4\n}\n";
+    "on data {\n rule d defer if mail.recipients > 4\n}\n"
+    "on connect {\n rule ct tarpit 1s if client.port = 4712\n}\n"
+    "on helo {\n rule ht tarpit 50s if helo = \"slow\"\n}\n"
+    "on auth {\n rule at tarpit 2s if auth.user = \"slow\"\n}\n"
+    "on rcpt {\n rule rt tarpit 2s if rcpt.local = \"slow\"\n rule rb ban client 1h if rcpt.local = \"ban\"\n}\n"
+    "on header {\n rule x reject if header[\"X\"] = \"no\"\n rule xd drop if header[\"X\"] = \"drop\"\n"
+    " rule xb disconnect if header.count[\"X\"] > 2\n rule xt tarpit 1s if header.from.domain = \"slow\"\n}\n"
+    "on message {\n rule y defer if message.size > 300\n rule yx reject if header[\"Y\"] = \"no\"\n}\n"
+    "on result {\n rule z log \"${result.text}\" if result.code = 250\n}\n";
 
 static struct loop loop;
 static struct policy *policy;
@@ -61,6 +70,62 @@ static int auth_ends[2];
 static struct listener_config listener;
 static unsigned dots_answered, accepted; /* messages: the MTA said 250 to; the client heard 250 for */
 
+/* ---- rules that take their time ---- */
+
+enum { HELD_MAX = 4 };
+static struct held {
+    struct policy_engine *engine;
+    enum phase phase;
+    struct policy_case *question; /* NULL: free */
+    struct policy_answer *answer;
+    void (*cb)(void *arg);
+    void *arg;
+} held[HELD_MAX];
+static bool are_slow;
+
+enum started __real_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
+                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
+                                     void *arg);
+enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
+                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
+                                     void *arg);
+void __wrap_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
+
+enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
+                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
+                                     void *arg)
+{
+    for (size_t i = 0; are_slow && i < HELD_MAX; i++)
+        if (!held[i].question) {
+            held[i] = (struct held){engine, phase, question, answer, cb, arg};
+            return STARTED;
+        }
+    return __real_policy_ask_start(engine, phase, question, answer, deadline_ms, cb, arg);
+}
+
+void __wrap_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question)
+{
+    (void)engine;
+    for (size_t i = 0; i < HELD_MAX; i++)
+        if (held[i].question == question) {
+            held[i].question = NULL;
+            return;
+        }
+    PANIC_IF(true, "a question that nobody asks is cancelled");
+}
+
+static void answer_held(void)
+{
+    for (size_t i = 0; i < HELD_MAX; i++) {
+        struct held h = held[i];
+        if (!h.question)
+            continue;
+        held[i].question = NULL;
+        PANIC_IF(__real_policy_ask_start(h.engine, h.phase, h.question, h.answer, 0, h.cb, h.arg) != DONE, "it waits");
+        h.cb(h.arg);
+    }
+}
+
 /* ---- once ---- */
 
 static void compile_rules(void)
@@ -71,7 +136,8 @@ static void compile_rules(void)
     source_set_init(&sources, NULL, 0);
     diag_init(&d, &sources);
     tree_init(&tree, &sources);
-    PANIC_IF(!rules_parse_text(&sources, "fuzz", str_of_z(RULES), &d, &tree) || !rules_check(&tree, &d), "the rules");
+    PANIC_IF(!rules_parse_text(&sources, "fuzz", str_of_z(RULES), &d, &tree) || !rules_check_all(&tree, &d, true),
+             "the rules");
     policy = policy_compile(&tree, &d);
     PANIC_IF(!policy, "the rules");
     tree_fini(&tree);
@@ -220,7 +286,10 @@ static void check_wait(void)
         return;
     bool mta_owes = session->tx && (session->tx->slots || session->wait == WAIT_DATA || session->wait == WAIT_DOT ||
                                     session->wait == WAIT_RELAY);
-    bool is_awaited = timer_is_running(&session->conn.deadline) || mta_owes || session->wait == WAIT_AUTH;
+    bool is_awaited = timer_is_running(&session->conn.deadline) || mta_owes || session->wait == WAIT_AUTH ||
+                      session->wait == WAIT_POLICY;
+    PANIC_IF(session->wait == WAIT_POLICY && !session->ask, "a session that waits for no question");
+    PANIC_IF((session->wait == WAIT_TARPIT) != (session->delay != NULL), "a session that waits for no delay");
     PANIC_IF(!is_awaited, "a session in state %u, wait %u that nobody ends", session->state, session->wait);
 }
 
@@ -321,6 +390,14 @@ static void act(unsigned what)
     case 16:
         answer(""); /* takes what was sent, says nothing */
         break;
+    case 30:
+        are_slow = !are_slow && (what & 32);
+        answer_held();
+        break;
+    case 31:
+        if (is_there() && session->delay)
+            session_delay_end(session);
+        break;
     default:
         answer(ODD[(what & 15) % COUNT_OF(ODD)]);
         break;
@@ -365,9 +442,11 @@ static void open_stage(uint8_t kind)
                                      .policy = {policy, &limiter},
                                      .events = &events,
                                      .counters = &counters,
-                                     .max_sessions = 4};
+                                     .max_sessions = 4,
+                                     .max_tarpits = 2};
     session_worker_init(&worker);
     dots_answered = accepted = 0;
+    are_slow = false;
     mta_pool_start(pool, NULL, NULL);
     for (int i = 0; i < 4; i++) {
         connect_links();
@@ -410,6 +489,9 @@ static void close_stage(void)
     loop_run_tasks(&loop);
     PANIC_IF(worker.session_count, "a session that does not end");
     PANIC_IF(counters.values[COUNTER_OPEN_CONNECTIONS], "a connection counted for ever");
+    PANIC_IF(counters.values[COUNTER_TARPITS] || worker.tarpit_count, "a delay counted for ever");
+    for (size_t i = 0; i < HELD_MAX; i++)
+        PANIC_IF(held[i].question, "a question that nobody cancelled");
     auth_client_free(&auth);
     close(auth_ends[0]);
     close(auth_ends[1]);
