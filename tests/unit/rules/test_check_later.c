@@ -80,7 +80,6 @@ static const struct check_case LATER[] = {
      "1:104+13 \"remove-header\" is not in force in this version\n"
      "1:123+11 \"add-missing\" is not in force in this version\n"
      "1:136+5 \"relay\" is not in force in this version\n"
-     "1:154+5 \"alert\" is not in force in this version\n"
      "2:26+7 \"charges\" is not in force in this version"},
     {"on data { rule d quarantine }", "1:18+10 \"quarantine\" is not in force in this version"},
     {"on mail { rule a log if client.name is none or client.country = \"x\" or client.asn = 1 or client.known or "
@@ -133,8 +132,7 @@ static const struct check_case LATER[] = {
      "1:50+6 \"header\" is not in force in this version\n"
      "1:72+12 \"header.count\" is not in force in this version"},
     {"alert a mail nobody", "1:14+6 expected an address, found \"nobody\""},
-    {"on mail { rule r alert a }", "1:18+5 \"alert\" is not in force in this version\n"
-                                   "1:24+1 unknown alert \"a\""},
+    {"on mail { rule r alert a }", "1:24+1 unknown alert \"a\""},
     {"on mail { rule r accept if sender.domain in t and client in n }\n"
      "table t domains { a.b }\n"
      "table n networks { 10.0.0.0/8 }\n"
