@@ -352,7 +352,7 @@ void outside_defer(struct asking *a, struct str by, bool is_limit)
 {
     struct reply_code fitting = default_reply_code(ACTION_DEFER, a->phase);
     struct policy_answer *answer = a->answer;
-    answer->verdict = a->phase == PHASE_CONNECT ? POLICY_DISCONNECT : POLICY_DEFER;
+    answer->verdict = POLICY_DEFER;
     answer->by = by;
     answer->by_limit = is_limit;
     answer->code = fitting.code;
