@@ -15,12 +15,15 @@ static bool act(struct asking *a, const struct policy_rule *rule)
     return ends;
 }
 
-/* What is shown in its texts is looked up before it acts. */
-static bool are_texts_there(const struct policy_rule *rule, const struct eval_context *context)
+/* What its texts show, and what limits need that it charges, is looked up before it acts. */
+static bool is_ready_to_act(struct asking *a, const struct policy_rule *rule)
 {
-    for (size_t i = 0; i < rule->action_count; i++)
-        if (rule->actions[i].text && text_ask(rule->actions[i].text, context) == EVAL_WAIT)
+    for (size_t i = 0; i < rule->action_count; i++) {
+        const struct policy_action *action = &rule->actions[i];
+        if ((action->text && text_ask(action->text, &a->context) == EVAL_WAIT) ||
+            (action->limit && outside_ask_limit(a, action->limit) == EVAL_WAIT))
             return false;
+    }
     return true;
 }
 
@@ -49,7 +52,7 @@ bool asking_rules(struct asking *a)
     for (; a->next_rule < policy->rule_counts[a->phase]; a->next_rule++) {
         const struct policy_rule *rule = &policy->rules[a->phase][a->next_rule];
         enum eval_result result = eval_ask(rule->condition, &a->context);
-        if (result == EVAL_WAIT || (result == EVAL_TRUE && !are_texts_there(rule, &a->context)))
+        if (result == EVAL_WAIT || (result == EVAL_TRUE && !is_ready_to_act(a, rule)))
             return false;
         if (trace)
             trace->on_rule(trace->arg, a->phase, rule, result, &a->context);

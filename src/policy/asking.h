@@ -89,6 +89,8 @@ void outside_begin(struct asking *a);
 /* Is all there that the conditions of this phase's limits need, and the texts of their actions? Then they can be asked
  * without waiting. False: no. The answer is a refusal if a limit could not be asked that must not be passed over. */
 MUST_USE bool outside_is_ready_for_limits(struct asking *a);
+/* The same of one limit: TRUE and FALSE are as good; WAIT, or FAILED. */
+enum eval_result outside_ask_limit(struct asking *a, const struct policy_limit *l);
 /* Begins a trip for everything that was wanted. True: all is there already. */
 MUST_USE bool outside_look(struct asking *a);
 /* The question is over. */

@@ -63,7 +63,18 @@ static bool compile_remote(struct policy *policy, const struct table *from, stru
     return true;
 }
 
-/* Those of one phase are asked at the same time. */
+static bool limit_may_wait(const struct policy_limit *l)
+{
+    bool may_wait = eval_may_wait(l->condition);
+    for (size_t i = 0; i < l->limit.threshold_count; i++) {
+        const struct policy_actions *actions = l->limit.thresholds[i].actions;
+        for (size_t k = 0; actions && k < actions->count; k++)
+            may_wait = may_wait || (actions->items[k].text && text_may_wait(actions->items[k].text));
+    }
+    return may_wait;
+}
+
+/* Those of one phase are asked at the same time. What limits of events need is found out at connect (outside.c). */
 static void note_phases(struct policy *policy)
 {
     for (int phase = 0; phase < PHASE_COUNT; phase++)
@@ -72,8 +83,8 @@ static void note_phases(struct policy *policy)
     for (size_t i = 0; i < policy->limit_count; i++) {
         struct policy_limit *l = &policy->limits[i];
         if (l->phase != PHASE_COUNT)
-            policy->phase_dnsbls[l->phase] |= eval_dnsbls(l->condition);
-        l->may_wait = eval_may_wait(l->condition);
+            policy->phase_dnsbls[l->phase == PHASE_COUNT ? PHASE_CONNECT : l->phase] |= eval_dnsbls(l->condition);
+        l->may_wait = limit_may_wait(l);
     }
 }
 

@@ -52,7 +52,7 @@ struct policy_limit {
     enum phase phase; /* where it is asked; of event units PHASE_COUNT: they count when something happens */
     const struct test_node *condition;
     bool asks_rcpt;                 /* its condition is asked for each recipient */
-    bool may_wait;                  /* its condition */
+    bool may_wait;                  /* its condition, or a text of its thresholds */
     bool is_each_rcpt;              /* a part of its key is the recipient: it has a count for each */
     const struct lookup *overrides; /* a map; NULL: none */
 };

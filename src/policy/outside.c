@@ -250,27 +250,44 @@ bool outside_look(struct asking *a)
 
 /* ---- limits ---- */
 
-/* Whom the limit's condition is asked about: as charges.c asks it. */
-static enum eval_result ask_limit(struct asking *a, const struct policy_limit *l)
+static bool are_texts_there(const struct policy_limit *l, const struct eval_context *context)
+{
+    for (size_t i = 0; i < l->limit.threshold_count; i++) {
+        const struct policy_actions *actions = l->limit.thresholds[i].actions;
+        for (size_t k = 0; actions && k < actions->count; k++)
+            if (actions->items[k].text && text_ask(actions->items[k].text, context) == EVAL_WAIT)
+                return false;
+    }
+    return true;
+}
+
+/* Its condition for each recipient, all of them, so that what they want is looked up at once. */
+static enum eval_result ask_for_recipients(struct asking *a, const struct policy_limit *l)
 {
     struct facts facts = a->question->facts;
     struct eval_context each = a->context;
     size_t count = a->phase == PHASE_DATA ? a->question->recipient_count : 1;
     enum eval_result all = EVAL_TRUE;
-    if (!l->asks_rcpt)
-        return eval_ask(l->condition, &a->context);
     if (a->phase != PHASE_DATA && a->phase != PHASE_RCPT)
         return EVAL_TRUE; /* there is nobody yet to ask about */
     each.facts = &facts;
-    for (facts.rcpt = 0; facts.rcpt < count; facts.rcpt++) { /* all of them: what they want is looked up at once */
+    for (facts.rcpt = 0; facts.rcpt < count; facts.rcpt++) {
         enum eval_result r = eval_ask(l->condition, &each);
         all = r == EVAL_WAIT || all == EVAL_WAIT ? EVAL_WAIT : r == EVAL_FAILED ? EVAL_FAILED : all;
-        if (r == EVAL_FAILED && a->question->outside.failed_defers)
-            all = all == EVAL_WAIT ? EVAL_WAIT : EVAL_FAILED;
     }
     return all;
 }
 
+enum eval_result outside_ask_limit(struct asking *a, const struct policy_limit *l)
+{
+    if (!l->may_wait)
+        return EVAL_TRUE;
+    enum eval_result r = l->asks_rcpt ? ask_for_recipients(a, l) : eval_ask(l->condition, &a->context);
+    return r == EVAL_TRUE && !are_texts_there(l, &a->context) ? EVAL_WAIT : r;
+}
+
+/* Limits of events are asked while something happens, which cannot wait: at connect the client's name and lists are
+ * found out for them. */
 bool outside_is_ready_for_limits(struct asking *a)
 {
     const struct policy *policy = a->engine->policy;
@@ -279,11 +296,13 @@ bool outside_is_ready_for_limits(struct asking *a)
     bool is_ready = true;
     for (size_t i = 0; i < policy->limit_count; i++) {
         const struct policy_limit *l = &policy->limits[i];
-        if (!l->may_wait || l->phase != counts_at)
+        bool is_asked_now = l->phase == counts_at,
+             is_asked_later = l->phase == PHASE_COUNT && a->phase == PHASE_CONNECT;
+        if (!is_asked_now && !is_asked_later)
             continue;
-        enum eval_result r = ask_limit(a, l);
+        enum eval_result r = outside_ask_limit(a, l);
         is_ready = is_ready && r != EVAL_WAIT;
-        if (r == EVAL_FAILED && a->question->outside.failed_defers && !l->limit.observed && !failed)
+        if (is_asked_now && r == EVAL_FAILED && a->question->outside.failed_defers && !l->limit.observed && !failed)
             failed = l;
     }
     if (is_ready && failed)

@@ -472,6 +472,14 @@ static bool append_operand(struct buf *to, const struct test_operand *o, const s
     return append_fact(to, &x);
 }
 
+bool text_may_wait(const struct text_template *t)
+{
+    for (const struct text_part *part = t->parts; part; part = part->next)
+        if (part->is_operand && operand_may_wait(&part->operand))
+            return true;
+    return false;
+}
+
 enum eval_result text_ask(const struct text_template *t, const struct eval_context *c)
 {
     struct fact x;

@@ -105,6 +105,8 @@ bool eval_asks_rcpt(const struct test_node *node);
 
 /* Compiles a text. NULL: no memory. */
 struct text_template *text_compile(struct eval_program *p, const struct value *text);
+/* May text_ask answer WAIT? */
+bool text_may_wait(const struct text_template *t);
 /* Is all there that it shows? TRUE or WAIT. */
 enum eval_result text_ask(const struct text_template *t, const struct eval_context *context);
 /* Appends it; what is not known prints "-", the null sender "<>"; control characters are left out. False: the buffer is

@@ -224,7 +224,17 @@ static int tear_down(void **state)
 
 static void load(const char *rules)
 {
-    compiled_open(&T.compiled, rules);
+    struct compiled *k = &T.compiled;
+    source_set_init(&k->sources, NULL, 0);
+    diag_init(&k->d, &k->sources);
+    tree_init(&k->tree, &k->sources);
+    if (rules_parse_text(&k->sources, "t", str_of_z(rules), &k->d, &k->tree) && rules_check_all(&k->tree, &k->d, true))
+        k->policy = policy_compile(&k->tree, &k->d);
+    if (!k->policy) {
+        char said[1024];
+        compiled_said(k, said, sizeof said);
+        fail_msg("%s\nis wrong:\n%s", rules, said);
+    }
     T.engine = (struct policy_engine){
         .policy = T.compiled.policy, .limiter = &T.limiter, .lookups = &T.lookups, .trace = &TRACE};
 }
@@ -512,6 +522,39 @@ static void test_limit_at_connect(void **state)
     }
 }
 
+/* What counts while something happens cannot wait: it is found out at connect. */
+static void test_limit_of_events(void **state)
+{
+    (void)state;
+    load("limit l per client count errors { 1/1h\n  at 100% disconnect\n  unless client.name under friends.example }");
+    assert_int_equal(ask(PHASE_CONNECT), STARTED);
+    say_name("a.friends.example");
+    for (int i = 0; i < 3; i++) {
+        policy_count_event(&T.engine, UNIT_ERRORS, 1, &T.question, &T.answer);
+        expect_by(POLICY_GO_ON, "");
+    }
+    memset(&T.connection, 0, sizeof T.connection);
+    assert_int_equal(ask(PHASE_CONNECT), STARTED);
+    say_name("stranger.example");
+    policy_count_event(&T.engine, UNIT_ERRORS, 1, &T.question, &T.answer);
+    expect_by(POLICY_GO_ON, "");
+    policy_count_event(&T.engine, UNIT_ERRORS, 1, &T.question, &T.answer);
+    expect_by(POLICY_DISCONNECT, "l");
+}
+
+static void test_text_of_a_limit(void **state)
+{
+    (void)state;
+    load("limit l per client count messages { 1/1h\n  at 100% defer \"too much of ${client.name}\" }");
+    assert_int_equal(ask(PHASE_DATA), STARTED);
+    say_name("host.example");
+    expect_by(POLICY_GO_ON, "");
+    policy_keep(&T.engine, &T.mail, NOW);
+    assert_int_equal(ask(PHASE_DATA), DONE);
+    expect_by(POLICY_DEFER, "l");
+    assert_true(str_equal(T.answer.text, STR("too much of host.example")));
+}
+
 /* ---- how it ends ---- */
 
 static void test_cancel(void **state)
@@ -588,6 +631,8 @@ int main(void)
         TEST(test_remote_tables),
         TEST(test_limit_asks_for_each_recipient),
         TEST(test_limit_at_connect),
+        TEST(test_limit_of_events),
+        TEST(test_text_of_a_limit),
         TEST(test_cancel),
         TEST(test_what_is_remembered_needs_no_turn),
         TEST(test_given),
