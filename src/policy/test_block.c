@@ -1,30 +1,14 @@
 /*
- * test_block.c - the steps of a test, and what it expects. See test_block.h; the session itself is trial.c.
+ * test_block.c - the steps of a test: what they set and do. See test_block.h; what is expected is test_expect.c's, the
+ * session itself trial.c's.
  */
-#include "policy/test_block.h"
+#include "policy/test_inside.h"
 
 #include <string.h>
 
 #include "base/panic.h"
 
-enum {
-    RUN_MAX_BYTES = 16 << 20, /* the recipients that a test names, or makes up for one mail */
-    SAID_MAX_BYTES = 4096,
-};
-
-struct run {
-    const struct test *test;
-    struct trial *trial;
-    struct diagnostics *d;
-    struct arena arena;
-    bool has_outcome;
-    /* of the send at hand */
-    struct str domain; /* of recipients that are made up */
-    size_t made_up;    /* so many are in use */
-    size_t recipient_count;
-    bool is_each;
-    const struct str *same; /* unless is_each */
-};
+enum { RUN_MAX_BYTES = 16 << 20 }; /* what a test says, and the recipients it makes up for one mail */
 
 /* ---- settings ---- */
 
@@ -44,6 +28,55 @@ static void set_sender(struct trial_settings *set, struct str address)
 {
     set->has_sender = true;
     set->sender = str_equal(address, STR("<>")) ? STR("") : address;
+}
+
+/* Room for one item more: full at a power of two, a list moves to one of twice its size. NULL: no memory. */
+static void *with_room(struct run *run, const void *items, size_t count, size_t size)
+{
+    bool is_full = (count & (count - 1)) == 0;
+    void *to = is_full ? arena_alloc(&run->arena, MAX_OF(count * 2, (size_t)1) * size) : NULL;
+    if (to && count)
+        memcpy(to, items, count * size);
+    return is_full ? to : (void *)items;
+}
+
+static bool add_header(struct run *run, const struct step *step)
+{
+    struct trial_settings *set = &run->trial->settings;
+    if (!(run->headers = with_room(run, run->headers, set->header_count, sizeof *run->headers)))
+        return false;
+    run->headers[set->header_count++] =
+        (struct trial_header){values_arg(&step->values, 0)->text, values_arg(&step->values, 1)->text};
+    set->headers = run->headers;
+    return true;
+}
+
+static bool list(struct run *run, struct str dnsbl)
+{
+    struct policy_given *given = &run->trial->given;
+    if (!(run->listed = with_room(run, run->listed, given->listed_count, sizeof *run->listed)))
+        return false;
+    run->listed[given->listed_count++] = dnsbl;
+    given->listed = run->listed;
+    return true;
+}
+
+static bool set_milter(struct run *run, const struct step *step)
+{
+    static const enum policy_verdict VERDICTS[] = {POLICY_GO_ON, POLICY_REJECT, POLICY_DEFER}; /* accept|reject|defer */
+    struct trial_settings *set = &run->trial->settings;
+    struct str name = values_arg(&step->values, 0)->text;
+    size_t i = 0;
+    while (i < set->milter_count && !str_equal(run->milters[i].name, name))
+        i++;
+    if (i == set->milter_count) {
+        if (!(run->milters = with_room(run, run->milters, i, sizeof *run->milters)))
+            return false;
+        set->milter_count++;
+    }
+    run->milters[i] = (struct trial_milter){name, VERDICTS[values_arg(&step->values, 1)->choice]};
+    set->milters = run->milters;
+    return true;
 }
 
 /* False: no memory. */
@@ -76,6 +109,18 @@ static bool set(struct run *run, const struct step *step)
     case STEP_SIZE:
         t->settings.size_bytes = (uint64_t)v->bytes;
         return true;
+    case STEP_HEADER:
+        return add_header(run, step);
+    case STEP_NAME:
+        t->given.name = v->text;
+        return true;
+    case STEP_COUNTRY:
+        t->given.country = v->text;
+        return true;
+    case STEP_DNSBL:
+        return list(run, v->text);
+    case STEP_MILTER:
+        return set_milter(run, step);
     case STEP_NOW:
         t->now_us = v->seconds * 1000000;
         return true;
@@ -83,7 +128,7 @@ static bool set(struct run *run, const struct step *step)
         trial_wait(t, v->ms * 1000);
         return true;
     default:
-        PANIC("the test step \"%s\" is not in force", step_rows[step->kind].words);
+        PANIC("the test step \"%s\" sets nothing", step_rows[step->kind].words);
     }
 }
 
@@ -148,179 +193,28 @@ static bool send_mails(struct run *run, const struct step *step)
     return trial_send(t, count, over_us(step, OVER), &made_up);
 }
 
+static bool fail_logins(struct run *run, const struct step *step)
+{
+    enum { COUNT, PASSWORDS, OVER };
+    const struct value *passwords = values_arg(&step->values, PASSWORDS);
+    return trial_fail(run->trial, whole(values_arg(&step->values, COUNT)), passwords ? whole(passwords) : 0,
+                      over_us(step, OVER));
+}
+
 static bool act(struct run *run, const struct step *step)
 {
     enum { COUNT, OVER };
     run->has_outcome = true;
-    if (step->kind == STEP_SEND)
+    switch (step->kind) {
+    case STEP_SEND:
         return send_mails(run, step);
-    PANIC_IF(step->kind != STEP_CONNECT, "the test step \"%s\" is not in force", step_rows[step->kind].words);
-    return trial_connect(run->trial, whole(values_arg(&step->values, COUNT)), over_us(step, OVER));
-}
-
-/* ---- expecting ---- */
-
-enum { WANTED_CODE, WANTED_PHASE, WANTED_BY, WANTED_TEXT }; /* arguments of `reject` and the like in expectations.def */
-enum { WANTED_NAME, WANTED_VALUE };                         /* … of `count` and `tag` */
-
-static const enum expectation_kind EXPECTATION_OF[] = {
-    [POLICY_GO_ON] = EXPECTATION_ACCEPT, [POLICY_REJECT] = EXPECTATION_REJECT,
-    [POLICY_DEFER] = EXPECTATION_DEFER,  [POLICY_DISCONNECT] = EXPECTATION_DISCONNECT,
-    [POLICY_DROP] = EXPECTATION_DROP,    [POLICY_BAN] = EXPECTATION_BAN,
-};
-
-static bool contains(struct str s, struct str part)
-{
-    return part.len == 0 || (s.len && memmem(s.ptr, s.len, part.ptr, part.len));
-}
-
-/* Whoever is deferred at connect is answered 421 and sent away (GRAMMAR.md 4): that is a disconnect, too. */
-static bool is_verdict(const struct trial_result *r, enum expectation_kind wanted)
-{
-    bool is_sent_away = r->verdict == POLICY_DEFER && r->at == PHASE_CONNECT && r->code == 421;
-    return EXPECTATION_OF[r->verdict] == wanted || (is_sent_away && wanted == EXPECTATION_DISCONNECT);
-}
-
-static bool is_refused_so(const struct trial_result *r, const struct step *step)
-{
-    const struct value *code = values_arg(&step->values, WANTED_CODE), *phase = values_arg(&step->values, WANTED_PHASE);
-    const struct value *by = values_arg(&step->values, WANTED_BY), *text = values_arg(&step->values, WANTED_TEXT);
-    return is_verdict(r, step->expectation) && (!code || code->code.reply == r->code) &&
-           (!code || !code->code.enhanced.len || str_equal(code->code.enhanced, str_of_z(r->enhanced))) &&
-           (!phase || phase->phase == r->at) && (!by || str_equal(by->text, r->by)) &&
-           (!text || contains(str_of(r->text, r->text_len), text->text));
-}
-
-static bool is_tagged_so(const struct trial *t, const struct step *step)
-{
-    const struct value *value = values_arg(&step->values, WANTED_VALUE);
-    const struct rule_tag *tag = trial_tag(t, values_arg(&step->values, WANTED_NAME)->text);
-    return tag && (!value || str_equal(value->text, tag->value));
-}
-
-static bool is_met(const struct run *run, const struct step *step, uint64_t count)
-{
-    const struct trial_outcome *outcome = &run->trial->outcome;
-    switch (step->expectation) {
-    case EXPECTATION_ACCEPT:
-        return outcome->accepted == outcome->count;
-    case EXPECTATION_ACCEPTED:
-        return (int64_t)outcome->accepted * NUMBER_ONE == step->values.items[0].number;
-    case EXPECTATION_COUNTED:
-        return (int64_t)count * NUMBER_ONE == values_arg(&step->values, WANTED_VALUE)->number;
-    case EXPECTATION_TAG:
-        return is_tagged_so(run->trial, step);
+    case STEP_FAIL:
+        return fail_logins(run, step);
+    case STEP_CONNECT:
+        return trial_connect(run->trial, whole(values_arg(&step->values, COUNT)), over_us(step, OVER));
     default:
-        PANIC_IF(expectation_rows[step->expectation].later, "the expectation \"%s\" is not in force",
-                 expectation_rows[step->expectation].word);
-        return is_refused_so(&outcome->last, step);
+        PANIC("the test step \"%s\" does nothing", step_rows[step->kind].words);
     }
-}
-
-/* ---- what was expected, and what came ---- */
-
-static bool say_wanted(struct buf *to, const struct step *step)
-{
-    const struct values *values = &step->values;
-    const char *word = expectation_rows[step->expectation].word;
-    const struct value *value = values_arg(values, WANTED_VALUE);
-    switch (step->expectation) {
-    case EXPECTATION_ACCEPT:
-        return buf_append_str(to, str_of_z(word));
-    case EXPECTATION_ACCEPTED:
-        return buf_printf(to, PRI_STR " accepted", STR_ARG(values->items[0].text));
-    case EXPECTATION_COUNTED:
-    case EXPECTATION_TAG: {
-        const char *quote = value && value->is_quoted ? "\"" : "";
-        return buf_printf(to, "%s " PRI_STR, word, STR_ARG(values_arg(values, WANTED_NAME)->text)) &&
-               (!value || buf_printf(to, " %s" PRI_STR "%s", quote, STR_ARG(value->text), quote));
-    }
-    default:
-        break;
-    }
-    const struct value *code = values_arg(values, WANTED_CODE), *phase = values_arg(values, WANTED_PHASE);
-    const struct value *by = values_arg(values, WANTED_BY), *text = values_arg(values, WANTED_TEXT);
-    struct str enhanced = code ? code->code.enhanced : STR_NONE;
-    return buf_append_str(to, str_of_z(word)) && (!code || buf_printf(to, " %d", code->code.reply)) &&
-           (!enhanced.len || buf_printf(to, " " PRI_STR, STR_ARG(enhanced))) &&
-           (!phase || buf_printf(to, " at %s", phase_rows[phase->phase].word)) &&
-           (!by || buf_printf(to, " by " PRI_STR, STR_ARG(by->text))) &&
-           (!text || buf_printf(to, " \"" PRI_STR "\"", STR_ARG(text->text)));
-}
-
-static bool say_result(struct buf *to, const struct trial_result *r)
-{
-    return buf_append_str(to, str_of_z(expectation_rows[EXPECTATION_OF[r->verdict]].word)) &&
-           (!r->code || buf_printf(to, " %d", r->code)) &&
-           (r->verdict == POLICY_GO_ON || buf_printf(to, " at %s", phase_rows[r->at].word)) &&
-           (!r->by.len || buf_printf(to, " by " PRI_STR, STR_ARG(r->by)));
-}
-
-/* Which of the results an expectation speaks of: "all of it was accepted" fails at the first that was not. */
-static const struct trial_result *result_meant(const struct trial_outcome *outcome, const struct step *step)
-{
-    return step->expectation == EXPECTATION_ACCEPT ? &outcome->first_refused : &outcome->last;
-}
-
-static bool say_got(struct buf *to, const struct run *run, const struct step *step, uint64_t count)
-{
-    const struct trial_outcome *outcome = &run->trial->outcome;
-    if (step->expectation == EXPECTATION_COUNTED)
-        return buf_printf(to, "%llu", (unsigned long long)count);
-    if (step->expectation == EXPECTATION_ACCEPTED)
-        return buf_printf(to, "%zu accepted", outcome->accepted);
-    return say_result(to, result_meant(outcome, step));
-}
-
-static void say_more(struct run *run, const struct step *step)
-{
-    const struct trial_outcome *outcome = &run->trial->outcome;
-    const struct trial_result *r = result_meant(outcome, step);
-    if (step->expectation == EXPECTATION_COUNTED || step->expectation == EXPECTATION_ACCEPTED)
-        return;
-    if (step->expectation == EXPECTATION_TAG) {
-        const struct rule_tag *tag = trial_tag(run->trial, values_arg(&step->values, WANTED_NAME)->text);
-        if (tag && tag->value.ptr)
-            diag_hint(run->d, "its value is \"" PRI_STR "\"", STR_ARG(tag->value));
-        else
-            diag_hint(run->d, tag ? "it has no value" : "it does not bear the tag");
-    } else if (step->expectation == EXPECTATION_ACCEPT && outcome->count > 1) {
-        diag_hint(run->d, "%zu of %zu were accepted; the first that was not: %d %s %.*s", outcome->accepted,
-                  outcome->count, r->code, r->enhanced, (int)r->text_len, r->text);
-    } else if (r->code) {
-        diag_hint(run->d, "the reply: %d %s %.*s", r->code, r->enhanced, (int)r->text_len, r->text);
-    }
-}
-
-static void fail(struct run *run, const struct step *step, uint64_t count)
-{
-    struct buf wanted, got;
-    buf_init(&wanted, SAID_MAX_BYTES);
-    buf_init(&got, SAID_MAX_BYTES);
-    bool is_whole = say_wanted(&wanted, step) && say_got(&got, run, step, count); /* a longer one is cut */
-    (void)is_whole;
-    diag_error(run->d, step->at, "test \"" PRI_STR "\": expected " PRI_STR ", got " PRI_STR,
-               STR_ARG(run->test->name.text), STR_ARG(buf_str(&wanted)), STR_ARG(buf_str(&got)));
-    say_more(run, step);
-    buf_fini(&wanted);
-    buf_fini(&got);
-}
-
-/* `count` looks; any other speaks of what came last, or runs the mail as set. False: no memory. */
-static bool expect(struct run *run, const struct step *step, bool *is_fine)
-{
-    uint64_t count = 0;
-    bool ok = true;
-    if (step->expectation == EXPECTATION_COUNTED) {
-        ok = trial_count(run->trial, values_arg(&step->values, WANTED_NAME)->text, &count);
-    } else if (!run->has_outcome) {
-        run->has_outcome = true;
-        ok = trial_send(run->trial, 1, 0, NULL);
-    }
-    *is_fine = !ok || run->trial->was_stopped || is_met(run, step, count);
-    if (!*is_fine)
-        fail(run, step, count);
-    return ok;
 }
 
 /* ---- a test ---- */
@@ -339,7 +233,7 @@ static bool run_steps(struct run *run)
             ok = act(run, step);
             break;
         case STEP_EXPECTS:
-            ok = expect(run, step, &is_fine);
+            ok = test_expect(run, step, &is_fine);
             break;
         }
     }
