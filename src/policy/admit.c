@@ -64,10 +64,10 @@ void asking_limits_of_connection(struct asking *a)
 
 static const struct charging MAIL = {.units = UNITS_OF_MAIL};
 
-/* For the mail's event: every counter it was charged on, and how full that is now. */
-static void note_counts(struct asking *a, const struct reservation *r)
+void asking_note_counts(struct asking *a, const struct reservation *r)
 {
     struct policy_count **end = &a->question->mail->counts;
+    *end = NULL;
     struct str key = STR_NONE;
     for (size_t i = 0; i < r->reading_count; i++) {
         const struct reading *reading = &r->readings[i];
@@ -101,7 +101,7 @@ void asking_limits_of_mail(struct asking *a)
     if (charges.count == 0 || !asking_reserve(a, r, &charges))
         return;
     a->question->mail->reservation = r;
-    note_counts(a, r);
+    asking_note_counts(a, r);
 }
 
 /* ---- early ---- */

@@ -18,6 +18,9 @@ MUST_USE bool asking_act_passed(struct asking *a, const struct reservation *r, c
 
 /* ---- admit.c ---- */
 
+/* For the mail's event: every counter it is charged on, and how full that is now. */
+void asking_note_counts(struct asking *a, const struct reservation *r);
+
 /* Reserves, and answers what thresholds say. True: reserved, and the phase goes on. */
 MUST_USE bool asking_reserve(struct asking *a, struct reservation *r, const struct charges *charges);
 /* Tells who watches; r NULL: no limit of the phase applies. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "limits/attempt.h"
+#include "limits/known.h"
 
 enum { ATTEMPT_MAX_BYTES = 256 << 10 };
 
@@ -117,9 +118,72 @@ void policy_login_succeeded(struct policy_engine *engine, struct policy_case *qu
         policy_login_give_back(engine, question->login);
 }
 
+/* ---- where a user is known to come from ---- */
+
+enum { KNOWN_MAX_BYTES = 4096 };
+
+/* Whose network it is, as of that phase: the name that was given, or the login. False: not known, or no memory. */
+static bool known_value(const struct policy_case *question, enum phase at, struct arena *arena, struct known_value *v)
+{
+    static const enum key USER = KEY_USER;
+    char text[IP_TEXT_MAX + 4];
+    struct fact network;
+    question->facts.get(&question->facts, ATTRIBUTE_CLIENT_NETWORK, STR_NONE, &network);
+    *v = (struct known_value){.what = KNOWN_NETWORKS, .keep_s = KNOWN_NETWORKS_S};
+    v->entity = policy_entity(&USER, 1, &question->facts, at, arena);
+    if (!v->entity.len || network.kind != FACT_NETWORK)
+        return false;
+    v->value = arena_copy(arena, ip_net_format(&network.network, text));
+    return v->value.ptr != NULL;
+}
+
+/* An attempt asks anew; what it heard holds, for a login is known once it is noted. */
+static void find_known(struct policy_engine *engine, struct policy_case *question)
+{
+    struct policy_connection *connection = question->connection;
+    struct arena scratch;
+    struct known_value value;
+    struct known known = {0};
+    arena_init(&scratch, KNOWN_MAX_BYTES);
+    connection->has_known = known_value(question, PHASE_AUTH, &scratch, &value);
+    if (connection->has_known)
+        asking_must_be_done(
+            known_ask_start(engine->limiter->store, &known, &value, question->now_us, STORE_DEADLINE_MS, NULL, NULL));
+    connection->is_known = known.was_known;
+    arena_fini(&scratch);
+}
+
+void asking_known(struct policy_outside *o, struct fact *out)
+{
+    struct policy_connection *connection = o->question->connection;
+    if (!connection->has_known || o->phase == PHASE_AUTH)
+        find_known(o->engine, o->question);
+    *out = connection->has_known ? (struct fact){.kind = FACT_TRUTH, .truth = connection->is_known}
+                                 : (struct fact){.kind = FACT_NONE};
+}
+
+/* Under both names: at the next attempt only the one that is given is known, and it may lack its realm. */
+static void note_known(const struct asking *a)
+{
+    static const enum phase NAMES[] = {PHASE_AUTH, PHASE_LOGIN};
+    struct arena scratch;
+    struct known_value value;
+    struct known known;
+    if (!policy_uses(a->engine->policy, ATTRIBUTE_CLIENT_KNOWN))
+        return;
+    if (!a->question->connection->has_known)
+        find_known(a->engine, a->question);
+    arena_init(&scratch, KNOWN_MAX_BYTES);
+    for (size_t i = 0; i < COUNT_OF(NAMES); i++)
+        if (known_value(a->question, NAMES[i], &scratch, &value))
+            asking_must_be_done(known_note_start(a->engine->limiter->store, &known, &value, a->question->now_us,
+                                                 STORE_DEADLINE_MS, NULL, NULL));
+    arena_fini(&scratch);
+}
+
 /* ---- logins ---- */
 
-void asking_limits_of_login(struct asking *a)
+static void admit_login(struct asking *a)
 {
     static const struct charging LOGIN = {.units = UNITS_OF_LOGIN};
     struct arena scratch;
@@ -135,4 +199,11 @@ void asking_limits_of_login(struct asking *a)
     else if (asking_reserve(a, &r, &charges))
         limiter_keep(a->engine->limiter, &r, a->question->now_us);
     arena_fini(&scratch);
+}
+
+void asking_limits_of_login(struct asking *a)
+{
+    admit_login(a);
+    if (a->answer->verdict == POLICY_GO_ON)
+        note_known(a);
 }

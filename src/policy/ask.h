@@ -103,6 +103,7 @@ struct policy_connection {
     struct rule_tag *tags_of_connect; /* where, in that list, those of connect begin */
     struct policy_leases *leases;     /* open-connections held; heap; NULL: none */
     struct policy_client *client;     /* in the connection's arena; NULL: nobody asked yet */
+    bool has_known, is_known;         /* `client.known`, as it was before the login */
     struct str pool;                  /* `relay to` at login: which servers behind; STR_NONE: the listener's */
     int64_t score, score_of_connect;  /* in millionths; …_of_connect: what stays when TLS begins */
 };
@@ -150,6 +151,7 @@ struct policy_outside {
     struct policy_engine *engine;
     struct policy_case *question;
     enum phase phase;
+    bool is_counting;   /* the condition of a limit is asked, for used() or left() */
     bool may_wait;      /* else what is not known yet is only not known */
     bool wants_name;    /* wanted, and no trip for it yet */
     bool has_remotes;   /* `remotes` is in use */

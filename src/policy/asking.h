@@ -82,6 +82,12 @@ void asking_ban(struct asking *a, const struct actor *actor, const struct policy
  */
 struct str asking_entity(struct asking *a, enum key key);
 
+/* ---- count.c ---- */
+
+/* used(L), or left(L): eval_outside.count. */
+enum eval_result count_for(struct policy_outside *outside, unsigned limit, bool is_left, const struct facts *facts,
+                           struct fact *out);
+
 /* ---- outside.c ---- */
 
 /* What conditions see of the outside. */
@@ -106,6 +112,8 @@ void asking_limits_of_connection(struct asking *a);
 void asking_limits_of_attempt(struct asking *a);
 /* Those of a login that was right. */
 void asking_limits_of_login(struct asking *a);
+/* `client.known`: has the user of the case logged in from this network lately? */
+void asking_known(struct policy_outside *outside, struct fact *out);
 /* At MAIL: is the count of what has happened (errors, refusals …) above what refuses? Then as at RCPT. */
 void asking_limits_at_mail(struct asking *a);
 /* What is known to be full already is said at MAIL or RCPT; in a trial only at data. */

@@ -115,7 +115,10 @@ static bool set_value(struct making *m, struct charge *c, enum key key, int attr
     struct str *value = arena_alloc(m->arena, sizeof *value);
     if (!value)
         return false;
-    m->a->question->facts.get(&m->a->question->facts, attribute, STR_NONE, &x);
+    if (attribute == ATTRIBUTE_CLIENT_COUNTRY) /* which the session leaves to the outside; there is no wait for it */
+        (void)m->a->context.outside->attribute(m->a->context.outside, ATTRIBUTE_CLIENT_COUNTRY, &x);
+    else
+        m->a->question->facts.get(&m->a->question->facts, attribute, STR_NONE, &x);
     c->values = value;
     c->value_count = x.kind != FACT_NONE;
     *value = spell(m, key, &x);

@@ -149,6 +149,8 @@ bool compile_limit(struct policy *policy, struct policy_limit *to, const struct 
     if (from->overrides_table)
         to->overrides = map_get(&policy->program.tables, from->overrides_table->name.text);
     policy->units |= 1u << to->limit.unit;
+    if (to->limit.unit == UNIT_DISTINCT_COUNTRIES)
+        eval_use(&policy->program, ATTRIBUTE_CLIENT_COUNTRY);
     if (!compile_condition(policy, to, from, d))
         return false;
     if (!to->limit.name.ptr || !compile_rates(policy, &to->limit, from) ||

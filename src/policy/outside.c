@@ -65,6 +65,10 @@ static enum eval_result hook_attribute(struct eval_outside *hooks, enum attribut
     struct policy_outside *o = of(hooks);
     struct geoip_answer place;
     *out = (struct fact){.kind = FACT_NONE};
+    if (attribute == ATTRIBUTE_CLIENT_KNOWN) {
+        asking_known(o, out);
+        return EVAL_TRUE;
+    }
     if (!o->engine->lookups)
         return EVAL_TRUE;
     if (attribute == ATTRIBUTE_CLIENT_NAME)
@@ -159,12 +163,7 @@ static enum eval_result hook_remote(struct eval_outside *hooks, unsigned number,
 static enum eval_result hook_count(struct eval_outside *hooks, unsigned limit, bool is_left, const struct facts *facts,
                                    struct fact *out)
 {
-    (void)hooks;
-    (void)limit;
-    (void)is_left;
-    (void)facts;
-    *out = (struct fact){.kind = FACT_NONE};
-    return EVAL_TRUE;
+    return count_for(of(hooks), limit, is_left, facts, out);
 }
 
 /* ---- trips ---- */

@@ -11,8 +11,11 @@ bool policy_settle(struct policy_engine *engine, struct policy_case *question, u
     asking_must_be_done(
         limiter_settle_start(engine->limiter, r, size_bytes, question->now_us, STORE_DEADLINE_MS, NULL, NULL));
     asking_passed(&a, r);
-    if (r->verdict == VERDICT_RESERVED && answer->verdict == POLICY_GO_ON)
+    if (r->verdict == VERDICT_RESERVED && answer->verdict == POLICY_GO_ON) {
+        if (engine->policy->units & 1u << UNIT_BYTES)
+            asking_note_counts(&a, r); /* the real size is counted now */
         return true;
+    }
     policy_give_back(engine, question->mail);
     asking_count_refusal(&a);
     return false;

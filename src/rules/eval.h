@@ -32,7 +32,7 @@ enum { EVAL_MAX_DNSBLS = 64, EVAL_MAX_REMOTES = 64 }; /* that conditions name */
 /* What lies outside of the facts; policy/ knows. Each answers at once: by what is known, or by WAIT, after having
  * noted what is wanted. Lists, tables and limits by their numbers (struct eval_program). */
 struct eval_outside {
-    /* client.name, client.country, client.asn. TRUE: *out is it, NONE if there is none. */
+    /* client.name, client.country, client.asn, client.known. TRUE: *out is it, NONE if there is none. */
     enum eval_result (*attribute)(struct eval_outside *outside, enum attribute attribute, struct fact *out);
     /* Is the client on that list? */
     enum eval_result (*listed)(struct eval_outside *outside, unsigned dnsbl);
@@ -116,5 +116,7 @@ MUST_USE bool text_render(const struct text_template *t, const struct eval_conte
 struct str text_constant(const struct text_template *t);
 
 bool eval_uses(const struct eval_program *p, enum attribute attribute);
+/* Something else than a condition or text looks at it: a limit that counts countries. */
+void eval_use(struct eval_program *p, enum attribute attribute);
 
 #endif

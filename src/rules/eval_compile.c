@@ -175,7 +175,7 @@ static struct fact constant_of(struct eval_program *p, const struct value *v, en
     }
 }
 
-static void note_use(struct eval_program *p, enum attribute a)
+void eval_use(struct eval_program *p, enum attribute a)
 {
     p->uses[a / 64] |= UINT64_C(1) << a % 64;
 }
@@ -184,13 +184,14 @@ static struct test_operand attribute_operand(struct eval_program *p, const struc
 {
     if (r->is_tag)
         return (struct test_operand){.kind = FROM_TAG, .name = arena_copy(&p->arena, r->tag)};
-    note_use(p, r->attribute);
+    eval_use(p, r->attribute);
     switch (r->attribute) {
     case ATTRIBUTE_SCORE:
         return (struct test_operand){.kind = FROM_SCORE, .attribute = r->attribute};
     case ATTRIBUTE_CLIENT_NAME:
     case ATTRIBUTE_CLIENT_COUNTRY:
     case ATTRIBUTE_CLIENT_ASN:
+    case ATTRIBUTE_CLIENT_KNOWN:
         return (struct test_operand){.kind = FROM_OUTSIDE, .attribute = r->attribute};
     default:
         return (struct test_operand){.kind = FROM_ATTRIBUTE, .attribute = r->attribute};
@@ -204,7 +205,7 @@ static struct test_operand count_operand(struct eval_program *p, const struct op
     enum attribute attribute = o->kind == OPERAND_USED ? ATTRIBUTE_USED : ATTRIBUTE_LEFT;
     struct test_operand count = {
         .kind = FROM_COUNT, .attribute = attribute, .name = arena_copy(&p->arena, o->name.text)};
-    note_use(p, attribute);
+    eval_use(p, attribute);
     if (!limit)
         return (struct test_operand){.kind = FROM_CONSTANT, .constant = {.kind = FACT_NONE}};
     count.limit = limit->number;
@@ -234,7 +235,7 @@ static struct test_operand operand_of(struct eval_program *p, const struct opera
     }
     struct test_operand indexed = {
         .kind = FROM_ATTRIBUTE, .attribute = INDEXED[o->kind], .name = arena_copy(&p->arena, o->value.text)};
-    note_use(p, indexed.attribute);
+    eval_use(p, indexed.attribute);
     return indexed;
 }
 
