@@ -18,6 +18,25 @@ static bool are_alike(enum type a, enum type b)
     return a == b || (is_text_family(a) && is_text_family(b));
 }
 
+/* What would have been right may be there, in quotes. */
+static bool is_only_quoted(struct checker *c, enum type wanted, const struct operand *o)
+{
+    static const enum shape shapes[TYPE_COUNT] = {
+        [TYPE_IP] = SHAPE_IP,       [TYPE_NETWORK] = SHAPE_NETWORK,   [TYPE_NUMBER] = SHAPE_NUMBER,
+        [TYPE_TRUTH] = SHAPE_TRUTH, [TYPE_DURATION] = SHAPE_DURATION, [TYPE_TIME] = SHAPE_TIME,
+    };
+    struct value read;
+    struct err err;
+    return o->kind == OPERAND_VALUE && o->value.shape == SHAPE_TEXT && o->value.at.len == o->value.text.len + 2 &&
+           shapes[wanted] != SHAPE_NONE &&
+           shape_read(shapes[wanted], o->value.text, &c->tree->arena, &read, &err) == SHAPE_FITS;
+}
+
+static void hint_at_weekdays(struct checker *c)
+{
+    diag_hint(c->d, "write weekday in { mon, tue }");
+}
+
 /* `client.port is a number, but "smtp" is a text`, at the right side. */
 static bool unlike(struct checker *c, const struct operand *left, const struct operand *right)
 {
@@ -27,6 +46,10 @@ static bool unlike(struct checker *c, const struct operand *left, const struct o
     bool is_ip = left->type == TYPE_IP || right->type == TYPE_IP;
     if (is_ip && (left->type == TYPE_ADDRESS || right->type == TYPE_ADDRESS))
         diag_hint(c->d, "one is an IP address, the other a mail address");
+    else if (left->type == TYPE_WEEKDAY || right->type == TYPE_WEEKDAY)
+        hint_at_weekdays(c);
+    else if (is_only_quoted(c, left->type, right) || is_only_quoted(c, right->type, left))
+        diag_hint(c->d, "write it without quotes");
     return false;
 }
 
@@ -75,7 +98,12 @@ static void check_compare(struct checker *c, struct condition *cond, struct mome
     struct operand *left = &cond->operand, *right = &cond->other;
     bool is_by_name = right->kind == OPERAND_VALUE && right->value.shape == SHAPE_PARAM;
     bool fine = check_operand(c, left, SIDE_LEFT, m);
-    if (!check_operand(c, right, SIDE_RIGHT, m) || !fine)
+    if (!check_operand(c, right, SIDE_RIGHT, m)) {
+        if (fine && left->type == TYPE_WEEKDAY)
+            hint_at_weekdays(c); /* `weekday = mon` */
+        return;
+    }
+    if (!fine)
         return;
     if (is_by_name)
         read_network_by_name(c, right, left->type);

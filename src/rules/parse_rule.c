@@ -86,13 +86,26 @@ static bool parse_rule_name(struct parser *p, struct name *name)
     return parse_name(p, "a name for the rule", name);
 }
 
+/* What was found instead of the end may be a misspelt way to go on. */
+static bool parse_end_rule(struct parser *p)
+{
+    static const struct str words[] = {{"if", 2}, {"unless", 6}, {"and", 3}, {"or", 2}};
+    const struct token *t = parse_peek(p);
+    struct str word = parse_text(p, t);
+    if (parse_end_statement(p))
+        return true;
+    if (t->kind == TOKEN_WORD && !word_is_kept(word))
+        diag_did_you_mean(p->d, suggest(word, words, COUNT_OF(words)));
+    return false;
+}
+
 static bool parse_rule_body(struct parser *p, struct rule *r)
 {
     const struct token *t = parse_peek(p);
     if (parse_accept_word(p, "observe"))
         r->observe_at = parse_place(p, t);
     return parse_actions(p, &r->actions, false) && (!parse_accept_word(p, "if") || parse_condition(p, &r->if_cond)) &&
-           (!parse_accept_word(p, "unless") || parse_condition(p, &r->unless_cond)) && parse_end_statement(p);
+           (!parse_accept_word(p, "unless") || parse_condition(p, &r->unless_cond)) && parse_end_rule(p);
 }
 
 static bool parse_rule(struct parser *p, void *arg)

@@ -163,7 +163,7 @@ static const struct check_case IN_VALUES[] = {
     {"on rcpt { rule r log if client.network in 192.0.2.0/24 }",
      "1:43+12 client.network is a network, but \"192.0.2.0/24\" is a network"},
     {"on rcpt { rule r log if weekday in 08:00-18:00 }",
-     "1:36+11 weekday is a weekday, but \"08:00-18:00\" is a range"},
+     "1:36+11 weekday is a weekday, but \"08:00-18:00\" is a range | write weekday in { mon, tue }"},
     {"on rcpt { rule r log if mail.size in 08:00-18:00 }",
      "1:38+11 mail.size is a number, but \"08:00-18:00\" is a range"},
 };
