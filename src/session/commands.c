@@ -17,6 +17,7 @@ enum {
     UNSENT_HIGH_BYTES = 16384, /* replies that the client does not read: no further command is taken */
     SLOTS_MAX = 100,       /* open replies of a pipeline, what comes behind waits: all of them fit into the output */
     ERROR_DELAY_MS = 1000, /* before the 421 of max-errors */
+    COUNT_ARENA_MAX_BYTES = 65536, /* what limits of errors have to say */
 };
 
 /* ---- state ---- */
@@ -134,8 +135,15 @@ static void count_error(struct session *s)
 
 void session_refuse_call(struct session *s, const struct smtp_reply_call *call)
 {
-    session_reply(s, call);
-    count_error(s);
+    struct arena arena;
+    struct policy_answer answer;
+    arena_init(&arena, COUNT_ARENA_MAX_BYTES);
+    session_count(s, UNIT_ERRORS, NULL, &arena, &answer);
+    if (!session_is_ended_by(s, &answer) && !session_delay_reply(s, call, count_error)) {
+        session_reply(s, call);
+        count_error(s);
+    }
+    arena_fini(&arena);
 }
 
 void session_count_junk(struct session *s, unsigned points)
@@ -346,7 +354,7 @@ static void on_command(struct session *s, struct str line, size_t consumed)
         return;
     }
     s->commands++;
-    s->tarpit_ms = 0;
+    s->tarpit_ms = s->delayed_ms = 0;
     char copy[SMTP_AUTH_LINE_MAX];
     if (command.has_control) {
         conn_consume(&s->conn, consumed);

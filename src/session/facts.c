@@ -157,8 +157,9 @@ static void get(const struct facts *facts, int attribute, struct str name, struc
         *out = login_fact(s, attribute);
     if (out->kind == FACT_NONE && tx)
         *out = mail_fact(tx, attribute);
-    if (out->kind == FACT_NONE && tx)
-        header_fact(s->tx, attribute, name, out);
+    if (out->kind == FACT_NONE && tx && tx->block_is_done &&
+        header_facts_get(&s->tx->header_facts, attribute, name, out))
+        return;
     if (out->kind == FACT_NONE && tx && facts->rcpt < tx->asked_count)
         *out = recipient_fact(tx->asked[facts->rcpt], attribute);
 }

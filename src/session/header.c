@@ -19,69 +19,10 @@
 #include "smtp/header_edit.h"
 #include "smtp/received.h"
 
-/* ---- what rules ask ---- */
-
 void header_forget(struct transaction *tx)
 {
     buf_fini(&tx->block);
-    tx->held = tx->fields = STR_NONE;
-}
-
-/* The first field of that name, unfolded; remembered, because rules are many and a header may be long. */
-static struct str first_value(struct transaction *tx, struct str name)
-{
-    struct header_value *v = tx->header_values;
-    struct str raw;
-    while (v && !str_equal_nocase(v->name, name))
-        v = v->next;
-    if (v)
-        return v->value;
-    v = arena_alloc(&tx->arena, sizeof *v);
-    if (!v)
-        return STR_NONE;
-    *v = (struct header_value){.next = tx->header_values, .name = name, .value = STR_NONE};
-    if (smtp_header_first(tx->fields, name, &raw)) {
-        struct buf value;
-        buf_init(&value, raw.len + 1);
-        if (smtp_header_unfold(&value, raw))
-            v->value = arena_copy(&tx->arena, buf_str(&value));
-        buf_fini(&value);
-    }
-    tx->header_values = v;
-    return v->value;
-}
-
-void header_fact(struct transaction *tx, int attribute, struct str name, struct fact *out)
-{
-    struct str local, domain, text = STR_NONE;
-    *out = (struct fact){.kind = FACT_NONE};
-    if (!tx->block_is_done)
-        return;
-    switch (attribute) {
-    case ATTRIBUTE_HEADER:
-        text = first_value(tx, name);
-        break;
-    case ATTRIBUTE_HEADER_COUNT:
-        *out = (struct fact){.kind = FACT_NUMBER, .number = smtp_header_count(tx->fields, name)};
-        return;
-    case ATTRIBUTE_HEADER_FROM:
-        text = tx->from;
-        break;
-    case ATTRIBUTE_HEADER_FROM_DOMAIN:
-        smtp_address_split(tx->from, &local, &domain);
-        text = domain;
-        break;
-    case ATTRIBUTE_HEADER_SIZE:
-        *out = (struct fact){.kind = FACT_NUMBER, .number = (int64_t)tx->header.fields_end};
-        return;
-    case ATTRIBUTE_HEADER_LINES:
-        *out = (struct fact){.kind = FACT_NUMBER, .number = tx->header.line_count};
-        return;
-    default:
-        return;
-    }
-    if (text.len)
-        *out = (struct fact){.kind = FACT_TEXT, .text = text};
+    tx->held = tx->header_facts.fields = STR_NONE;
 }
 
 /* ---- on to the MTA ---- */
@@ -125,10 +66,11 @@ static bool keep_fields(struct session *s)
     const struct policy *policy = s->worker->policy.policy;
     struct transaction *tx = s->tx;
     bool is_asked_later = policy_has_rules(policy, PHASE_MESSAGE) || policy_has_rules(policy, PHASE_RESULT);
-    bool is_wanted = is_asked_later && tx->fields.len &&
+    struct str *fields = &tx->header_facts.fields;
+    bool is_wanted = is_asked_later && fields->len &&
                      (policy_uses(policy, ATTRIBUTE_HEADER) || policy_uses(policy, ATTRIBUTE_HEADER_COUNT));
-    tx->fields = is_wanted ? arena_copy(&tx->arena, tx->fields) : STR_NONE;
-    return !is_wanted || tx->fields.ptr;
+    *fields = is_wanted ? arena_copy(&tx->arena, *fields) : STR_NONE;
+    return !is_wanted || fields->ptr;
 }
 
 /* On a broken connection on_failed follows: what is sent then goes nowhere. */
@@ -243,7 +185,7 @@ static void hold(struct session *s)
             return;
         }
         tx->held = buf_str(&tx->block);
-        tx->fields = str_sub(tx->held, 0, tx->fields.len);
+        tx->header_facts.fields = str_sub(tx->held, 0, tx->header_facts.fields.len);
     }
 }
 
@@ -257,14 +199,10 @@ static void block_complete(struct session *s, struct str block)
         body_refuse_call(s, &(struct smtp_reply_call){REPLY_LOOP});
         return;
     }
-    struct buf address;
-    buf_init(&address, SMTP_ADDRESS_MAX);
+    header_facts_init(&tx->header_facts, &tx->header, block, &tx->arena);
     tx->message_id = arena_copy(&tx->arena, smtp_header_message_id(fields));
-    if (smtp_header_from(fields, &address))
-        tx->from = arena_copy(&tx->arena, buf_str(&address));
-    buf_fini(&address);
+    tx->from = tx->header_facts.from;
     tx->held = block;
-    tx->fields = fields;
     if (!policy_has_rules(s->worker->policy.policy, PHASE_HEADER)) {
         header_go_on(s);
         return;

@@ -11,11 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FAILURE_ARENA_MAX_BYTES = 65536 }; /* texts of limits */
+
 struct login {
     struct smtp_sasl sasl;
     struct auth_check *check;
     int64_t began_us;
+    struct policy_login policy;
     bool is_unavailable; /* the password could not be looked at */
+    bool is_banned;      /* by this attempt */
 };
 
 bool session_offers_auth(const struct session *s)
@@ -45,12 +49,19 @@ void login_forget_user(struct session *s)
     s->user = s->given_name = NULL;
 }
 
+void login_question(const struct session *s, struct policy_case *question)
+{
+    question->login = &s->login->policy;
+    question->password = s->login->sasl.password;
+}
+
 void login_free(struct session *s)
 {
     if (!s->login)
         return;
     if (s->login->check)
         auth_cancel(s->worker->auth, &s->login->check);
+    policy_login_give_back(&s->worker->policy, &s->login->policy);
     smtp_sasl_fini(&s->login->sasl);
     free(s->login);
     s->login = NULL;
@@ -107,12 +118,30 @@ static void auth_refused(struct session *s, const struct policy_answer *answer)
 
 static void say_failure(struct session *s)
 {
-    bool is_ours = s->login->is_unavailable;
+    bool is_ours = s->login->is_unavailable, is_banned = s->login->is_banned;
     login_free(s);
-    if (is_ours)
+    if (is_banned)
+        session_end(s, "banned", REPLY_AUTH_FAILED);
+    else if (is_ours)
         session_say(s, REPLY_AUTH_UNAVAILABLE);
     else
         session_refuse(s, REPLY_AUTH_FAILED);
+}
+
+/* What limits of attempts have to say of a wrong password. */
+static void count_failure(struct session *s)
+{
+    struct arena arena;
+    struct policy_answer answer;
+    arena_init(&arena, FAILURE_ARENA_MAX_BYTES);
+    struct policy_case question = session_question(s, &arena);
+    login_question(s, &question);
+    policy_login_failed(&s->worker->policy, &question, &answer);
+    session_write_effects(s, PHASE_AUTH, answer.effects);
+    session_owe_delay(s, answer.tarpit_ms);
+    for (const struct policy_effect *e = answer.effects; e; e = e->next)
+        s->login->is_banned |= e->kind == POLICY_EFFECT_BAN;
+    arena_fini(&arena);
 }
 
 static void login_failed(struct session *s, enum auth_result result)
@@ -121,6 +150,8 @@ static void login_failed(struct session *s, enum auth_result result)
     login->is_unavailable = result == AUTH_UNAVAILABLE || result == AUTH_OK; /* OK: there is no memory for it */
     counter_add(s->worker->counters, login->is_unavailable ? COUNTER_AUTH_UNAVAILABLE : COUNTER_AUTH_WRONG, 1);
     session_event_auth(s, login->is_unavailable ? "unavailable" : auth_result_name(result), login->sasl.login, NULL);
+    if (!login->is_unavailable)
+        count_failure(s);
     if (session_delay(s, say_failure))
         return;
     say_failure(s);
@@ -132,10 +163,14 @@ static bool take_user(struct session *s, struct str user)
 {
     s->user = str_copy_z(user);
     s->given_name = str_copy_z(s->login->sasl.login);
-    if (s->user && s->given_name)
-        return true;
-    login_forget_user(s);
-    return false;
+    if (!s->user || !s->given_name) {
+        login_forget_user(s);
+        return false;
+    }
+    struct policy_case question = session_question(s, &s->arena);
+    login_question(s, &question);
+    policy_login_succeeded(&s->worker->policy, &question);
+    return true;
 }
 
 static void on_checked(void *arg, const struct auth_answer *answer)

@@ -36,6 +36,8 @@
 #include "mta/exchange.h"
 #include "net/conn.h"
 #include "policy/ask.h"
+#include "policy/header_facts.h"
+#include "policy/lookups.h"
 #include "smtp/command.h"
 #include "smtp/dot.h"
 #include "smtp/header.h"
@@ -155,12 +157,6 @@ struct recipient {
     int code; /* the verdict, 0: open */
 };
 
-/* What a rule asked of the header once, it may ask again. */
-struct header_value {
-    struct header_value *next;
-    struct str name, value; /* value: unfolded, in the mail's arena; STR_NONE: there is no such field */
-};
-
 /* One mail, from MAIL to its end. Everything of it lies in its arena, itself too. */
 struct transaction {
     struct arena arena;
@@ -184,15 +180,15 @@ struct transaction {
     bool was_taken;                /* MAIL was, by the MTA */
     bool has_failed;               /* the exchange is over before its time */
     bool is_over_limit;            /* a limit refused it */
+    bool is_held;                  /* replies that could go out are delayed */
     bool takes_8bit;               /* the MTA that the body goes to */
 
     /* the message (body.c, header.c) */
     struct smtp_dot dot;
     struct smtp_header header;
-    struct buf block;  /* the header block, while it is not whole, or rules are asked about it for a while */
-    struct str held;   /* all that was read, while rules are asked about its header; else STR_NONE */
-    struct str fields; /* the header's fields, as long as a rule may ask about them; else STR_NONE */
-    struct header_value *header_values;
+    struct buf block; /* the header block, while it is not whole, or rules are asked about it for a while */
+    struct str held;  /* all that was read, while rules are asked about its header; else STR_NONE */
+    struct header_facts header_facts; /* its fields are there as long as a rule may ask about them */
     bool block_is_done;
     bool is_whole;             /* the final dot was read */
     uint64_t dropped_bytes;    /* read after the mail was refused */
@@ -227,11 +223,11 @@ struct session {
     const char *mechanism;
     struct arena arena; /* tags of the connection */
     struct policy_connection policy;
-    struct ask *ask;     /* while policy is asked, or its answer is delayed */
-    struct delay *delay; /* a reply waits for its time; NULL: none does */
-    uint32_t tarpit_ms;  /* by how much the reply to the command at hand is to be delayed */
-    struct task bury;    /* frees it at the end of the turn in which it was closed */
-    const char *reason;  /* of the end, for its event */
+    struct ask *ask;                /* while policy is asked, or its answer is delayed */
+    struct delay *delay;            /* a reply waits for its time; NULL: none does */
+    uint32_t tarpit_ms, delayed_ms; /* by how much the reply to the command at hand is to be delayed, and was already */
+    struct task bury;               /* frees it at the end of the turn in which it was closed */
+    const char *reason;             /* of the end, for its event */
     int64_t opened_us, ends_at_ms;
     int64_t began_us; /* of the handshake */
     uint32_t tls_us, auth_us;
@@ -293,12 +289,21 @@ void session_ask_cancel(struct session *s);
 /* A question about the session, for what is not asked by session_ask. Texts of the answer go into the arena. */
 struct policy_case session_question(struct session *s, struct arena *arena);
 
+/* Something happened that limits may count, to this recipient (NULL: to none). What is to be written is written. */
+void session_count(struct session *s, enum limit_unit unit, struct recipient *r, struct arena *arena,
+                   struct policy_answer *answer);
+/* Does that end the session? session_is_ended_by then also says so and ends it, at once: who goes need not wait. */
+bool session_ends_by(const struct policy_answer *answer);
+bool session_is_ended_by(struct session *s, const struct policy_answer *answer);
+
 /* delay.c: tarpits. */
 /* Somebody wants the reply to the command at hand delayed. */
 void session_owe_delay(struct session *s, uint32_t ms);
 /* Delays what is owed, then calls `then` and goes on reading. False: nothing is owed, or too many wait already: `then`
  * is the caller's to call, now. */
 MUST_USE bool session_delay(struct session *s, session_step *then);
+/* The same for a reply, which is said before `then` is called. */
+MUST_USE bool session_delay_reply(struct session *s, const struct smtp_reply_call *call, session_step *then);
 /* The reply's time has come. */
 void session_delay_end(struct session *s);
 void session_delay_cancel(struct session *s);
@@ -326,6 +331,8 @@ void auth_on_line(struct session *s, struct str line);
 void login_free(struct session *s);
 /* auth.user: the name that was given, from the moment it is known; STR_NONE: none was. */
 struct str login_name(const struct session *s);
+/* What a question about the attempt at hand needs beside the facts. */
+void login_question(const struct session *s, struct policy_case *question);
 void login_forget_user(struct session *s);
 bool session_offers_auth(const struct session *s);
 bool session_may_login_here(const struct session *s);
@@ -370,7 +377,6 @@ extern const struct mta_ops session_mta_ops;
 void header_take(struct session *s, struct str held, struct str passed, bool is_all);
 /* Rules may look at the header no more. */
 void header_forget(struct transaction *tx);
-void header_fact(struct transaction *tx, int attribute, struct str name, struct fact *out);
 
 /* body.c settle.c */
 void body_begin(struct session *s);

@@ -88,6 +88,7 @@ void message_complete(struct session *s)
 {
     session_enter(s, SESSION_DOT);
     session_await(s, WAIT_DOT);
+    s->delayed_ms = 0; /* the reply to DATA was another */
     if (s->tx->verdict != MAIL_OPEN)
         finish(s);
     else if (policy_has_rules(s->worker->policy.policy, PHASE_MESSAGE))

@@ -111,6 +111,8 @@ struct slot *slot_add(struct transaction *tx)
 void slots_flush(struct session *s)
 {
     struct transaction *tx = s->tx;
+    if (tx->is_held)
+        return;
     while (tx->slots && tx->slots->code) {
         struct slot *slot = tx->slots;
         /* taken out first: session_reply_text queues behind open slots */

@@ -157,10 +157,64 @@ static void test_events(void **state)
     PLAY(&GROUND, TALKS);
 }
 
+/* What the session counts: errors, recipients that the MTA does not know, wrong passwords. */
+static void test_counts(void **state)
+{
+    (void)state;
+    static const struct ground GROUND = {
+        .rules = "limit errors per client count errors { 4/1h at 25% log \"one\" at 50% tarpit 10s at 100% disconnect "
+                 "\"Enough\" }\n"
+                 "limit unknown per client count unknown-recipients { 4/1h at 25% tarpit 10s at 100% ban client 1h "
+                 "\"harvesting\""
+                 " unless rcpt.local = \"known\" }\n",
+        .max_errors = 100};
+    static const struct talk TALKS[] = {
+        {"errors", "submission login",
+         "C FOO\nS 500\nC BAR\nS 500\nE limit \"by\":\"errors\" \"text\":\"one\"\nC BAZ\nQ\nC NOOP\nQ\nV\nS 500\nS "
+         "250\nC "
+         "A\nQ\nV\nS 500\nC B\nS 421 4.7.0 Enough\nX"},
+        {"errors in a mail", "submission mail",
+         "C FOO\nS 500\nC BAR\nS 500\nC MAIL FROM:<a@x>\nQ\nV\nS 503\nC A\nQ\nV\nS 500\nC B\nS 421 4.7.0 "
+         "Enough\nX\nE mail "
+         "\"verdict\":\"disconnect\" \"by\":\"errors\""},
+        {"unknown recipients", "submission mail",
+         "M RCPT ever 550 5.1.1 Who\nC RCPT TO:<a@x>\nS 550\nC RCPT TO:<b@x>\nQ\nV\nS 550\nC RCPT TO:<c@x>\nQ\nV\nS "
+         "550\nC RCPT "
+         "TO:<d@x>\nQ\nV\nS 550\nC RCPT TO:<e@x>\nS 550\nS 421 4.7.0\nX\nE mail \"verdict\":\"ban\" "
+         "\"by\":\"unknown\""},
+        {"in their order", "submission mail whole",
+         "M RCPT ever 550 5.1.1 Who\nC RCPT TO:<a@x>\nS 550\nC RCPT TO:<b@x>\nC RCPT TO:<c@x>\nC NOOP\nQ\nV\nS 550\nS "
+         "550\nS 250"},
+        {"not those that the limit excepts", "submission mail",
+         "M RCPT ever 550 5.1.1 Who\nC RCPT TO:<known@x>\nS 550\nC RCPT TO:<known@y>\nS 550\nC RCPT TO:<known@z>\nS "
+         "550"},
+        {"for now is not unknown", "submission mail",
+         "M RCPT ever 450 4.2.0 Later\nC RCPT TO:<a@x>\nS 450\nC RCPT TO:<b@x>\nS 450\nC RCPT TO:<c@x>\nS 450"},
+    };
+    PLAY(&GROUND, TALKS);
+    static const struct ground OF_LOGINS = {
+        .rules = "limit guesses per client count guesses { 4/1h at 25% tarpit 10s at 50% log \"two ${auth.user}\" }\n",
+        .max_errors = 100};
+    static const struct talk LOGINS[] = {
+        {"guesses", "submission tls",
+         "C AUTH PLAIN AGFsaWNlAGE=\nS 535 5.7.8 Wrong\nC AUTH PLAIN AGFsaWNlAGI=\nQ\nV\nS 535 5.7.8 Wrong\nC AUTH "
+         "PLAIN AGFsaWNlAGM=\n"
+         "Q\nV\nS 535\nE limit \"by\":\"guesses\"\nC AUTH PLAIN AGFsaWNlAGQ=\nQ\nV\nS 535\nC AUTH PLAIN "
+         "AGFsaWNlAGU=\nQ\nV\nS "
+         "454 4.7.0\nE auth wrong\nE auth \"result\":\"limited\" "
+         "\"by\":\"guesses\""},
+        {"the same again is no guess", "submission tls",
+         "C AUTH PLAIN AGFsaWNlAGE=\nS 535\nC AUTH PLAIN AGFsaWNlAGE=\nS 535\nC AUTH PLAIN AGFsaWNlAGE=\nS 535"},
+        {"the right one costs nothing", "submission tls",
+         "C AUTH PLAIN AGFsaWNlAGE=\nS 535\nC AUTH PLAIN AGFsaWNlAHNlY3JldA==\nS 235\n"},
+    };
+    PLAY(&OF_LOGINS, LOGINS);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_facts), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_bounds_after_a_refusal), cmocka_unit_test(test_edits),
-                                       cmocka_unit_test(test_events)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_facts), cmocka_unit_test(test_refusals), cmocka_unit_test(test_bounds_after_a_refusal),
+        cmocka_unit_test(test_edits), cmocka_unit_test(test_events),   cmocka_unit_test(test_counts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
