@@ -12,7 +12,7 @@ void compiled_open(struct compiled *k, const char *text)
     source_set_init(&k->sources, NULL, 0);
     diag_init(&k->d, &k->sources);
     tree_init(&k->tree, &k->sources);
-    bool is_fine = rules_parse_text(&k->sources, "t", str_of_z(text), &k->d, &k->tree) && rules_check(&k->tree, &k->d);
+    bool is_fine = rules_parse_text(&k->sources, "t", str_of_z(text), &k->d, &k->tree) && rules_check_all(&k->tree, &k->d, true);
     k->policy = is_fine ? policy_compile(&k->tree, &k->d) : NULL;
     if (!k->policy || k->d.count) {
         char said[4096];
