@@ -8,10 +8,10 @@
  *
  * What is not known is none: every comparison with it is false, `not (…)` of that is true (GRAMMAR.md 3).
  *
- * Some of it lies outside and takes time. A condition is asked from left to right, only as far as its answer depends on
- * it; where it meets what is not there yet it answers WAIT, and is asked again as a whole once the outside knows. So
- * nothing is looked up that is not needed. FAILED: what it needed cannot be had; then nothing can be said of the rule
- * or limit.
+ * Some of it lies outside and takes time. A condition is asked from left to right, what takes time last, and only as
+ * far as its answer depends on it; where it meets what is not there yet it answers WAIT, and is asked again as a whole
+ * once the outside knows. So nothing is looked up that is not needed. FAILED: what it needed cannot be had; then
+ * nothing can be said of the rule or limit.
  */
 #ifndef RULES_EVAL_H
 #define RULES_EVAL_H

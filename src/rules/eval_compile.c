@@ -426,6 +426,20 @@ static void compile_children(struct eval_program *p, struct test_node *n, const 
     }
 }
 
+/* What may have to wait is asked last, whatever the order in which it is written: often nobody needs to know then. */
+static void put_waiting_last(struct test_node *n)
+{
+    struct test_node *waiting = NULL, **end = &n->child, **waiting_end = &waiting;
+    for (struct test_node *child = n->child, *next; child; child = next) {
+        struct test_node ***to = eval_may_wait(child) ? &waiting_end : &end;
+        next = child->next;
+        child->next = NULL;
+        **to = child;
+        *to = &child->next;
+    }
+    *end = waiting;
+}
+
 static struct test_node *compile(struct eval_program *p, const struct condition *c, struct diagnostics *d, bool *ok)
 {
     static const enum test_kind KINDS[] = {
@@ -444,6 +458,7 @@ static struct test_node *compile(struct eval_program *p, const struct condition 
     n->kind = KINDS[c->kind];
     if (n->kind == TEST_OR || n->kind == TEST_AND || n->kind == TEST_NOT) {
         compile_children(p, n, c, d, ok);
+        put_waiting_last(n);
         return n;
     }
     n->left = operand_of(p, &c->operand, c->kind == CONDITION_COMPARE ? c->other.type : TYPE_UNKNOWN);
@@ -469,6 +484,7 @@ static struct test_node *join(struct eval_program *p, enum test_kind kind, struc
     n->kind = kind;
     n->child = first;
     first->next = second;
+    put_waiting_last(n);
     return n;
 }
 

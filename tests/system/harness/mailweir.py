@@ -52,6 +52,7 @@ class Mailweir:
             setattr(self, name, port)
         self.certificate, self.workers, self.rules, self.server = certificate, workers, rules, server
         self.relay = relay or "relay to 127.0.0.1:%d" % mta
+        self.prefix = []  # words before the command
         self.process, self.stderr_file = None, self.directory / "stderr"
         self.write_users(USERS if users is None else users)
         self.write_config()
@@ -88,7 +89,7 @@ class Mailweir:
 
     def start(self, wait=True, arguments=(), environment=None):
         with open(self.stderr_file, "ab") as stderr:
-            self.process = subprocess.Popen([str(BINARY), "serve", "-c", str(self.config)] + list(arguments),
+            self.process = subprocess.Popen(self.prefix + [str(BINARY), "serve", "-c", str(self.config)] + list(arguments),
                                             stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, cwd="/",
                                             env=dict(os.environ, **(environment or {})))
         if wait:

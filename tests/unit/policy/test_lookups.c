@@ -356,6 +356,13 @@ static void test_nothing_is_asked_that_is_not_needed(void **state)
     assert_int_equal(ask(PHASE_MAIL), STARTED); /* a */
     say_lists(1, 0);
     expect_by(POLICY_REJECT, "a");
+    compiled_close(&T.compiled);
+    T.compiled.policy = NULL;
+    load("dnsbl zen \"zen.example\"\non mail { rule r reject if client in zen unless authenticated }");
+    memset(&T.connection, 0, sizeof T.connection);
+    assert_int_equal(ask(PHASE_MAIL), DONE);
+    expect_by(POLICY_GO_ON, "");
+    T.user = NULL;
     T.engine.lookups = NULL; /* nobody can be asked: nothing is listed */
     memset(&T.connection, 0, sizeof T.connection);
     assert_int_equal(ask(PHASE_MAIL), DONE);

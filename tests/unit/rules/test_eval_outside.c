@@ -150,7 +150,12 @@ static void test_conditions(void **state)
         {"client in no or client in later", EVAL_WAIT, 2},
         {"client in no or client in broken or client in yes", EVAL_FAILED, 2},
         {"client in later and client in no", EVAL_WAIT, 1},
-        {"(client in no or tls) and (authenticated or client in yes)", EVAL_TRUE, 2},
+        /* what takes time is asked last */
+        {"client in later or tls", EVAL_TRUE, 0},
+        {"client in broken and authenticated", EVAL_FALSE, 0},
+        {"client in no or tls and client in yes", EVAL_TRUE, 2},
+        {"(client in no or tls) and (client in yes or authenticated)", EVAL_TRUE, 1},
+        {"not (client in later or tls)", EVAL_FALSE, 0},
         /* names and places */
         {"client.name is none", EVAL_WAIT, 1},
         {"client.name under example.org", EVAL_WAIT, 1},
