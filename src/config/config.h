@@ -34,7 +34,12 @@ struct listener_config {
 };
 
 enum trace_header { TRACE_HEADER_ON, TRACE_HEADER_MINIMAL, TRACE_HEADER_OFF };
-enum event_sink { EVENT_SINK_STDERR, EVENT_SINK_FILE };
+enum event_sink {
+    EVENT_SINK_FILE,
+    EVENT_SINK_STDERR,
+    EVENT_SINK_SYSLOG,
+    EVENT_SINK_JOURNAL
+}; /* as in statements.def */
 
 /* `timeout …`, in milliseconds. */
 struct timeouts {

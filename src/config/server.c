@@ -349,9 +349,11 @@ static void build_events(struct config_builder *b, const struct statement *st)
     struct config *cfg = b->config;
     const struct value *to = argument(st, 0);
     const struct value *rotate = option_value(st, OPTION_EVENTS_ROTATE), *keep = option_value(st, OPTION_EVENTS_KEEP);
-    cfg->events.sink = to->choice == 0 ? EVENT_SINK_FILE : EVENT_SINK_STDERR;
-    if (to->choice == 0)
+    cfg->events.sink = (enum event_sink)to->choice;
+    if (cfg->events.sink == EVENT_SINK_FILE)
         cfg->events.file = file_name(b, to);
+    else if (rotate)
+        diag_warning(b->diagnostics, rotate->at, "only a file is rotated");
     if (rotate)
         cfg->events.rotate_bytes = (uint64_t)rotate->bytes;
     if (keep)
@@ -492,6 +494,7 @@ static void set_defaults(struct config_builder *b)
     cfg->max_header_bytes = 256 << 10;
     cfg->max_line_bytes = 4096;
     cfg->timeout = (struct timeouts){30000, 300000, 180000, 3600000, 15000, 30000, 10000, 300000};
+    cfg->events.sink = EVENT_SINK_STDERR;
     cfg->events.keep = 7;
     cfg->log_level = LOG_LEVEL_INFO;
     cfg->user = "mailweir";

@@ -163,7 +163,7 @@ static bool join(struct sender *s, struct err *err)
         return false;
     s->ways.loop = &s->loop;
     s->ways.config = s->config;
-    syslog_socket_init(&s->ways.syslog, SYSLOG_SOCKET_PATH);
+    log_socket_init(&s->ways.syslog, LOG_SOCKET_SYSLOG, SYSLOG_SOCKET_PATH);
     timer_init(&s->ending, &s->loop, on_ending_due, s);
     channel_open(&s->channel, &s->loop, s->ctx->control_fd, on_message, on_supervisor_gone, s);
     if (has_kind(s->config, ALERT_WEBHOOK)) {
@@ -187,7 +187,7 @@ static void part(struct sender *s)
     mta_pool_free(&s->ways.pool);
     resolver_free(&s->resolver);
     tls_free(&s->tls);
-    syslog_socket_close(&s->ways.syslog);
+    log_socket_close(&s->ways.syslog);
     watch_set(&s->messages, false, false);
     timer_cancel(&s->ending);
     channel_close(&s->channel);

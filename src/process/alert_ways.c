@@ -47,7 +47,7 @@ static enum started start_syslog(struct alert_ways *ways, struct alert_job *job,
     struct buf line;
     buf_init(&line, ALERT_JSON_MAX_BYTES + 5 * ALERT_KEY_MAX_BYTES);
     if (alert_text_line(&line, job->outlet->config->name, job->key, job->json))
-        syslog_socket_send(&ways->syslog, SYSLOG_WARNING, loop_wall_us(ways->loop), buf_str(&line), err);
+        log_socket_send(&ways->syslog, LOG_SEVERITY_WARNING, loop_wall_us(ways->loop), buf_str(&line), err);
     else
         err_no_memory(err);
     buf_fini(&line);

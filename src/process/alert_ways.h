@@ -5,7 +5,7 @@
 #define PROCESS_ALERT_WAYS_H
 
 #include "process/alert_outlet.h"
-#include "process/syslog_socket.h"
+#include "process/log_socket.h"
 
 struct alert_hooks;
 
@@ -15,7 +15,7 @@ struct alert_ways {
     const struct config *config;
     struct alert_hooks *hooks; /* NULL: there is no webhook */
     struct mta_pool *pool;     /* NULL: there is no mail */
-    struct syslog_socket syslog;
+    struct log_socket syslog;
 };
 
 extern const struct alert_way alert_way_webhook, alert_way_mail, alert_way_syslog, alert_way_exec;

@@ -47,7 +47,8 @@ struct channel_message {
     uint32_t kind;
     uint32_t number; /* SINK_TRY: keep */
     uint64_t id;     /* PIPE, PIPE_DONE: the pipe's; SINK_…: the try's, 0 for the one of a writer's start */
-    uint64_t value;  /* RETIRE, DRAIN: mask; SOCKET: listener; TABLE: its number; SINK_TRY: rotate_bytes */
+    uint64_t value;  /* RETIRE, DRAIN: mask; SOCKET: listener; TABLE: its number; SINK_TRY: rotate_bytes, or
+                        without a path which log */
     char text[CHANNEL_TEXT_MAX]; /* NUL-terminated; empty: none */
 };
 

@@ -9,9 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
-enum { STDERR_WAIT_MS = 1000 };
+enum { WAIT_MS = 1000 }; /* for stderr or a log that does not keep up */
 
 /* Without O_NONBLOCK a FIFO that nobody reads would hold us here for ever; writing may then wait as it likes. */
 static int open_path(const char *path, struct err *err)
@@ -39,7 +40,7 @@ static void use(struct event_file *f, int fd)
 
 static const char *place(const struct event_file *f)
 {
-    return f->is_stderr ? "stderr" : f->path;
+    return f->is_stderr ? "stderr" : f->is_log ? f->log.path : f->path;
 }
 
 /* Says it once. */
@@ -63,10 +64,23 @@ static void note_lost(struct event_file *f, struct str lines, int error)
     note_trouble(f, error);
 }
 
+static bool open_log(struct event_file *f, enum event_log_kind kind, struct err *err)
+{
+    f->is_log = true;
+    if (kind == EVENT_LOG_SYSLOG)
+        log_socket_init(&f->log, LOG_SOCKET_SYSLOG, SYSLOG_SOCKET_PATH);
+    else
+        log_socket_init(&f->log, LOG_SOCKET_JOURNAL, JOURNAL_SOCKET_PATH);
+    return log_socket_open(&f->log, err) ||
+           err_prefix(err, "cannot write events to %s", kind == EVENT_LOG_SYSLOG ? "syslog" : "the journal");
+}
+
 bool event_file_open(struct event_file *f, const struct event_sink_options *o, struct counters *counters,
                      struct err *err)
 {
     *f = (struct event_file){.counters = counters, .rotate_bytes = o->rotate_bytes, .keep = o->keep, .fd = -1};
+    if (o->log != EVENT_LOG_NONE && !o->file)
+        return open_log(f, o->log, err);
     if (!o->file) {
         f->is_stderr = true;
         f->fd = STDERR_FILENO;
@@ -85,6 +99,8 @@ bool event_file_open(struct event_file *f, const struct event_sink_options *o, s
 
 void event_file_close(struct event_file *f)
 {
+    if (f->is_log)
+        log_socket_close(&f->log);
     if (f->fd >= 0 && !f->is_stderr)
         close(f->fd);
     f->fd = -1;
@@ -92,7 +108,7 @@ void event_file_close(struct event_file *f)
 
 void event_file_reopen(struct event_file *f)
 {
-    if (f->is_stderr)
+    if (f->is_stderr || f->is_log)
         return;
     struct err err = {0};
     int fd = open_path(f->path, &err);
@@ -152,10 +168,10 @@ static void mend_end(struct event_file *f, size_t half)
 }
 
 /* Stderr may be a terminal or pipe that somebody made non-blocking. */
-static bool may_wait(const struct event_file *f)
+static bool may_wait(int fd)
 {
-    struct pollfd p = {f->fd, POLLOUT, 0};
-    return errno == EINTR || (errno == EAGAIN && poll(&p, 1, STDERR_WAIT_MS) > 0);
+    struct pollfd p = {fd, POLLOUT, 0};
+    return errno == EINTR || (errno == EAGAIN && poll(&p, 1, WAIT_MS) > 0);
 }
 
 /* Bytes written; errno says why not all. */
@@ -166,11 +182,28 @@ static size_t write_all(struct event_file *f, struct str s)
         ssize_t n = write(f->fd, s.ptr + done, s.len - done);
         if (n > 0)
             done += (size_t)n;
-        else if (n == 0 || !may_wait(f))
+        else if (n == 0 || !may_wait(f->fd))
             break;
     }
     f->size += done;
     return done;
+}
+
+/* A datagram a line. Only this process waits for a log that is slow. */
+static void write_log(struct event_file *f, struct str lines)
+{
+    struct err err;
+    int64_t wall_us = clock_wall_us();
+    while (lines.len) {
+        struct str whole = lines, line = str_split(lines, '\n', &lines);
+        bool sent = log_socket_send(&f->log, LOG_SEVERITY_INFO, wall_us, line, &err);
+        if (!sent && may_wait(f->log.fd))
+            sent = log_socket_send(&f->log, LOG_SEVERITY_INFO, wall_us, line, &err);
+        if (sent)
+            note_written(f);
+        else
+            note_lost(f, str_sub(whole, 0, line.len + 1), errno);
+    }
 }
 
 static bool is_open(struct event_file *f, int64_t now_ms)
@@ -190,6 +223,10 @@ static bool is_open(struct event_file *f, int64_t now_ms)
 
 void event_file_write(struct event_file *f, struct str lines, int64_t now_ms)
 {
+    if (f->is_log) {
+        write_log(f, lines);
+        return;
+    }
     errno = ENOENT;
     if (!is_open(f, now_ms)) {
         note_lost(f, lines, errno);

@@ -1,5 +1,5 @@
 /*
- * event_file.h - where event lines end: a file that is rotated, or stderr.
+ * event_file.h - where event lines end: a file that is rotated, stderr, syslog, or the journal.
  *
  * A disk that is full, read-only or gone stops nothing: the lines are dropped and counted, it is said once, and every
  * further write tries again. What stands in the file is whole lines: half a line that a full disk took is cut off.
@@ -8,6 +8,7 @@
 #define PROCESS_EVENT_FILE_H
 
 #include "base/str.h"
+#include "process/log_socket.h"
 #include "process/plan.h"
 #include "stats/counters.h"
 
@@ -19,7 +20,8 @@ struct event_file {
     uint64_t rotate_bytes;
     unsigned keep;
     int fd; /* -1: could not be opened; tried again */
-    bool is_stderr, is_regular;
+    bool is_stderr, is_regular, is_log;
+    struct log_socket log;
     uint64_t size;      /* of a regular file */
     uint64_t rotate_at; /* the size at which to rotate; grows when that failed */
     uint64_t lost;      /* lines, since the trouble began */

@@ -59,6 +59,8 @@ void event_hub_try_sink(struct event_hub *h, const struct event_sink_options *si
     struct channel_message m = {.kind = CHANNEL_SINK_TRY, .number = sink->keep, .id = id, .value = sink->rotate_bytes};
     if (sink->file)
         strncat(m.text, sink->file, sizeof m.text - 1);
+    else
+        m.value = sink->log;
     if (h->writer.pid)
         channel_send(h->writer.channel.fd, &m, -1); /* a writer that is blocked does not answer in time either */
 }

@@ -167,7 +167,9 @@ static void add_producer(struct writer *w, uint64_t id, int fd)
 static void try_sink(struct writer *w, const struct channel_message *m)
 {
     struct err err = {0};
-    struct event_sink_options o = {m->text[0] ? m->text : NULL, m->value, m->number};
+    struct event_sink_options o = {m->text[0] ? m->text : NULL, m->value, m->number, EVENT_LOG_NONE};
+    if (!o.file)
+        o.log = (enum event_log_kind)m->value;
     if (w->has_next)
         event_file_close(&w->next);
     w->has_next = event_file_open(&w->next, &o, w->ctx->counters, &err);

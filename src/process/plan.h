@@ -20,11 +20,14 @@ enum {
     PROCESS_PATH_MAX = 4096
 };
 
+enum event_log_kind { EVENT_LOG_NONE, EVENT_LOG_SYSLOG, EVENT_LOG_JOURNAL };
+
 /* Where event lines go. */
 struct event_sink_options {
-    const char *file;      /* NULL: stderr */
-    uint64_t rotate_bytes; /* 0: never */
-    unsigned keep;         /* rotated files: FILE.1, the newest, to FILE.keep */
+    const char *file;        /* NULL: stderr, or the log */
+    uint64_t rotate_bytes;   /* 0: never */
+    unsigned keep;           /* rotated files: FILE.1, the newest, to FILE.keep */
+    enum event_log_kind log; /* of the system */
 };
 
 /* One endpoint to listen on. */

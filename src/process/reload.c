@@ -21,7 +21,7 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_sink(const struct event_sink_options *a, const struct event_sink_options *b)
 {
-    return same_text(a->file, b->file) && a->rotate_bytes == b->rotate_bytes && a->keep == b->keep;
+    return same_text(a->file, b->file) && a->rotate_bytes == b->rotate_bytes && a->keep == b->keep && a->log == b->log;
 }
 
 /* What a running service cannot change: who it is, and what was made for that user at the start. */

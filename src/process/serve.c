@@ -148,7 +148,10 @@ static void fill_plan(struct process_plan *plan, struct config *cfg)
         .has_auth = cfg->auth.file != NULL,
         .has_alerts = cfg->alert_count > 0,
         .events = {cfg->events.sink == EVENT_SINK_FILE ? cfg->events.file : NULL, cfg->events.rotate_bytes,
-                   cfg->events.keep},
+                   cfg->events.keep,
+                   cfg->events.sink == EVENT_SINK_SYSLOG    ? EVENT_LOG_SYSLOG
+                   : cfg->events.sink == EVENT_SINK_JOURNAL ? EVENT_LOG_JOURNAL
+                                                            : EVENT_LOG_NONE},
         .drain_ms = cfg->timeout.session_ms,
         .log_level = cfg->log_level,
         .config = cfg,

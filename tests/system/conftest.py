@@ -1,11 +1,14 @@
 """Fixtures: one Postfix a test process, one certificate, and a mailweir for who asks for one."""
+import fcntl
+import os
 import pathlib
 import shutil
+import socket
 import tempfile
 
 import pytest
 
-from harness.mailweir import BINARY, Mailweir
+from harness.mailweir import BINARY, SLOWNESS, Mailweir
 from harness.mta import ScriptedMta
 from harness.ports import make_certificate
 from harness.postfix import Postfix
@@ -50,6 +53,52 @@ def mailbox(postfix):
     """Postfix with an empty mailbox."""
     postfix.forget()
     return postfix
+
+
+class SystemLog:
+    """Stands where the system's log would: a datagram socket at its path."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(20 * SLOWNESS)
+        self.socket.bind(str(path))
+        path.chmod(0o666)
+
+    def line(self):
+        return self.socket.recv(1 << 20).decode()
+
+
+def stand_in(path):
+    path = pathlib.Path(path)
+    if os.geteuid() != 0 or path.exists():
+        pytest.skip("%s is the system's own" % path)
+    made = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = SystemLog(path)
+    try:
+        yield log
+    finally:
+        path.unlink()
+        log.socket.close()
+        for folder in made:
+            folder.rmdir()
+
+
+def one_at_a_time(path):
+    """Tests of other pytest processes wait."""
+    with open("/tmp/mailweir-test-%s.lock" % pathlib.Path(path).name, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield from stand_in(path)
+
+
+@pytest.fixture
+def syslog():
+    yield from one_at_a_time("/dev/log")
+
+
+@pytest.fixture
+def journal():
+    yield from one_at_a_time("/run/systemd/journal/socket")
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,18 @@
 """Events: valid JSON, complete, and free of passwords and of anything that a client could smuggle into a log."""
 import base64
+import fcntl
 import json
+import os
 import re
+import signal
 import threading
 
 import pytest
 
 from harness.client import Client, Closed, message, session
-from harness.mailweir import PLAIN_RULES
+from harness.mailweir import PLAIN_RULES, SLOWNESS
 from harness.mta import say
+from harness.ports import eventually
 
 SECRETS = ("Tr0ub4dor-right", "Tr0ub4dor-wrong", "Tr0ub4dor-typo")
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -192,3 +196,49 @@ def test_thousands_of_events_stay_whole_lines(start_mailweir, mta):
     weir.wait_event("mail", count=800)
     weir.wait_event("close", count=160)
     assert len(check_lines(weir)) >= 800 + 160 + 160
+
+
+# -- the system's log
+
+def test_events_go_to_syslog(syslog, start_mailweir, mta):
+    weir = start_mailweir(mta, run=False, events="syslog").start(wait=False)
+    head, _, start = syslog.line().partition(": ")
+    assert head.startswith("<22>") and " mailweir[%d]" % weir.children("mailweir:events")[0] in head
+    assert json.loads(start)["event"] == "start"
+    with session(weir.plain, "plain") as client:
+        assert client.mail(message()).code == 250
+    kinds = set()
+    while "mail" not in kinds:
+        kinds.add(json.loads(syslog.line().partition(": ")[2])["event"])
+    assert weir.stop() == 0
+
+
+def test_events_go_to_the_journal(journal, start_mailweir, mta):
+    weir = start_mailweir(mta, run=False, events="journal").start(wait=False)
+    lines = dict(line.split("=", 1) for line in journal.line().splitlines())
+    assert (lines["PRIORITY"], lines["SYSLOG_IDENTIFIER"]) == ("6", "mailweir")
+    assert json.loads(lines["MESSAGE"])["event"] == "start"
+    assert weir.stop() == 0
+
+
+def test_without_a_log_there_is_no_start(start_mailweir, mta):
+    with open("/tmp/mailweir-test-log.lock", "w") as lock:  # while it is held, no other test stands in
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists("/dev/log"):
+            pytest.skip("/dev/log is the system's own")
+        weir = start_mailweir(mta, run=False, events="syslog").start(wait=False)
+        assert weir.process.wait(20 * SLOWNESS) == 1
+    assert "cannot start: cannot write events to syslog: /dev/log: No such file or directory" in weir.stderr()
+
+
+def test_a_reload_moves_events_to_syslog(syslog, start_mailweir, mta):
+    weir = start_mailweir(mta)
+    weir.sink = "syslog"
+    weir.write_config()
+    weir.signal(signal.SIGHUP)
+    eventually(lambda: "the new configuration is in force" in weir.stderr(), 20 * SLOWNESS, "the reload")
+    with session(weir.plain, "plain") as client:
+        assert client.mail(message()).code == 250
+    while json.loads(syslog.line().partition(": ")[2])["event"] != "mail":
+        pass
+    assert not weir.events("mail")

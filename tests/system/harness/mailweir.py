@@ -36,7 +36,7 @@ class Mailweir:
     (login without TLS), smtp (no login) to open. relay: a whole `relay` statement instead of `mta`'s port."""
 
     def __init__(self, directory, mta=None, rules=PLAIN_RULES, server="", users=None, workers=1, certificate=None,
-                 listeners=("submission", "submissions", "plain", "smtp"), relay=None):
+                 listeners=("submission", "submissions", "plain", "smtp"), relay=None, events='"log/events.jsonl"'):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(exist_ok=True)
         self.directory.chmod(0o755)
@@ -50,6 +50,7 @@ class Mailweir:
         self.ports = {name: free_port() for name in listeners}
         for name, port in self.ports.items():
             setattr(self, name, port)
+        self.sink = events
         self.certificate, self.workers, self.rules, self.server = certificate, workers, rules, server
         self.relay = relay or "relay to 127.0.0.1:%d" % mta
         self.prefix = []  # words before the command
@@ -82,7 +83,7 @@ class Mailweir:
         if self.certificate:
             text += 'tls certificate "%s" key "%s"\n' % self.certificate
         text += 'auth file "users"\n%s\n' % self.relay
-        text += 'events "log/events.jsonl"\nstate "state"\nuser %s\nworkers %d\n%s\n' % (USER, self.workers, self.server)
+        text += 'events %s\nstate "state"\nuser %s\nworkers %d\n%s\n' % (self.sink, USER, self.workers, self.server)
         self.config.write_text(text + self.rules, encoding="utf-8")
 
     # -- life

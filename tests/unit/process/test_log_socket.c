@@ -1,4 +1,4 @@
-/* test_syslog_socket.c - lines to a log that is there, restarted, full, or away; never a wait. */
+/* test_log_socket.c - lines to a log that is there, restarted, full, or away; never a wait. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,14 +10,14 @@
 
 #include <cmocka.h>
 
-#include "process/syslog_socket.h"
+#include "process/log_socket.h"
 
 #define WALL_US INT64_C(1795508130123456)
 
 struct fixture {
     char dir[64], path[80];
     int fd; /* the log's */
-    struct syslog_socket s;
+    struct log_socket s;
 };
 
 static void open_log(struct fixture *f)
@@ -40,7 +40,7 @@ static int setup(void **state)
     if (!mkdtemp(f->dir))
         return -1;
     snprintf(f->path, sizeof f->path, "%s/log", f->dir);
-    syslog_socket_init(&f->s, f->path);
+    log_socket_init(&f->s, LOG_SOCKET_SYSLOG, f->path);
     setenv("TZ", "UTC", 1);
     return 0;
 }
@@ -48,7 +48,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    syslog_socket_close(&f->s);
+    log_socket_close(&f->s);
     close(f->fd);
     unlink(f->path);
     rmdir(f->dir);
@@ -58,7 +58,7 @@ static int teardown(void **state)
 
 static bool say(struct fixture *f, struct str line, struct err *err)
 {
-    return syslog_socket_send(&f->s, SYSLOG_WARNING, WALL_US, line, err);
+    return log_socket_send(&f->s, LOG_SEVERITY_WARNING, WALL_US, line, err);
 }
 
 static void expect(struct fixture *f, const char *line)
@@ -110,9 +110,25 @@ static void test_full(void **state)
     expect(f, "x");
 }
 
+static void test_journal(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    char text[256];
+    log_socket_init(&f->s, LOG_SOCKET_JOURNAL, f->path);
+    assert_false(log_socket_open(&f->s, &err));
+    open_log(f);
+    assert_true(log_socket_open(&f->s, &err));
+    assert_true(say(f, STR("{}"), &err));
+    ssize_t n = recv(f->fd, text, sizeof text, 0);
+    assert_true(n > 0);
+    assert_true(str_equal(str_of(text, (size_t)n),
+                          STR("PRIORITY=4\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=mailweir\nMESSAGE={}\n")));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(said), TEST(away), TEST(full)};
+    const struct CMUnitTest tests[] = {TEST(said), TEST(away), TEST(full), TEST(journal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
