@@ -48,3 +48,19 @@ void compiled_said(struct compiled *k, char *to, size_t size)
             len += (size_t)snprintf(to + len, size - len, " | " PRI_STR, STR_ARG(e->hint));
     }
 }
+
+void check_blocks(const struct block_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct compiled k;
+        char text[4096], said[4096];
+        snprintf(text, sizeof text, "%s%s\n", cases[i].rules, cases[i].tests);
+        compiled_open(&k, text);
+        struct test_blocks tests = {.world = &k.world};
+        assert_true(test_blocks_run(&tests, &k.tree, &k.d));
+        compiled_said(&k, said, sizeof said);
+        if (strcmp(said, cases[i].said) != 0)
+            fail_msg("%s\n%s\nexpected:\n%s\nsaid:\n%s", cases[i].name, text, cases[i].said, said);
+        compiled_close(&k);
+    }
+}

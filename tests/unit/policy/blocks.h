@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "policy/policy.h"
+#include "policy/test_block.h"
 #include "policy/trial.h"
 #include "rules/check.h"
 
@@ -28,5 +29,14 @@ void compiled_open(struct compiled *k, const char *text);
 void compiled_close(struct compiled *k);
 /* All that the diagnostics hold, `LINE:COL+LENGTH MESSAGE | HINT`, one a line. */
 void compiled_said(struct compiled *k, char *to, size_t size);
+
+/* The rules, a newline, then one test a line; "" is said where all of them are met. */
+struct block_case {
+    const char *name;
+    const char *rules, *tests;
+    const char *said;
+};
+/* Runs them all; fails by name where something else is said. */
+void check_blocks(const struct block_case *cases, size_t count);
 
 #endif

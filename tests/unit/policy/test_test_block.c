@@ -1,13 +1,5 @@
 /* test_test_block.c - what tests make of rules, and what they say when it is not what was expected (GRAMMAR.md 5). */
 #include "blocks.h"
-#include "policy/test_block.h"
-
-/* The rules, a newline, then one test a line; "" is said where all of them are met. */
-struct block_case {
-    const char *name;
-    const char *rules, *tests;
-    const char *said;
-};
 
 #define NO_RELAY "on rcpt { rule no-relay reject 550 5.7.1 \"Relaying denied\" unless authenticated }\n"
 #define HOURLY   "limit hourly per user count recipients { 200/1h }\n"
@@ -198,22 +190,6 @@ static const struct block_case SETTINGS[] = {
      "expect accept }",
      ""},
 };
-
-static void check_blocks(const struct block_case *cases, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct compiled k;
-        char text[4096], said[4096];
-        snprintf(text, sizeof text, "%s%s\n", cases[i].rules, cases[i].tests);
-        compiled_open(&k, text);
-        struct test_blocks tests = {.world = &k.world};
-        assert_true(test_blocks_run(&tests, &k.tree, &k.d));
-        compiled_said(&k, said, sizeof said);
-        if (strcmp(said, cases[i].said) != 0)
-            fail_msg("%s\n%s\nexpected:\n%s\nsaid:\n%s", cases[i].name, text, cases[i].said, said);
-        compiled_close(&k);
-    }
-}
 
 static void verdicts(void **state)
 {
