@@ -1,6 +1,8 @@
 /* act.c - the rules of a phase: which hold, and what they then do (actions.c). */
 #include "policy/asking.h"
 
+enum { READS_AHEAD = 6 }; /* rules */
+
 /* True: the rule ended the phase, or there is trouble. */
 static bool act(struct asking *a, const struct policy_rule *rule)
 {
@@ -49,15 +51,26 @@ bool asking_rules(struct asking *a)
 {
     const struct policy *policy = a->engine->policy;
     const struct policy_trace *trace = a->engine->trace;
+    struct eval_memory memory;
+    bool is_over = true;
+    if (a->next_rule == policy->rule_counts[a->phase])
+        return true;
+    eval_memory_clear(&memory);
+    a->context.memory = &memory;
     for (; a->next_rule < policy->rule_counts[a->phase]; a->next_rule++) {
         const struct policy_rule *rule = &policy->rules[a->phase][a->next_rule];
+        /* rules lie one behind the other, their conditions anywhere: the memory is asked for before it is needed */
+        if (a->next_rule + READS_AHEAD < policy->rule_counts[a->phase])
+            eval_prefetch(rule[READS_AHEAD].condition);
         enum eval_result result = eval_ask(rule->condition, &a->context);
-        if (result == EVAL_WAIT || (result == EVAL_TRUE && !is_ready_to_act(a, rule)))
-            return false;
+        is_over = result != EVAL_WAIT && (result != EVAL_TRUE || is_ready_to_act(a, rule));
+        if (!is_over)
+            break;
         if (trace)
             trace->on_rule(trace->arg, a->phase, rule, result, &a->context);
         if ((result == EVAL_TRUE && act(a, rule)) || (result == EVAL_FAILED && defers(a, rule)))
-            return true;
+            break;
     }
-    return true;
+    a->context.memory = NULL;
+    return is_over;
 }

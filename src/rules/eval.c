@@ -5,6 +5,8 @@
 
 #include "base/escape.h"
 
+enum { CACHE_LINE_BYTES = 64 };
+
 /* ---- operands ---- */
 
 static struct str tag_value(const struct eval_context *c, struct str name, bool *is_set)
@@ -27,7 +29,7 @@ static enum eval_result get_outside(const struct test_operand *o, const struct e
     if (!c->outside)
         return EVAL_TRUE;
     if (o->kind == FROM_OUTSIDE)
-        return c->outside->attribute(c->outside, o->attribute, out);
+        return c->outside->attribute(c->outside, (enum attribute)o->attribute, out);
     return c->outside->count(c->outside, o->limit, o->attribute == ATTRIBUTE_LEFT, c->facts, out);
 }
 
@@ -47,6 +49,46 @@ static enum eval_result get_net_value(const struct test_operand *o, const struct
     return EVAL_TRUE;
 }
 
+void eval_memory_clear(struct eval_memory *memory)
+{
+    memset(memory->known, 0, sizeof memory->known);
+    memset(memory->asked, 0, sizeof memory->asked);
+}
+
+static bool bit(const uint64_t *bits, unsigned i)
+{
+    return bits[i / 64] >> i % 64 & 1;
+}
+
+static void set_bit(uint64_t *bits, unsigned i, bool value)
+{
+    uint64_t mask = UINT64_C(1) << i % 64;
+    bits[i / 64] = value ? bits[i / 64] | mask : bits[i / 64] & ~mask;
+}
+
+/* An attribute, asked for once. Of an indexed one there are many values: none of them is kept. */
+static void get_attribute(const struct test_operand *o, const struct eval_context *c, struct fact *out)
+{
+    struct eval_memory *memory = o->name.ptr ? NULL : c->memory;
+    if (memory && bit(memory->known, o->attribute)) {
+        *out = memory->facts[o->attribute];
+        return;
+    }
+    c->facts->get(c->facts, (int)o->attribute, o->name, out);
+    if (!memory)
+        return;
+    memory->facts[o->attribute] = *out;
+    set_bit(memory->known, o->attribute, true);
+    set_bit(memory->is_plain, o->attribute, out->kind == FACT_TEXT && text_is_plain(out->text));
+}
+
+static bool is_plain(const struct test_operand *o, const struct eval_context *c)
+{
+    if (o->kind == FROM_ATTRIBUTE)
+        return c->memory && !o->name.ptr && bit(c->memory->is_plain, o->attribute);
+    return o->kind == FROM_CONSTANT && o->is_plain;
+}
+
 /* TRUE: *out is what there is, or none; else WAIT or FAILED. */
 static enum eval_result get(const struct test_operand *o, const struct eval_context *c, struct fact *out)
 {
@@ -56,7 +98,7 @@ static enum eval_result get(const struct test_operand *o, const struct eval_cont
         *out = o->constant;
         break;
     case FROM_ATTRIBUTE:
-        c->facts->get(c->facts, (int)o->attribute, o->name, out);
+        get_attribute(o, c, out);
         break;
     case FROM_SCORE:
         *out = (struct fact){.kind = FACT_DECIMAL, .number = c->score};
@@ -151,6 +193,8 @@ static enum eval_result compare(const struct test_node *n, const struct eval_con
     known = get(&n->right, c, &b);
     if (known != EVAL_TRUE)
         return known;
+    if (a.kind == FACT_TEXT && b.kind == FACT_TEXT && is_plain(&n->left, c) && is_plain(&n->right, c))
+        return truth(str_equal_nocase(a.text, b.text) == (n->op == OP_EQUAL));
     return truth(b.kind != FACT_NONE && holds(n, &a, &b));
 }
 
@@ -158,8 +202,8 @@ static enum eval_result compare(const struct test_node *n, const struct eval_con
 
 static bool in_spans(const struct test_node *n, int64_t x)
 {
-    for (size_t i = 0; i < n->range_count; i++) {
-        const struct test_range *r = &n->ranges[i];
+    for (size_t i = 0; i < n->ranges.count; i++) {
+        const struct test_range *r = &n->ranges.items[i];
         bool inside = r->from <= r->to ? x >= r->from && x < r->to : x >= r->from || x < r->to; /* may pass midnight */
         if (inside)
             return true;
@@ -169,16 +213,16 @@ static bool in_spans(const struct test_node *n, int64_t x)
 
 static bool in_numbers(const struct test_node *n, int64_t x)
 {
-    for (size_t i = 0; i < n->range_count; i++)
-        if (n->ranges[i].from == x)
+    for (size_t i = 0; i < n->ranges.count; i++)
+        if (n->ranges.items[i].from == x)
             return true;
     return false;
 }
 
 static bool in_facts(const struct test_node *n, const struct fact *x)
 {
-    for (size_t i = 0; i < n->fact_count; i++)
-        if (is_equal(n, x, &n->facts[i]))
+    for (size_t i = 0; i < n->facts.count; i++)
+        if (is_equal(n, x, &n->facts.items[i]))
             return true;
     return false;
 }
@@ -221,6 +265,19 @@ static enum eval_result in_source(const struct test_node *n, const struct eval_c
                                       : c->outside->remote(c->outside, n->source, x, NULL);
 }
 
+static bool is_member(const struct test_node *n, const struct eval_context *c, const struct fact *x)
+{
+    struct eval_memory *memory = n->source < EVAL_MAX_MEMBERSHIPS ? c->memory : NULL;
+    if (memory && bit(memory->asked, n->source))
+        return bit(memory->is_member, n->source);
+    bool is_in = lookup_has(n->lookup, x);
+    if (memory) {
+        set_bit(memory->asked, n->source, true);
+        set_bit(memory->is_member, n->source, is_in);
+    }
+    return is_in;
+}
+
 static enum eval_result in(const struct test_node *n, const struct eval_context *c)
 {
     struct fact x;
@@ -231,7 +288,7 @@ static enum eval_result in(const struct test_node *n, const struct eval_context 
         return EVAL_FALSE;
     switch (n->place) {
     case IN_PLACE_LOOKUP:
-        is_in = truth(lookup_has(n->lookup, &x));
+        is_in = truth(is_member(n, c, &x));
         break;
     case IN_PLACE_MAP_VALUES:
     case IN_PLACE_REMOTE_VALUES:
@@ -283,7 +340,7 @@ static bool is_like(struct str s, struct str glob)
 static bool is_under(struct str x, struct str domain)
 {
     char normal[SUBJECT_MAX_BYTES];
-    struct str name = domain_normal(x, normal, sizeof normal);
+    struct str name = str_is_ascii(x) ? x : domain_normal(x, normal, sizeof normal);
     if (!str_ends_nocase(name, domain))
         return false;
     return name.len == domain.len || name.ptr[name.len - domain.len - 1] == '.';
@@ -358,6 +415,13 @@ enum eval_result eval_ask(const struct test_node *n, const struct eval_context *
         return test_text(n, c);
     }
     return EVAL_FALSE;
+}
+
+void eval_prefetch(const struct test_node *n)
+{
+    const char *bytes = (const char *)n;
+    for (size_t at = 0; at < 2 * sizeof *n; at += CACHE_LINE_BYTES) /* and a first child, which lies behind it */
+        __builtin_prefetch(bytes + at);
 }
 
 static bool operand_is_rcpt(const struct test_operand *o)

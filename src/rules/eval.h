@@ -45,8 +45,21 @@ struct eval_outside {
                               struct fact *out);
 };
 
+enum { EVAL_MAX_MEMBERSHIPS = 256 }; /* of an attribute in a table, that are remembered */
+
+/* What the rules of one phase found out, for those that follow: a thousand rules ask the same few things, and facts do
+ * not change while they are asked. Borrowed; begins with eval_memory_clear. */
+struct eval_memory {
+    uint64_t known[(ATTRIBUTE_COUNT + 63) / 64];
+    uint64_t is_plain[(ATTRIBUTE_COUNT + 63) / 64]; /* of texts: equal is equal but for case */
+    uint64_t asked[EVAL_MAX_MEMBERSHIPS / 64], is_member[EVAL_MAX_MEMBERSHIPS / 64];
+    struct fact facts[ATTRIBUTE_COUNT];
+};
+void eval_memory_clear(struct eval_memory *memory);
+
 struct eval_context {
     const struct facts *facts;
+    struct eval_memory *memory; /* NULL: nothing is remembered */
     const struct rule_tag *connection_tags, *mail_tags;
     int64_t score;                /* in millionths */
     struct eval_outside *outside; /* NULL: nothing of it is known */
@@ -69,6 +82,12 @@ struct eval_program {
     struct lookup **lookups; /* all, those of lists too; heap: to be freed */
     size_t lookup_count, lookup_cap;
     struct test_node *patterns; /* all that hold one, to be freed */
+    /* Which attribute is asked of which table: their numbers, for struct eval_memory. */
+    struct {
+        enum attribute attribute;
+        const struct lookup *lookup;
+    } memberships[EVAL_MAX_MEMBERSHIPS];
+    size_t membership_count;
     uint64_t uses[(ATTRIBUTE_COUNT + 63) / 64];
 };
 
@@ -88,6 +107,8 @@ struct test_node *eval_compile(struct eval_program *p, const struct condition *i
                                const struct condition *unless_cond, struct diagnostics *d, bool *ok);
 /* NULL: TRUE. After WAIT: again, as a whole, when the outside knows more. */
 enum eval_result eval_ask(const struct test_node *node, const struct eval_context *context);
+/* It will be asked soon. */
+void eval_prefetch(const struct test_node *node);
 /* The same where nothing is waited for: what is not known yet, or failed, does not hold. */
 static inline bool eval_is_true(const struct test_node *node, const struct eval_context *context)
 {

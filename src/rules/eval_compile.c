@@ -204,7 +204,7 @@ static struct test_operand count_operand(struct eval_program *p, const struct op
     const struct eval_limit *limit = map_get(&p->limits, o->name.text);
     enum attribute attribute = o->kind == OPERAND_USED ? ATTRIBUTE_USED : ATTRIBUTE_LEFT;
     struct test_operand count = {
-        .kind = FROM_COUNT, .attribute = attribute, .name = arena_copy(&p->arena, o->name.text)};
+        .kind = FROM_COUNT, .attribute = (uint8_t)attribute, .name = arena_copy(&p->arena, o->name.text)};
     eval_use(p, attribute);
     if (!limit)
         return (struct test_operand){.kind = FROM_CONSTANT, .constant = {.kind = FACT_NONE}};
@@ -222,8 +222,11 @@ static struct test_operand operand_of(struct eval_program *p, const struct opera
                                              [OPERAND_MILTER] = ATTRIBUTE_MILTER};
     if (o->kind == OPERAND_ATTRIBUTE)
         return attribute_operand(p, &o->resolved);
-    if (o->kind == OPERAND_VALUE)
-        return (struct test_operand){.kind = FROM_CONSTANT, .constant = constant_of(p, &o->value, other)};
+    if (o->kind == OPERAND_VALUE) {
+        struct test_operand value = {.kind = FROM_CONSTANT, .constant = constant_of(p, &o->value, other)};
+        value.is_plain = value.constant.kind == FACT_TEXT && text_is_plain(value.constant.text);
+        return value;
+    }
     if (o->kind == OPERAND_USED || o->kind == OPERAND_LEFT)
         return count_operand(p, o);
     if (o->kind == OPERAND_LOOKUP) {
@@ -280,6 +283,7 @@ static bool compile_list(struct eval_program *p, struct test_node *n, const stru
         return false;
     n->place = IN_PLACE_LOOKUP;
     n->lookup = t;
+    n->source = EVAL_MAX_MEMBERSHIPS;
     for (size_t i = 0; i < in->values.count; i++)
         if (!add_list_item(t, &in->values.items[i], &err))
             return diag_error(d, in->values.items[i].at, "%s", err.text);
@@ -293,8 +297,8 @@ static bool compile_ranges(struct eval_program *p, struct test_node *n, const st
     if (!ranges)
         return false;
     n->place = type == TYPE_TIME ? IN_PLACE_RANGES : IN_PLACE_NUMBERS;
-    n->ranges = ranges;
-    n->range_count = in->values.count;
+    n->ranges.items = ranges;
+    n->ranges.count = in->values.count;
     for (size_t i = 0; i < in->values.count; i++) {
         const struct value *v = &in->values.items[i];
         struct fact constant = constant_of(p, v, type);
@@ -316,8 +320,8 @@ static bool compile_facts(struct eval_program *p, struct test_node *n, const str
     for (size_t i = 0; i < in->values.count; i++)
         facts[i] = constant_of(p, &in->values.items[i], type);
     n->place = IN_PLACE_FACTS;
-    n->facts = facts;
-    n->fact_count = in->values.count;
+    n->facts.items = facts;
+    n->facts.count = in->values.count;
     return true;
 }
 
@@ -354,6 +358,23 @@ static bool compile_in_source(struct eval_program *p, struct test_node *n, struc
     return true;
 }
 
+/* Rules like to ask the same of the same table: what has a number is asked once. */
+static unsigned number_membership(struct eval_program *p, const struct test_node *n)
+{
+    size_t i = 0;
+    if (n->left.kind != FROM_ATTRIBUTE || n->left.name.ptr)
+        return EVAL_MAX_MEMBERSHIPS;
+    while (i < p->membership_count &&
+           (p->memberships[i].attribute != n->left.attribute || p->memberships[i].lookup != n->lookup))
+        i++;
+    if (i == p->membership_count && i < EVAL_MAX_MEMBERSHIPS) {
+        p->memberships[i].attribute = n->left.attribute;
+        p->memberships[i].lookup = n->lookup;
+        p->membership_count++;
+    }
+    return (unsigned)i;
+}
+
 /* x in NAME, x in NAME[key]: a table at hand, or something outside. */
 static bool compile_in_name(struct eval_program *p, struct test_node *n, const struct condition *c,
                             struct diagnostics *d)
@@ -366,6 +387,7 @@ static bool compile_in_name(struct eval_program *p, struct test_node *n, const s
     if (source)
         return compile_in_source(p, n, source, c, d);
     n->lookup = map_get(&p->tables, in->name.text);
+    n->source = number_membership(p, n);
     return n->lookup || diag_error(d, in->at, "unknown table or dnsbl \"" PRI_STR "\"", STR_ARG(in->name.text));
 }
 
@@ -455,7 +477,7 @@ static struct test_node *compile(struct eval_program *p, const struct condition 
         *ok = false;
         return NULL;
     }
-    n->kind = KINDS[c->kind];
+    n->kind = (uint8_t)KINDS[c->kind];
     if (n->kind == TEST_OR || n->kind == TEST_AND || n->kind == TEST_NOT) {
         compile_children(p, n, c, d, ok);
         put_waiting_last(n);
@@ -463,7 +485,7 @@ static struct test_node *compile(struct eval_program *p, const struct condition 
     }
     n->left = operand_of(p, &c->operand, c->kind == CONDITION_COMPARE ? c->other.type : TYPE_UNKNOWN);
     if (n->kind == TEST_COMPARE) {
-        n->op = c->op;
+        n->op = (uint8_t)c->op;
         n->right = operand_of(p, &c->other, c->operand.type);
     } else if (n->kind == TEST_IN) {
         *ok = compile_in(p, n, c, d) && *ok;
@@ -481,7 +503,7 @@ static struct test_node *join(struct eval_program *p, enum test_kind kind, struc
         *ok = false;
         return NULL;
     }
-    n->kind = kind;
+    n->kind = (uint8_t)kind;
     n->child = first;
     first->next = second;
     put_waiting_last(n);

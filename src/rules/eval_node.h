@@ -2,6 +2,8 @@
 #ifndef RULES_EVAL_NODE_H
 #define RULES_EVAL_NODE_H
 
+#include <assert.h>
+
 #include "rules/eval.h"
 #include "rules/pattern.h"
 
@@ -18,16 +20,21 @@ struct eval_limit {
 };
 
 enum operand_from { FROM_CONSTANT, FROM_ATTRIBUTE, FROM_SCORE, FROM_TAG, FROM_OUTSIDE, FROM_COUNT, FROM_NETMAP };
+/* Small, as nodes are: what a thousand rules cost is above all the memory that they are read from. */
 struct test_operand {
-    enum operand_from kind;
-    enum attribute attribute;    /* ATTRIBUTE, OUTSIDE; of COUNT: USED or LEFT */
-    unsigned limit;              /* COUNT: its number */
-    bool asks_rcpt;              /* COUNT: for the recipient at hand */
-    struct str name;             /* of a tag; what stands in ["…"]; of a limit */
-    struct fact constant;        /* numbers in millionths */
+    uint8_t kind;      /* enum operand_from */
+    uint8_t key;       /* NETMAP: what its address is, an attribute's or a constant, as above */
+    uint8_t attribute; /* ATTRIBUTE, OUTSIDE; of COUNT: USED or LEFT */
+    bool asks_rcpt;    /* COUNT: for the recipient at hand */
+    bool is_plain;     /* CONSTANT: text_is_plain */
+    unsigned limit;    /* COUNT: its number */
+    union {
+        struct str name;      /* TAG; ATTRIBUTE: what stands in ["…"]; COUNT: the limit's */
+        struct fact constant; /* CONSTANT; numbers in millionths. Also NETMAP's */
+    };
     const struct lookup *lookup; /* NETMAP */
-    enum operand_from key;       /* NETMAP: what its address is, an attribute's or a constant, as above */
 };
+static_assert(ATTRIBUTE_COUNT <= UINT8_MAX, "an attribute is kept in a byte");
 
 enum test_kind {
     TEST_OR,
@@ -59,20 +66,24 @@ struct test_range {
 };
 
 struct test_node {
-    enum test_kind kind;
-    enum compare_op op;
-    enum in_place_kind place;
+    uint8_t kind, op, place; /* enum test_kind, compare_op, in_place_kind */
     bool is_negated;
+    unsigned source; /* DNSBL, REMOTE…: its number; LOOKUP: of the membership; EVAL_MAX_MEMBERSHIPS: it has none */
     struct test_node *next, *child;
     struct test_operand left, right; /* right: of a comparison, and the key of MAP[key] */
-    const struct lookup *lookup;
-    unsigned source; /* DNSBL, REMOTE…: its number */
-    const struct test_range *ranges;
-    size_t range_count;
-    const struct fact *facts; /* of what knows nothing but equality: truths, networks */
-    size_t fact_count;
-    struct str text; /* of like, contains; of under: in normal form */
-    struct pattern *pattern;
+    union {
+        struct str text;             /* LIKE, CONTAINS; of UNDER: in normal form */
+        struct pattern *pattern;     /* MATCHES */
+        const struct lookup *lookup; /* IN_PLACE_LOOKUP, …_MAP_VALUES */
+        struct {
+            const struct test_range *items;
+            size_t count;
+        } ranges; /* IN_PLACE_RANGES, …_NUMBERS */
+        struct {
+            const struct fact *items;
+            size_t count;
+        } facts; /* IN_PLACE_FACTS: of what knows nothing but equality: truths, networks */
+    };
     struct test_node *next_pattern; /* all with a pattern, to be freed */
 };
 

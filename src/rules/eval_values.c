@@ -12,11 +12,11 @@ struct shown {
 
 static bool is_same(const struct test_operand *a, const struct test_operand *b)
 {
-    if (a->kind != b->kind || a->lookup != b->lookup || a->key != b->key || !str_equal(a->name, b->name))
+    if (a->kind != b->kind || a->lookup != b->lookup || a->key != b->key)
         return false;
     if (a->kind == FROM_NETMAP && a->key == FROM_CONSTANT)
         return ip_equal(&a->constant.ip, &b->constant.ip);
-    return a->kind == FROM_TAG || a->attribute == b->attribute;
+    return a->attribute == b->attribute && str_equal(a->name, b->name);
 }
 
 static void add(struct shown *s, const struct test_operand *o)

@@ -111,6 +111,8 @@ size_t lookup_image_bytes(const struct lookup *t);
 
 /* Are two texts the same address, domain or word (GRAMMAR.md 3, "one family")? */
 bool text_is_same(struct str a, struct str b);
+/* Is it written in one way only, but for case? Two such texts are the same where str_equal_nocase says so. */
+bool text_is_plain(struct str text);
 /* The domain in A-labels, lower case, into `to` of at least SMTP_DOMAIN_MAX + 2 bytes; a leading dot stays. What is no
  * domain comes back lower-cased as it is. */
 struct str domain_normal(struct str domain, char *to, size_t size);

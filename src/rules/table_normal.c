@@ -83,10 +83,20 @@ struct str table_key_normal(enum table_type type, struct str item, char *to, siz
     return type == TABLE_DOMAINS ? domain_normal(item, to, size) : text_lower(item, to, size);
 }
 
+bool text_is_plain(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] > 0x7f || text.ptr[i] == '"' || text.ptr[i] == '\\')
+            return false;
+    return true;
+}
+
 bool text_is_same(struct str a, struct str b)
 {
     if (str_equal_nocase(a, b))
         return true;
+    if (text_is_plain(a) && text_is_plain(b))
+        return false;
     char x[TABLE_KEY_MAX_BYTES], y[TABLE_KEY_MAX_BYTES];
     if (text_is_address(a) && text_is_address(b) && a.len < sizeof x && b.len < sizeof y)
         return str_equal(address_normal(a, false, x, sizeof x), address_normal(b, false, y, sizeof y));
