@@ -3,7 +3,7 @@
  *
  * The image is mapped and exchanged for the old one at once, between two questions: a few microseconds, whatever its
  * size. Patterns alone must be compiled by every process for itself: a few in each turn of the loop, and the old ones
- * answer until the last is ready.
+ * answer until the last is ready. The memory of what is replaced is given back in pieces, too.
  */
 #ifndef PROCESS_WORKER_TABLES_H
 #define PROCESS_WORKER_TABLES_H

@@ -240,7 +240,8 @@ static bool has_slots(enum table_type type)
     return type != TABLE_NETWORKS && type != TABLE_NETMAP && type != TABLE_PATTERNS;
 }
 
-static struct table_image *make_image(struct lookup *t, const struct segments_made *v4, const struct segments_made *v6)
+/* Sets t->image; NULL there: no memory. */
+static void make_image(struct lookup *t, const struct segments_made *v4, const struct segments_made *v6)
 {
     struct table_build *b = t->build;
     struct table_image head = {.magic = "mwtable", .type = t->type, .count = (uint32_t)b->count};
@@ -252,9 +253,10 @@ static struct table_image *make_image(struct lookup *t, const struct segments_ma
     head.blob_bytes = b->blob_len;
     at = place_segments(&head.v4, v4, sizeof(uint32_t), has_values, aligned(head.blob_at + b->blob_len));
     head.bytes = place_segments(&head.v6, v6, sizeof(u128), has_values, at);
-    struct table_image *image = calloc(1, head.bytes);
+    struct table_image *image = table_image_alloc(head.bytes, &t->mapped_bytes);
+    t->image = image;
     if (!image)
-        return NULL;
+        return;
     *image = head;
     if (head.slot_count)
         image->key = hash_key_random();
@@ -264,27 +266,22 @@ static struct table_image *make_image(struct lookup *t, const struct segments_ma
     b->blob = NULL;
     copy_segments(image, &image->v4, v4, sizeof(uint32_t));
     copy_segments(image, &image->v6, v6, sizeof(u128));
-    if (head.slot_count && !table_fill_slots(image, t->type == TABLE_MAP)) {
-        free(image);
-        return NULL;
-    }
-    return image;
+    if (head.slot_count && !table_fill_slots(image, t->type == TABLE_MAP))
+        table_image_free(t);
 }
 
 bool lookup_seal(struct lookup *t, struct err *err)
 {
     struct segments_made v4 = {0}, v6 = {0};
-    struct table_image *image = NULL;
     if (!t->build)
         return true; /* empty */
     if (make_segments(&v4, &t->build->v4, 32) && make_segments(&v6, &t->build->v6, 128))
-        image = make_image(t, &v4, &v6);
+        make_image(t, &v4, &v6);
     free_segments(&v4);
     free_segments(&v6);
     build_free(t->build);
     t->build = NULL;
-    t->image = image;
-    if (!image)
+    if (!t->image)
         return err_no_memory(err);
     return t->type != TABLE_PATTERNS || lookup_compile_patterns(t, SIZE_MAX);
 }

@@ -14,7 +14,7 @@
  * each that is one mapping and one pointer that changes between two turns of its loop. Nobody sees half a table, nobody
  * waits for a million lines, and a million addresses lie in memory once.
  *
- * Costs: a key its text and 16 bytes; an IPv4 network at most 16 bytes, an IPv6 network 40; a value of a netmap its
+ * Costs: a key its text and 24 bytes; an IPv4 network at most 16 bytes, an IPv6 network 40; a value of a netmap its
  * text once, however many networks have it.
  */
 #ifndef RULES_TABLE_H
@@ -44,7 +44,9 @@ struct lookup {
     struct file_stamp stamp;         /* … and what it was when it was read */
     struct table_build *build;       /* until it is sealed */
     const struct table_image *image; /* NULL: nothing is in it */
-    size_t mapped_bytes;             /* the image is a mapping; 0: it is heap */
+    size_t mapped_bytes;             /* the image is a mapping of so many; 0: it is heap */
+    bool is_released;                /* bit by bit */
+    size_t kept_bytes;               /* … and what is still there */
     struct pattern **patterns;       /* of an image of patterns */
     size_t pattern_count;
 };
@@ -89,6 +91,9 @@ MUST_USE bool lookup_map_image(struct lookup *t, const struct lookup *like, int 
 /* Compiles up to `count` of a mapped table's patterns: as much as a turn of a loop may take. True: all are ready. A
  * pattern that cannot be compiled now (no memory) never matches, and that is logged. */
 bool lookup_compile_patterns(struct lookup *t, size_t count);
+/* lookup_fini in pieces: gives back the memory of about 2 MiB, as much as a turn of a loop may take. True: all is gone,
+ * as after lookup_fini; before that `t` may only be released further. */
+bool lookup_release(struct lookup *t);
 /* What is asked by `t` is from now on answered by `with`, and the other way round. */
 void lookup_exchange(struct lookup *t, struct lookup *with);
 

@@ -8,6 +8,29 @@
 #include "base/log.h"
 #include "rules/table_inside.h"
 
+/* A lookup in a large table is two or three looks at memory that no cache holds. In pages of 4 KiB each costs as much
+ * again to find out where it lies; so large images lie in large pages where the system has them. */
+enum { LARGE_PAGE_BYTES = 2 << 20, LARGE_IMAGE_BYTES = 8 << 20, RELEASED_PATTERNS = 100 };
+
+struct table_image *table_image_alloc(size_t bytes, size_t *mapped_bytes)
+{
+    *mapped_bytes = 0;
+    if (bytes < LARGE_IMAGE_BYTES)
+        return calloc(1, bytes);
+    size_t whole = (bytes + LARGE_PAGE_BYTES - 1) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+    char *at = mmap(NULL, whole + LARGE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return NULL;
+    /* it begins where a large page can; what is too much at both ends goes */
+    size_t before = -(uintptr_t)at % LARGE_PAGE_BYTES;
+    if (before)
+        munmap(at, before);
+    munmap(at + before + whole, LARGE_PAGE_BYTES - before);
+    madvise(at + before, whole, MADV_HUGEPAGE); /* or it is only slower */
+    *mapped_bytes = whole;
+    return (void *)(at + before);
+}
+
 /* An empty table has an image, too, where it travels. */
 static const struct table_image *image_or_empty(const struct lookup *t, struct table_image *empty)
 {
@@ -134,6 +157,25 @@ void lookup_exchange(struct lookup *t, struct lookup *with)
     t->path = with->path;
 }
 
+bool lookup_release(struct lookup *t)
+{
+    for (unsigned i = 0; i < RELEASED_PATTERNS && t->pattern_count > 0; i++)
+        pattern_free(&t->patterns[--t->pattern_count]);
+    if (t->pattern_count > 0)
+        return false;
+    if (!t->is_released)
+        t->kept_bytes = t->mapped_bytes;
+    t->is_released = true;
+    if (t->kept_bytes > 0) {
+        size_t from = (t->kept_bytes - 1) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+        madvise((char *)(uintptr_t)t->image + from, t->kept_bytes - from, MADV_DONTNEED);
+        t->kept_bytes = from;
+        return false;
+    }
+    lookup_fini(t);
+    return true;
+}
+
 void table_image_free(struct lookup *t)
 {
     for (size_t i = 0; i < t->pattern_count; i++)
@@ -146,5 +188,6 @@ void table_image_free(struct lookup *t)
     t->patterns = NULL;
     t->pattern_count = 0;
     t->image = NULL;
-    t->mapped_bytes = 0;
+    t->mapped_bytes = t->kept_bytes = 0;
+    t->is_released = false;
 }

@@ -9,7 +9,7 @@
 enum {
     TABLE_KEY_MAX_BYTES = 2 * TABLE_ITEM_MAX_BYTES, /* A-labels are longer than U-labels */
     TABLE_BLOB_MAX_BYTES = 1 << 30,
-    TABLE_ALIGN = 16,
+    TABLE_ALIGN = 64, /* a line of the processor's cache */
 };
 
 /* An address as a number. */
@@ -54,7 +54,7 @@ struct table_segments {
     uint64_t samples_at; /* every TABLE_SAMPLE_STEP-th key once more, close together: the first steps of a search stay
                             in the processor's cache */
 };
-enum { TABLE_SAMPLE_STEP = 64 };
+enum { TABLE_SAMPLE_STEP = 16 }; /* IPv4 keys of one line of the cache */
 
 struct table_slot {
     uint32_t tag; /* the hash's lower half */
@@ -66,6 +66,9 @@ struct table_image {
     char magic[8];
     uint32_t type;
     uint32_t count; /* items */
+    uint32_t
+        has_domains; /* @example.org or .example.org is among the keys: who is not there himself may be below one */
+    uint32_t reserved;
     uint64_t bytes; /* with this header */
     struct hash_key key;
     uint64_t slots_at, slot_count;
@@ -97,7 +100,9 @@ static inline bool text_is_address(struct str s)
 /* table.c: room at the blob's end; *at is where it begins. NULL: no memory, or the table's bound. */
 char *table_blob_add(struct table_build *b, size_t len, size_t *at);
 
-/* table_image.c: the image and its patterns go. */
+/* table_image.c: zeroed memory for an image; *mapped_bytes becomes the table's. NULL: none. */
+struct table_image *table_image_alloc(size_t bytes, size_t *mapped_bytes);
+/* The image and its patterns go. */
 void table_image_free(struct lookup *t);
 
 /* table_keys.c: records, and finding them. slot_count is known before; fills slots of zeros. False: no memory. */

@@ -1,7 +1,7 @@
 /*
  * table_keys.c - texts in a table: records in one blob, found through a hash with open addressing.
  *
- * A slot is 8 bytes, two of three are taken; it holds half of the hash, so that what is not in the table is known
+ * A slot is 8 bytes, every other one is taken; it holds half of the hash, so that what is not in the table is known
  * without a look at the blob. The hash is keyed: strangers choose what is looked for, and shall not choose how long
  * that takes.
  */
@@ -28,7 +28,7 @@ bool table_record_add(struct table_build *b, struct str key, struct str value)
 
 uint64_t table_slot_count(size_t keys)
 {
-    return keys + keys / 2 + 1;
+    return 2 * keys + 1;
 }
 
 static struct table_record record_at(const char *at)
@@ -79,7 +79,9 @@ bool table_fill_slots(struct table_image *image, bool is_map)
     for (size_t at = 0; at < image->blob_bytes;) {
         struct table_record r = record_at(blob + at);
         uint32_t tag;
-        uint64_t i = find_slot(image, record_key(blob + at), &tag);
+        struct str key = record_key(blob + at);
+        uint64_t i = find_slot(image, key, &tag);
+        image->has_domains |= key.ptr[0] == '@' || key.ptr[0] == '.';
         if (slots[i].at == 0) {
             slots[i] = (struct table_slot){tag, (uint32_t)at + 1};
             if (is_map)
@@ -113,7 +115,9 @@ static const char *find_address(const struct table_image *image, struct str addr
         normal = address_normal(address, true, key, sizeof key);
         found = find(image, normal);
     }
-    return found ? found : find(image, str_from(normal, str_find_last(normal, '@')));
+    if (found || !image->has_domains)
+        return found;
+    return find(image, str_from(normal, str_find_last(normal, '@')));
 }
 
 static const char *find_domain(const struct table_image *image, struct str domain)
@@ -121,7 +125,7 @@ static const char *find_domain(const struct table_image *image, struct str domai
     char key[TABLE_KEY_MAX_BYTES];
     struct str normal = domain_normal(domain, key, sizeof key);
     const char *found = find(image, normal);
-    for (size_t i = 0; !found && i < normal.len; i++)
+    for (size_t i = 0; !found && image->has_domains && i < normal.len; i++)
         if (normal.ptr[i] == '.')
             found = find(image, str_from(normal, i));
     return found;

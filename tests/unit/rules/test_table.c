@@ -396,6 +396,43 @@ static void test_image_travels(void **state)
     }
 }
 
+static unsigned pieces(struct lookup *t)
+{
+    unsigned n = 1;
+    while (!lookup_release(t))
+        n++;
+    assert_null(t->image);
+    return n;
+}
+
+/* A large table goes in pieces of 2 MiB, a small one at once, patterns by the hundred. */
+static void test_release(void **state)
+{
+    (void)state;
+    struct lookup t, copy, small;
+    struct err err;
+    lookup_init(&t, TABLE_STRINGS, STR("t"));
+    for (unsigned i = 0; i < 300000; i++) {
+        char item[32];
+        snprintf(item, sizeof item, "item-%u", i);
+        assert_true(lookup_add(&t, str_of_z(item), &err));
+    }
+    assert_true(lookup_seal(&t, &err));
+    size_t wanted = lookup_image_bytes(&t) / (2 << 20) + 2;
+    int fd = image_file(&t);
+    assert_true(lookup_map_image(&copy, &t, fd, &err));
+    close(fd);
+    struct fact x = {.kind = FACT_TEXT, .text = STR("ITEM-299999")};
+    assert_true(lookup_has(&t, &x) && lookup_has(&copy, &x));
+    assert_int_equal(pieces(&t), wanted);
+    assert_int_equal(pieces(&copy), wanted);
+    lookup_init(&small, TABLE_PATTERNS, STR("t"));
+    for (unsigned i = 0; i < 250; i++)
+        assert_true(lookup_add(&small, STR("a"), &err));
+    assert_true(lookup_seal(&small, &err));
+    assert_int_equal(pieces(&small), 3);
+}
+
 static void test_image_of_nothing(void **state)
 {
     (void)state;
@@ -425,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_netmap),        cmocka_unit_test(test_netmap_against_definition),
         cmocka_unit_test(test_patterns),      cmocka_unit_test(test_pattern_limit),
         cmocka_unit_test(test_image_travels), cmocka_unit_test(test_image_of_nothing),
+        cmocka_unit_test(test_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
