@@ -57,6 +57,18 @@ static bool counts_recipients(const struct value *code, const struct rule *r)
                   condition_asks(r->unless_cond, ATTRIBUTE_MAIL_RECIPIENTS)));
 }
 
+static bool is_of_sizes(const struct value *code, const struct rule *r)
+{
+    static const struct str enhanced[] = {{"5.2.2", 5}, {"5.2.3", 5}, {"5.3.1", 5}, {"5.3.4", 5}}; /* RFC 3463 */
+    static const enum attribute sizes[] = {ATTRIBUTE_MAIL_SIZE, ATTRIBUTE_MESSAGE_SIZE, ATTRIBUTE_HEADER_SIZE};
+    bool found = false;
+    for (size_t i = 0; i < COUNT_OF(enhanced); i++)
+        found = found || str_equal(code->code.enhanced, enhanced[i]);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++)
+        found = found || condition_asks(r->if_cond, sizes[i]) || condition_asks(r->unless_cond, sizes[i]);
+    return found;
+}
+
 /* r: NULL of a threshold. */
 static void warn_code(struct checker *c, const struct action *a, enum phase phase, const struct rule *r)
 {
@@ -67,6 +79,9 @@ static void warn_code(struct checker *c, const struct action *a, enum phase phas
     unsigned reply = code->code.reply;
     if (reply == 552 && phase == PHASE_RCPT) { /* RFC 5321 4.5.3.1.10 */
         diag_warning(c->d, code->at, "552 at rcpt means too many recipients: servers take it for 452 and try again");
+        diag_hint(c->d, "550 is final");
+    } else if (reply == 552 && r && !is_of_sizes(code, r)) {
+        diag_warning(c->d, code->at, "552 says that the mail is too large, or a mailbox full: some try again");
         diag_hint(c->d, "550 is final");
     } else if (reply == 452 && phase == PHASE_RCPT && !counts_recipients(code, r)) {
         diag_warning(c->d, code->at,
