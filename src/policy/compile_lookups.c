@@ -88,9 +88,27 @@ static void note_phases(struct policy *policy)
     }
 }
 
+/* What the protocols cannot say. */
+static bool can_be_asked(const struct eval_program *p, struct diagnostics *d)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < p->dnsbl_count; i++)
+        if (p->dnsbls[i]->zone.text.len > DNS_ZONE_MAX_BYTES)
+            ok = diag_error(d, p->dnsbls[i]->zone.at, "a zone has at most %d bytes: an address stands before it",
+                            (int)DNS_ZONE_MAX_BYTES);
+    for (unsigned i = 0; i < p->remote_count; i++) {
+        struct str map = p->remotes[i]->file.text;
+        if (map.len == 0 || str_find(map, ' ') < map.len)
+            ok = diag_error(d, p->remotes[i]->file.at, "a map's name has no spaces, and is not empty");
+    }
+    return ok;
+}
+
 bool compile_lookups(struct policy *policy, struct diagnostics *d)
 {
     const struct eval_program *p = &policy->program;
+    if (!can_be_asked(p, d))
+        return false;
     policy->dnsbls = arena_alloc(&policy->program.arena, (p->dnsbl_count + 1) * sizeof *policy->dnsbls);
     policy->remotes = arena_alloc(&policy->program.arena, (p->remote_count + 1) * sizeof *policy->remotes);
     bool ok = policy->dnsbls && policy->remotes;

@@ -562,6 +562,39 @@ static void test_text_of_a_limit(void **state)
     assert_true(str_equal(T.answer.text, STR("too much of host.example")));
 }
 
+static void test_what_cannot_be_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *statement, *condition, *said;
+    } CASES[] = {
+        {"table t strings socketmap 127.0.0.1:9 \"a b\"", "sender in t",
+         "1:39+5 a map's name has no spaces, and is not empty"},
+        {"table t strings socketmap 127.0.0.1:9 \"\"", "sender in t",
+         "1:39+2 a map's name has no spaces, and is not empty"},
+        {"dnsbl d \"%s\"", "client in d", "1:9+192 a zone has at most 189 bytes: an address stands before it"},
+    };
+    char zone[191] = "";
+    for (size_t i = 0; i < sizeof zone - 1; i++)
+        zone[i] = i % 19 == 18 ? '.' : 'a';
+    zone[sizeof zone - 2] = 'a';
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct compiled *k = &T.compiled;
+        char statement[512], rules[1024], said[1024];
+        snprintf(statement, sizeof statement, CASES[i].statement, zone);
+        snprintf(rules, sizeof rules, "%s\non mail { rule r log if %s }", statement, CASES[i].condition);
+        source_set_init(&k->sources, NULL, 0);
+        diag_init(&k->d, &k->sources);
+        tree_init(&k->tree, &k->sources);
+        assert_true(rules_parse_text(&k->sources, "t", str_of_z(rules), &k->d, &k->tree));
+        assert_true(rules_check(&k->tree, &k->d));
+        assert_null(policy_compile(&k->tree, &k->d));
+        compiled_said(k, said, sizeof said);
+        assert_string_equal(said, CASES[i].said);
+        compiled_close(k);
+    }
+}
+
 /* ---- how it ends ---- */
 
 static void test_cancel(void **state)
@@ -640,6 +673,7 @@ int main(void)
         TEST(test_limit_at_connect),
         TEST(test_limit_of_events),
         TEST(test_text_of_a_limit),
+        TEST(test_what_cannot_be_asked),
         TEST(test_cancel),
         TEST(test_what_is_remembered_needs_no_turn),
         TEST(test_given),
