@@ -45,7 +45,5 @@ MUST_USE bool override_find(const struct policy_limit *l, const struct facts *fa
                             const struct rate **rates, size_t *count);
 /* A rate that check found right. */
 struct rate policy_rate_of(enum limit_unit unit, const struct value *v);
-/* One as a table writes it. False: it is none that the unit may have. */
-MUST_USE bool override_read_rate(enum limit_unit unit, struct str text, struct rate *rate);
 
 #endif

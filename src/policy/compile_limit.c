@@ -141,6 +141,7 @@ bool compile_limit(struct policy *policy, struct policy_limit *to, const struct 
         .observed = from->is_observed,
         .definition = to,
     };
+    to->unit = from->unit;
     to->phase = is_event ? PHASE_COUNT : unit_rows[from->unit].phase;
     to->key_count = from->key_count;
     for (size_t i = 0; i < from->key_count; i++)

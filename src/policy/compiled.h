@@ -47,6 +47,7 @@ struct policy_actions {
 
 struct policy_limit {
     struct limit limit;
+    enum unit unit; /* as the rules name it */
     enum key keys[POLICY_KEYS_MAX];
     size_t key_count;
     enum phase phase; /* where it is asked; of event units PHASE_COUNT: they count when something happens */

@@ -5,14 +5,9 @@
  * wrong is said when it is read (policy_compile); should it become wrong later, the limit's own rates hold.
  */
 #include "policy/charges.h"
-#include "rules/shape.h"
+#include "rules/rate.h"
 
 enum { RATES_MAX = 64 }; /* of one entity */
-
-enum { COUNT_MAX = 2147483647, PERIOD_MIN_MS = 1000 };
-#define PERIOD_MAX_MS (INT64_C(366) * 86400000)
-#define BYTES_MIN     INT64_C(1024)
-#define BYTES_MAX     (INT64_C(1024) << 30)
 
 /* ---- one rate ---- */
 
@@ -25,30 +20,6 @@ struct rate policy_rate_of(enum limit_unit unit, const struct value *v)
     if (unit == UNIT_BYTES)
         count = MAX_OF(count / 1024, (int64_t)1);
     return (struct rate){.count = (uint32_t)count, .period_s = (uint32_t)(v->rate.period.number / 1000)};
-}
-
-/* GRAMMAR.md 6. */
-static bool is_possible(enum limit_unit unit, const struct value *v)
-{
-    const struct rate_part *count = &v->rate.count, *period = &v->rate.period;
-    if (unit == UNIT_OPEN_CONNECTIONS)
-        return v->number % NUMBER_ONE == 0 && v->number >= NUMBER_ONE && v->number / NUMBER_ONE <= COUNT_MAX;
-    if (count->param.len || period->param.len || period->number < PERIOD_MIN_MS || period->number > PERIOD_MAX_MS)
-        return false;
-    if (unit == UNIT_BYTES)
-        return count->number >= BYTES_MIN && count->number <= BYTES_MAX;
-    return count->shape == SHAPE_NUMBER && count->number >= 1 && count->number <= COUNT_MAX;
-}
-
-bool override_read_rate(enum limit_unit unit, struct str text, struct rate *rate)
-{
-    struct value v = {.shape = SHAPE_NONE};
-    struct err err;
-    enum shape shape = unit == UNIT_OPEN_CONNECTIONS ? SHAPE_NUMBER : SHAPE_RATE;
-    if (shape_read(shape, text, NULL, &v, &err) != SHAPE_FITS || !is_possible(unit, &v))
-        return false;
-    *rate = policy_rate_of(unit, &v);
-    return true;
 }
 
 /* ---- those of an entity ---- */
@@ -81,10 +52,13 @@ bool override_find(const struct policy_limit *l, const struct facts *facts, enum
     if (!list)
         return false;
     *rates = list;
-    for (struct str v = lookup_values_next(&values); v.ptr && *count < RATES_MAX; v = lookup_values_next(&values)) {
-        if (str_equal(v, STR("none")))
+    for (struct str text; (text = lookup_values_next(&values)).ptr && *count < RATES_MAX;) {
+        struct value v;
+        struct err err;
+        if (str_equal(text, STR("none")))
             return true;
-        *count += override_read_rate(l->limit.unit, v, &list[*count]);
+        if (rate_read(l->unit, text, &v, &err))
+            list[(*count)++] = policy_rate_of(l->limit.unit, &v);
     }
     if (*count == 0)
         *rates = NULL; /* what stands there is none: the limit's own */

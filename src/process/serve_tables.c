@@ -90,6 +90,7 @@ bool serve_build_table(void *arg, const struct process_plan *plan, size_t table,
     source_set_init(&sources, NULL, 0);
     diag_init(&d, &sources);
     lookup_init(&t, old->type, old->name);
+    t.rate_units = old->rate_units;
     bool ok = lookup_read_open(&t, file, &sources, str_of_z(old->path), PLACE_NONE, &d)
                   ? lookup_write_image(&t, image, err)
                   : what_is_wrong(&d, err);

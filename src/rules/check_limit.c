@@ -1,12 +1,6 @@
 /* check_limit.c - limits: keys, rates, thresholds (RULES.md "Limits", GRAMMAR.md 4 and 6). */
 #include "rules/check_internal.h"
-
-enum {
-    RATE_MAX_COUNT = 2147483647,
-    RATE_MIN_PERIOD_MS = 1000,
-};
-static const int64_t RATE_MAX_PERIOD_MS = INT64_C(366) * 86400000;
-static const int64_t RATE_MIN_BYTES = 1024, RATE_MAX_BYTES = INT64_C(1024) << 30;
+#include "rules/rate.h"
 
 /* ---- its key ---- */
 
@@ -144,6 +138,10 @@ static void check_overrides(struct checker *c, struct limit_clause *l)
         const struct table_type_row *row = &table_type_rows[d->table->type];
         (void)diag_error(c->d, l->overrides.at, "overrides takes a map; \"" PRI_STR "\" is %s%s",
                          STR_ARG(l->overrides.text), row->pairs ? "a " : "a table of ", row->word);
+    } else if (d->table->source == TABLE_REDIS || d->table->source == TABLE_SOCKETMAP) {
+        (void)diag_error(c->d, l->overrides.at,
+                         "overrides takes a map that stands in a file or here; \"" PRI_STR "\" is asked elsewhere",
+                         STR_ARG(l->overrides.text));
     } else {
         l->overrides_table = d->table;
         if (d->table->source == TABLE_INLINE)

@@ -85,6 +85,16 @@ static bool add_item(struct lookup *t, const struct table_item *item, struct err
     return true;
 }
 
+/* Which limits take rates of their own from it: their units. */
+static unsigned overridden_units(const struct tree *tree, const struct table *table)
+{
+    unsigned units = 0;
+    for (size_t i = 0; i < tree->count; i++)
+        if (tree->statements[i]->kind == STATEMENT_LIMIT && tree->statements[i]->limit.overrides_table == table)
+            units |= 1u << tree->statements[i]->limit.unit;
+    return units;
+}
+
 static bool build_table(struct eval_program *p, const struct tree *tree, const struct table *table,
                         struct diagnostics *d)
 {
@@ -94,6 +104,7 @@ static bool build_table(struct eval_program *p, const struct tree *tree, const s
     if (!t || !name.ptr || !map_set(&p->tables, name, t))
         return t && diag_error(d, PLACE_NONE, "out of memory");
     if (table->source == TABLE_FILE) {
+        t->rate_units = overridden_units(tree, table); /* of items in the rules check has said it */
         struct str path = source_join(tree->sources, table->file.written_in, table->file.text, &p->arena);
         t->path = path.ptr; /* with a NUL behind it */
         return path.ptr ? lookup_read(t, tree->sources, path, table->source_at, d)

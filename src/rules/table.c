@@ -1,6 +1,7 @@
 /* table.c - from items to an image. See table.h. */
 #include <stdlib.h>
 
+#include "rules/rate.h"
 #include "rules/table_inside.h"
 #include "smtp/address.h"
 
@@ -166,6 +167,8 @@ bool lookup_add_value(struct lookup *t, struct str key, struct str value, struct
 {
     if (value.len == 0 || value.len > TABLE_ITEM_MAX_BYTES)
         return err_set(err, "an item of %zu bytes is not possible", value.len);
+    if (!rate_fits(t->rate_units, value, err))
+        return false;
     return t->type == TABLE_NETMAP ? add_network(t, key, value, err) : add_key(t, key, value, err);
 }
 

@@ -40,6 +40,7 @@ struct table_image;
 struct lookup {
     enum table_type type;
     struct str name;
+    unsigned rate_units;             /* of a map that limits of these units (1u << enum unit) take rates from, else 0 */
     const char *path;                /* of a table that is kept in a file: where it is; NULL: it stands in the rules */
     struct file_stamp stamp;         /* … and what it was when it was read */
     struct table_build *build;       /* until it is sealed */

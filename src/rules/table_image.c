@@ -83,6 +83,7 @@ bool lookup_map_image(struct lookup *t, const struct lookup *like, int fd, struc
     struct stat st;
     lookup_init(t, like->type, like->name);
     t->path = like->path;
+    t->rate_units = like->rate_units;
     if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof(struct table_image))
         return err_set(err, "no table came");
     size_t bytes = (size_t)st.st_size;

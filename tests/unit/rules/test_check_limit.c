@@ -184,6 +184,9 @@ static const struct check_case OVERRIDES[] = {
      "table m netmap { 10.0.0.0/8 5/1h }",
      "1:50+1 overrides takes a map; \"m\" is a netmap"},
     {"limit l per user count messages { 5/1h overrides m }\n"
+     "table m map socketmap 127.0.0.1:9 \"quotas\"",
+     "1:50+1 overrides takes a map that stands in a file or here; \"m\" is asked elsewhere"},
+    {"limit l per user count messages { 5/1h overrides m }\n"
      "dnsbl m \"zen.example\"",
      "1:50+1 overrides takes a map; \"m\" is a dnsbl"},
     {"limit l per user count messages { 5/1h overrides mm }\n"
