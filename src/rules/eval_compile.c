@@ -198,14 +198,14 @@ static struct test_operand attribute_operand(struct eval_program *p, const struc
     eval_use(p, r->attribute);
     switch (r->attribute) {
     case ATTRIBUTE_SCORE:
-        return (struct test_operand){.kind = FROM_SCORE, .attribute = r->attribute};
+        return (struct test_operand){.kind = FROM_SCORE, .attribute = (uint8_t)r->attribute};
     case ATTRIBUTE_CLIENT_NAME:
     case ATTRIBUTE_CLIENT_COUNTRY:
     case ATTRIBUTE_CLIENT_ASN:
     case ATTRIBUTE_CLIENT_KNOWN:
-        return (struct test_operand){.kind = FROM_OUTSIDE, .attribute = r->attribute};
+        return (struct test_operand){.kind = FROM_OUTSIDE, .attribute = (uint8_t)r->attribute};
     default:
-        return (struct test_operand){.kind = FROM_ATTRIBUTE, .attribute = r->attribute};
+        return (struct test_operand){.kind = FROM_ATTRIBUTE, .attribute = (uint8_t)r->attribute};
     }
 }
 
@@ -248,7 +248,7 @@ static struct test_operand operand_of(struct eval_program *p, const struct opera
         return value;
     }
     struct test_operand indexed = {
-        .kind = FROM_ATTRIBUTE, .attribute = INDEXED[o->kind], .name = arena_copy(&p->arena, o->value.text)};
+        .kind = FROM_ATTRIBUTE, .attribute = (uint8_t)INDEXED[o->kind], .name = arena_copy(&p->arena, o->value.text)};
     eval_use(p, indexed.attribute);
     return indexed;
 }
