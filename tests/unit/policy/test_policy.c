@@ -1,193 +1,6 @@
 /* test_policy.c - the door to rules and limits, asked as a session asks: who is charged, how much, on which counter;
  * and what is answered when there is no memory. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "limits/store_memory.h"
-#include "policy/ask.h"
-#include "policy/policy.h"
-#include "rules/check.h"
-
-enum { ENTRIES = 1024 };
-#define NOW (INT64_C(1767614400) * 1000000) /* 2026-01-05T12:00:00Z */
-
-/* Who sends what, as far as it matters here. Empty and zero: not known. */
-struct mail {
-    const char *user, *client, *sender;
-    const char *recipients[8];
-    uint64_t size;
-};
-
-static struct {
-    struct policy *policy;
-    void *memory;
-    struct store store;
-    struct limiter limiter;
-    struct policy_engine engine;
-    struct arena arena, connection_arena;
-    struct policy_connection connection;
-    struct policy_mail mail;
-    struct policy_answer answer;
-    struct mail facts;
-} T;
-
-/* ---- facts ---- */
-
-static size_t recipient_count(void)
-{
-    size_t n = 0;
-    while (n < COUNT_OF(T.facts.recipients) && T.facts.recipients[n])
-        n++;
-    return n;
-}
-
-static struct fact text_fact(const char *z)
-{
-    return z ? (struct fact){.kind = FACT_TEXT, .text = str_of_z(z)} : (struct fact){.kind = FACT_NONE};
-}
-
-static const char *domain_of(const char *address)
-{
-    return address && strchr(address, '@') ? strchr(address, '@') + 1 : NULL;
-}
-
-static void get(const struct facts *facts, int attribute, struct str name, struct fact *out)
-{
-    const char *rcpt = facts->rcpt < recipient_count() ? T.facts.recipients[facts->rcpt] : NULL;
-    struct ip ip;
-    (void)name;
-    assert_true(ip_parse(str_of_z(T.facts.client ? T.facts.client : "192.0.2.7"), &ip));
-    *out = (struct fact){.kind = FACT_NONE};
-    switch (attribute) {
-    case ATTRIBUTE_CLIENT:
-        *out = (struct fact){.kind = FACT_IP, .ip = ip};
-        break;
-    case ATTRIBUTE_CLIENT_NETWORK:
-        *out = (struct fact){.kind = FACT_NETWORK, .network = ip_net_of(&ip, ip.family == ADDR_IPV4 ? 24 : 56)};
-        break;
-    case ATTRIBUTE_USER:
-        *out = text_fact(T.facts.user);
-        break;
-    case ATTRIBUTE_USER_DOMAIN:
-        *out = text_fact(domain_of(T.facts.user));
-        break;
-    case ATTRIBUTE_AUTHENTICATED:
-        *out = (struct fact){.kind = FACT_TRUTH, .truth = T.facts.user != NULL};
-        break;
-    case ATTRIBUTE_SENDER:
-        *out = text_fact(T.facts.sender);
-        break;
-    case ATTRIBUTE_RCPT:
-        *out = text_fact(rcpt);
-        break;
-    case ATTRIBUTE_RCPT_DOMAIN:
-        *out = text_fact(domain_of(rcpt));
-        break;
-    case ATTRIBUTE_MAIL_RECIPIENTS:
-        *out = (struct fact){.kind = FACT_NUMBER, .number = (int64_t)recipient_count()};
-        break;
-    default:
-        break;
-    }
-}
-
-/* ---- the stage ---- */
-
-static int set_up(void **state)
-{
-    struct err err;
-    (void)state;
-    memset(&T, 0, sizeof T);
-    T.memory = aligned_alloc(64, (store_memory_size(ENTRIES) + 63) / 64 * 64);
-    assert_non_null(T.memory);
-    memset(T.memory, 0, store_memory_size(ENTRIES));
-    assert_true(store_memory_init(T.memory, ENTRIES, &err));
-    const struct store_options options = {.memory = T.memory, .owner = 1};
-    assert_true(store_open(&T.store, stores_find(STR("memory")), &options, &err));
-    assert_true(limiter_init(&T.limiter, &T.store));
-    arena_init(&T.arena, 1 << 22);
-    arena_init(&T.connection_arena, 1 << 16);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    policy_give_back(&T.engine, &T.mail);
-    policy_connection_end(&T.engine, &T.connection);
-    policy_free(&T.policy);
-    arena_fini(&T.arena);
-    arena_fini(&T.connection_arena);
-    limiter_fini(&T.limiter);
-    store_close(&T.store);
-    store_memory_fini(T.memory);
-    free(T.memory);
-    return 0;
-}
-
-static void load(const char *rules)
-{
-    struct source_set sources;
-    struct diagnostics d;
-    struct tree tree;
-    source_set_init(&sources, NULL, 0);
-    diag_init(&d, &sources);
-    tree_init(&tree, &sources);
-    policy_free(&T.policy);
-    if (rules_parse_text(&sources, "test", str_of_z(rules), &d, &tree) && rules_check_all(&tree, &d, true))
-        T.policy = policy_compile(&tree, &d);
-    if (!T.policy)
-        fail_msg("%s: " PRI_STR, rules, STR_ARG(d.count ? d.items[0].text : STR("?")));
-    tree_fini(&tree);
-    diag_fini(&d);
-    source_set_fini(&sources);
-    T.engine = (struct policy_engine){T.policy, &T.limiter};
-}
-
-static enum policy_verdict ask(enum phase phase, const struct mail *mail)
-{
-    struct policy_case question = {.facts = {.get = get},
-                                   .arena = &T.arena,
-                                   .connection_arena = &T.connection_arena,
-                                   .connection = &T.connection,
-                                   .mail = phase >= PHASE_MAIL ? &T.mail : NULL,
-                                   .now_us = NOW};
-    T.facts = *mail;
-    question.recipient_count = MAX_OF(recipient_count(), 1); /* a mail has one */
-    question.size_bytes = mail->size;
-    assert_int_equal(policy_ask_start(&T.engine, phase, &question, &T.answer, 0, NULL, NULL), DONE);
-    return T.answer.verdict;
-}
-
-static bool settle(uint64_t bytes)
-{
-    struct policy_case question = {
-        .facts = {.get = get}, .arena = &T.arena, .connection = &T.connection, .mail = &T.mail, .now_us = NOW};
-    return policy_settle(&T.engine, &question, bytes, &T.answer);
-}
-
-/* A whole mail: asked at data, and kept if it may go. */
-static enum policy_verdict send_mail(const struct mail *mail)
-{
-    enum policy_verdict verdict = ask(PHASE_DATA, mail);
-    policy_keep(&T.engine, &T.mail, NOW);
-    return verdict;
-}
-
-static void expect_answer(int code, const char *enhanced, const char *text)
-{
-    assert_int_equal(T.answer.code, code);
-    assert_string_equal(T.answer.enhanced, enhanced);
-    if (!str_starts(T.answer.text, str_of_z(text)))
-        fail_msg("\"" PRI_STR "\", not \"%s\"", STR_ARG(T.answer.text), text);
-}
+#include "door.h"
 
 /* ---- who is charged ---- */
 
@@ -223,12 +36,12 @@ static void test_keys(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
         char rules[200];
-        tear_down(state);
-        set_up(state);
+        door_close(state);
+        door_open(state);
         snprintf(rules, sizeof rules, "limit l per %s count messages { 1/1h }\n", CASES[i].key);
-        load(rules);
-        assert_int_equal(send_mail(&CASES[i].first), POLICY_GO_ON);
-        bool is_same = send_mail(&CASES[i].second) == POLICY_DEFER;
+        door_load(rules);
+        assert_int_equal(door_send(&CASES[i].first), POLICY_GO_ON);
+        bool is_same = door_send(&CASES[i].second) == POLICY_DEFER;
         if (is_same != CASES[i].is_same)
             fail_msg("%s: counted %s", CASES[i].name, is_same ? "together" : "apart");
     }
@@ -269,11 +82,11 @@ static void test_units_and_conditions(void **state)
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
         char rules[200];
         int passed = 0;
-        tear_down(state);
-        set_up(state);
+        door_close(state);
+        door_open(state);
         snprintf(rules, sizeof rules, "limit l per user %s\n", CASES[i].limit);
-        load(rules);
-        while (passed < 5 && send_mail(&CASES[i].mail) == POLICY_GO_ON)
+        door_load(rules);
+        while (passed < 5 && door_send(&CASES[i].mail) == POLICY_GO_ON)
             passed++;
         if (passed != CASES[i].may_pass)
             fail_msg("%s: %d passed, not %d", CASES[i].name, passed, CASES[i].may_pass);
@@ -287,19 +100,19 @@ static void test_what_one_refuses_is_charged_to_none(void **state)
     (void)state;
     static const struct mail MAIL = {.user = "a", .recipients = {"x@x", "y@x"}};
     static const struct mail SMALL = {.user = "a", .recipients = {"x@x"}};
-    load("limit wide per user count messages { 3/1h }\nlimit narrow per client count recipients { 3/1h }\n");
-    assert_int_equal(send_mail(&MAIL), POLICY_GO_ON);
+    door_load("limit wide per user count messages { 3/1h }\nlimit narrow per client count recipients { 3/1h }\n");
+    assert_int_equal(door_send(&MAIL), POLICY_GO_ON);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(send_mail(&MAIL), POLICY_DEFER);
-        expect_answer(451, "4.7.1", "narrow: 3 per 1h used up, 4 with this mail; try again in ");
+        assert_int_equal(door_send(&MAIL), POLICY_DEFER);
+        door_expect(451, "4.7.1", "narrow: 3 per 1h used up, 4 with this mail; try again in ");
         assert_true(T.answer.by_limit && str_equal(T.answer.by, STR("narrow")));
     }
-    assert_int_equal(send_mail(&SMALL), POLICY_GO_ON); /* the second on both */
+    assert_int_equal(door_send(&SMALL), POLICY_GO_ON); /* the second on both */
     T.facts.client = NULL;
     static const struct mail ELSEWHERE = {.user = "a", .client = "198.51.100.1", .recipients = {"x@x"}};
-    assert_int_equal(send_mail(&ELSEWHERE), POLICY_GO_ON);
-    assert_int_equal(send_mail(&ELSEWHERE), POLICY_DEFER);
-    expect_answer(451, "4.7.1", "wide: 3 per 1h used up, 4 with this mail");
+    assert_int_equal(door_send(&ELSEWHERE), POLICY_GO_ON);
+    assert_int_equal(door_send(&ELSEWHERE), POLICY_DEFER);
+    door_expect(451, "4.7.1", "wide: 3 per 1h used up, 4 with this mail");
 }
 
 static void test_early_and_for_good(void **state)
@@ -307,19 +120,19 @@ static void test_early_and_for_good(void **state)
     (void)state;
     static const struct mail ONE = {.user = "a", .recipients = {"x@x"}},
                              FOUR = {.user = "a", .recipients = {"a@x", "b@x", "c@x", "d@x"}};
-    load("limit l per user count recipients { 3/1h }\n");
+    door_load("limit l per user count recipients { 3/1h }\n");
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(ask(PHASE_MAIL, &ONE), POLICY_GO_ON); /* looking charges nothing */
-        assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_GO_ON);
-        assert_int_equal(ask(PHASE_RCPT, &FOUR), POLICY_GO_ON); /* what can never pass is data's to say */
-        assert_int_equal(ask(PHASE_DATA, &FOUR), POLICY_REJECT);
-        expect_answer(552, "5.7.1", "l: 3 per 1h allowed, 4 in this mail; send it in parts of at most 3");
-        assert_int_equal(send_mail(&ONE), POLICY_GO_ON);
+        assert_int_equal(door_ask(PHASE_MAIL, &ONE), POLICY_GO_ON); /* looking charges nothing */
+        assert_int_equal(door_ask(PHASE_RCPT, &ONE), POLICY_GO_ON);
+        assert_int_equal(door_ask(PHASE_RCPT, &FOUR), POLICY_GO_ON); /* what can never pass is data's to say */
+        assert_int_equal(door_ask(PHASE_DATA, &FOUR), POLICY_REJECT);
+        door_expect(552, "5.7.1", "l: 3 per 1h allowed, 4 in this mail; send it in parts of at most 3");
+        assert_int_equal(door_send(&ONE), POLICY_GO_ON);
     }
-    assert_int_equal(ask(PHASE_MAIL, &ONE), POLICY_DEFER);
-    expect_answer(450, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
-    assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_DEFER);
-    expect_answer(450, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
+    assert_int_equal(door_ask(PHASE_MAIL, &ONE), POLICY_DEFER);
+    door_expect(450, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
+    assert_int_equal(door_ask(PHASE_RCPT, &ONE), POLICY_DEFER);
+    door_expect(450, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
 }
 
 /* What MAIL saw is trusted for as many recipients as it saw room for; DATA is not fooled by it. */
@@ -329,71 +142,72 @@ static void test_mail_looks_for_its_recipients(void **state)
     static const struct mail NONE = {.user = "a"}, ONE = {.user = "a", .recipients = {"x@x"}},
                              TWO = {.user = "a", .recipients = {"x@x", "y@x"}},
                              THREE = {.user = "a", .recipients = {"x@x", "y@x", "z@x"}};
-    load("limit l per user count recipients { 3/1h }\n");
-    assert_int_equal(send_mail(&ONE), POLICY_GO_ON);
-    assert_int_equal(ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
-    assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_GO_ON);
-    assert_int_equal(ask(PHASE_RCPT, &TWO), POLICY_GO_ON);
-    assert_int_equal(ask(PHASE_RCPT, &THREE), POLICY_DEFER); /* one too many */
-    expect_answer(450, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
+    door_load("limit l per user count recipients { 3/1h }\n");
+    assert_int_equal(door_send(&ONE), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_RCPT, &ONE), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_RCPT, &TWO), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_RCPT, &THREE), POLICY_DEFER); /* one too many */
+    door_expect(450, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
 
-    assert_int_equal(ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
-    assert_int_equal(send_mail(&TWO), POLICY_GO_ON); /* another one's, meanwhile */
-    assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_GO_ON);
-    assert_int_equal(ask(PHASE_DATA, &ONE), POLICY_DEFER);
-    expect_answer(451, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
+    assert_int_equal(door_ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
+    assert_int_equal(door_send(&TWO), POLICY_GO_ON); /* another one's, meanwhile */
+    assert_int_equal(door_ask(PHASE_RCPT, &ONE), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_DATA, &ONE), POLICY_DEFER);
+    door_expect(451, "4.7.1", "l: 3 per 1h used up, 4 with this mail");
 
     /* limits that depend on the recipient are asked for each */
-    load("limit r per rcpt count recipients { 1/1h }\n");
-    assert_int_equal(send_mail(&ONE), POLICY_GO_ON);
-    assert_int_equal(ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
-    assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_DEFER);
-    load("limit t per user count messages { 1/1h if rcpt.domain = \"x\" }\n");
-    assert_int_equal(ask(PHASE_DATA, &ONE), POLICY_GO_ON);
+    door_load("limit r per rcpt count recipients { 1/1h }\n");
+    assert_int_equal(door_send(&ONE), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_RCPT, &ONE), POLICY_DEFER);
+    door_load("limit t per user count messages { 1/1h if rcpt.domain = \"x\" }\n");
+    assert_int_equal(door_ask(PHASE_DATA, &ONE), POLICY_GO_ON);
     policy_keep(&T.engine, &T.mail, NOW);
-    assert_int_equal(ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
-    assert_int_equal(ask(PHASE_RCPT, &ONE), POLICY_DEFER);
+    assert_int_equal(door_ask(PHASE_MAIL, &NONE), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_RCPT, &ONE), POLICY_DEFER);
 }
 
 static void test_settle_keep_give_back(void **state)
 {
     (void)state;
     static const struct mail MAIL = {.user = "a", .recipients = {"x@x"}, .size = 1000};
-    load("limit mails per user count messages { 2/1h }\nlimit bytes per user count bytes { 10K/1h }\n");
-    assert_int_equal(ask(PHASE_DATA, &MAIL), POLICY_GO_ON);
-    assert_true(settle(9000));
+    door_load("limit mails per user count messages { 2/1h }\nlimit bytes per user count bytes { 10K/1h }\n");
+    assert_int_equal(door_ask(PHASE_DATA, &MAIL), POLICY_GO_ON);
+    assert_true(door_settle(9000));
     policy_give_back(&T.engine, &T.mail);
     policy_give_back(&T.engine, &T.mail); /* once is enough, twice is harmless */
-    assert_int_equal(ask(PHASE_DATA, &MAIL), POLICY_GO_ON);
-    assert_true(settle(9000));
+    assert_int_equal(door_ask(PHASE_DATA, &MAIL), POLICY_GO_ON);
+    assert_true(door_settle(9000));
     policy_keep(&T.engine, &T.mail, NOW);
     policy_give_back(&T.engine, &T.mail); /* too late: it was taken */
-    assert_int_equal(ask(PHASE_DATA, &MAIL), POLICY_GO_ON);
-    assert_false(settle(9000));
-    expect_answer(451, "4.7.1", "bytes: 10K per 1h used up, 18K with this mail");
+    assert_int_equal(door_ask(PHASE_DATA, &MAIL), POLICY_GO_ON);
+    assert_false(door_settle(9000));
+    door_expect(451, "4.7.1", "bytes: 10K per 1h used up, 18K with this mail");
     assert_null(T.mail.reservation);
-    assert_int_equal(ask(PHASE_DATA, &MAIL), POLICY_GO_ON); /* the refused one holds nothing */
-    assert_false(settle(20000));
-    expect_answer(552, "5.7.1", "bytes: 10K per 1h allowed, 20K in this mail");
-    assert_int_equal(send_mail(&MAIL), POLICY_GO_ON);
-    assert_int_equal(send_mail(&MAIL), POLICY_DEFER);
-    expect_answer(451, "4.7.1", "mails: 2 per 1h");
+    assert_int_equal(door_ask(PHASE_DATA, &MAIL), POLICY_GO_ON); /* the refused one holds nothing */
+    assert_false(door_settle(20000));
+    door_expect(552, "5.7.1", "bytes: 10K per 1h allowed, 20K in this mail");
+    assert_int_equal(door_send(&MAIL), POLICY_GO_ON);
+    assert_int_equal(door_send(&MAIL), POLICY_DEFER);
+    door_expect(451, "4.7.1", "mails: 2 per 1h");
 }
 
 static void test_connections(void **state)
 {
     (void)state;
     static const struct mail CLIENT = {.client = "192.0.2.7"};
-    load("limit open per client count open-connections { 1 }\non connect { rule no reject if client = 192.0.2.8 }\n");
-    assert_int_equal(ask(PHASE_CONNECT, &CLIENT), POLICY_GO_ON);
+    door_load(
+        "limit open per client count open-connections { 1 }\non connect { rule no reject if client = 192.0.2.8 }\n");
+    assert_int_equal(door_ask(PHASE_CONNECT, &CLIENT), POLICY_GO_ON);
     struct policy_connection first = T.connection;
     T.connection = (struct policy_connection){0};
-    assert_int_equal(ask(PHASE_CONNECT, &CLIENT), POLICY_DEFER);
-    expect_answer(421, "4.7.0", "open: 1 at once used up, 2 with this connection; try again later");
+    assert_int_equal(door_ask(PHASE_CONNECT, &CLIENT), POLICY_DEFER);
+    door_expect(421, "4.7.0", "open: 1 at once used up, 2 with this connection; try again later");
     assert_null(T.connection.leases);
     policy_connection_end(&T.engine, &first);
     policy_connection_end(&T.engine, &first); /* harmless */
-    assert_int_equal(ask(PHASE_CONNECT, &CLIENT), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_CONNECT, &CLIENT), POLICY_GO_ON);
 }
 
 /* ---- rules ---- */
@@ -402,26 +216,27 @@ static void test_rules_in_order(void **state)
 {
     (void)state;
     static const struct mail MAIL = {.user = "a", .sender = "a@x"};
-    load("on mail {\n rule first tag x \"one\"\n rule second tag x \"two ${tag.x}\", log \"x is ${tag.x}\"\n"
-         " rule third accept if tag.x = \"two one\"\n rule fourth reject\n}\n"
-         "limit l per user count messages { 1/1h }\n");
-    assert_int_equal(ask(PHASE_MAIL, &MAIL), POLICY_GO_ON);
+    door_load("on mail {\n rule first tag x \"one\"\n rule second tag x \"two ${tag.x}\", log \"x is ${tag.x}\"\n"
+              " rule third accept if tag.x = \"two one\"\n rule fourth reject\n}\n"
+              "limit l per user count messages { 1/1h }\n");
+    assert_int_equal(door_ask(PHASE_MAIL, &MAIL), POLICY_GO_ON);
     assert_true(str_equal(T.mail.tags->value, STR("two one")) && !T.mail.tags->next);
     assert_true(T.answer.effects && str_equal(T.answer.effects->text, STR("x is two one")));
-    assert_int_equal(send_mail(&MAIL), POLICY_GO_ON);
-    assert_int_equal(ask(PHASE_MAIL, &MAIL), POLICY_DEFER); /* accept skips no limit */
+    assert_int_equal(door_send(&MAIL), POLICY_GO_ON);
+    assert_int_equal(door_ask(PHASE_MAIL, &MAIL), POLICY_DEFER); /* accept skips no limit */
 }
 
 static void test_observed(void **state)
 {
     (void)state;
     static const struct mail MAIL = {.user = "a", .sender = "a@x"};
-    load("on data {\n rule r observe reject \"no ${sender}\"\n}\nlimit l per user count messages { 1/1h  observe }\n");
-    assert_int_equal(send_mail(&MAIL), POLICY_GO_ON);
+    door_load(
+        "on data {\n rule r observe reject \"no ${sender}\"\n}\nlimit l per user count messages { 1/1h  observe }\n");
+    assert_int_equal(door_send(&MAIL), POLICY_GO_ON);
     assert_int_equal(T.answer.effects->kind, POLICY_EFFECT_WOULD);
     assert_true(str_equal(T.answer.effects->by, STR("r")) && str_equal(T.answer.effects->action, STR("reject")));
     assert_true(str_equal(T.answer.effects->text, STR("no a@x")) && !T.answer.effects->next);
-    assert_int_equal(send_mail(&MAIL), POLICY_GO_ON); /* it counts, and refuses nothing */
+    assert_int_equal(door_send(&MAIL), POLICY_GO_ON); /* it counts, and refuses nothing */
     assert_true(T.answer.effects->next && str_equal(T.answer.effects->next->by, STR("l")));
 }
 
@@ -431,9 +246,9 @@ static void test_long_texts(void **state)
     static char sender[3000];
     memset(sender, 'x', sizeof sender - 1);
     const struct mail MAIL = {.user = "a", .sender = sender};
-    load("on mail {\n rule r reject \"no: ${sender}\"\n}\n");
-    assert_int_equal(ask(PHASE_MAIL, &MAIL), POLICY_REJECT);
-    expect_answer(550, "5.7.1", "no: xxx");
+    door_load("on mail {\n rule r reject \"no: ${sender}\"\n}\n");
+    assert_int_equal(door_ask(PHASE_MAIL, &MAIL), POLICY_REJECT);
+    door_expect(550, "5.7.1", "no: xxx");
     assert_true(T.answer.text.len <= 1024);
 }
 
@@ -462,14 +277,14 @@ static void test_no_memory(void **state)
     for (size_t i = 0; i < COUNT_OF(CASES); i++)
         for (size_t k = 0; k < COUNT_OF(ACTIONS); k++) {
             char rules[200];
-            tear_down(state);
-            set_up(state);
+            door_close(state);
+            door_open(state);
             arena_init(&T.arena, 0);
             arena_init(&T.connection_arena, 0);
             snprintf(rules, sizeof rules, "on %s {\n rule r %s\n}\n", CASES[i].phase, ACTIONS[k]);
-            load(rules);
-            assert_int_equal(ask(CASES[i].id, &MAIL), CASES[i].verdict);
-            expect_answer(CASES[i].code, CASES[i].enhanced, "A fault in this server");
+            door_load(rules);
+            assert_int_equal(door_ask(CASES[i].id, &MAIL), CASES[i].verdict);
+            door_expect(CASES[i].code, CASES[i].enhanced, "A fault in this server");
             assert_null(T.answer.by.ptr);
         }
 }
@@ -477,17 +292,17 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_keys, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_units_and_conditions, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_one_refuses_is_charged_to_none, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_early_and_for_good, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_mail_looks_for_its_recipients, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_settle_keep_give_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_connections, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_rules_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_observed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_long_texts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_keys, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_units_and_conditions, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_what_one_refuses_is_charged_to_none, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_early_and_for_good, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_mail_looks_for_its_recipients, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_settle_keep_give_back, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_connections, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_rules_in_order, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_observed, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_long_texts, door_open, door_close),
+        cmocka_unit_test_setup_teardown(test_no_memory, door_open, door_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
