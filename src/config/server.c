@@ -160,6 +160,21 @@ static void build_listener(struct config_builder *b, const struct statement *st)
 
 /* ---- TLS ---- */
 
+static void copy_names(struct config_builder *b, struct tls_certificate *c, const struct option *names)
+{
+    size_t count = names ? values_arg_count(&names->values, 0) : 0;
+    const char **copy = alloc(b, (count + 1) * sizeof *copy);
+    if (!copy)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = copy_text(b, values_arg(&names->values, 0)[i].text);
+        if (!copy[i])
+            return;
+    }
+    c->names = copy;
+    c->name_count = count;
+}
+
 static void build_certificate(struct config_builder *b, const struct statement *st)
 {
     struct config *cfg = b->config;
@@ -168,6 +183,7 @@ static void build_certificate(struct config_builder *b, const struct statement *
     c->key_file = file_name(b, argument(st, 1));
     bool is_there = is_readable(b, argument(st, 0), c->certificate_file);
     b->lacks_certificates = !is_readable(b, argument(st, 1), c->key_file) || !is_there || b->lacks_certificates;
+    copy_names(b, c, options_get(&st->server.options, OPTION_TLS_NAMES));
     if (option_choice(st, OPTION_TLS_MIN, 0) == 1)
         cfg->tls_min_version = TLS1_3_VERSION;
     const struct value *ciphers = option_value(st, OPTION_TLS_CIPHERS);
@@ -195,7 +211,8 @@ static void make_certificate(struct config_builder *b)
         diag_error(b->diagnostics, PLACE_NONE, "%s", err.text);
         return;
     }
-    cfg->certificates[0] = (struct tls_certificate){copy_text(b, str_of_z(certificate)), copy_text(b, str_of_z(key))};
+    cfg->certificates[0] = (struct tls_certificate){.certificate_file = copy_text(b, str_of_z(certificate)),
+                                                    .key_file = copy_text(b, str_of_z(key))};
     cfg->certificate_count = 1;
 }
 
@@ -221,8 +238,10 @@ static void check_certificates(struct config_builder *b)
     if (b->lacks_certificates) /* said, at their names */
         return;
     struct err err;
-    struct tls_server_options options = {cfg->certificates, cfg->certificate_count, cfg->tls_min_version,
-                                         cfg->tls_ciphers, NULL};
+    struct tls_server_options options = {.certificates = cfg->certificates,
+                                         .count = cfg->certificate_count,
+                                         .min_version = cfg->tls_min_version,
+                                         .ciphers = cfg->tls_ciphers};
     struct tls_context *ctx = tls_server_new(&options, &err);
     const struct statement *tls = first_of(b, STATEMENT_TLS_CERTIFICATE);
     if (!ctx)

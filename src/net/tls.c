@@ -6,19 +6,13 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/hash.h"
-
-struct tls_context {
-    SSL_CTX *ssl_ctx;
-    const struct tls_ticket_keys *ticket_keys; /* NULL: no tickets */
-    EVP_CIPHER *ticket_cipher;                 /* fetched once: looking it up costs more than using it */
-};
+#include "net/tls_internal.h"
 
 /* Forward secret and authenticated; CBC for clients of 2012 that know nothing else. */
 static const char default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!eNULL";
@@ -37,14 +31,14 @@ void tls_free(struct tls_context **ctx)
 {
     if (!*ctx)
         return;
+    tls_free_certificates(*ctx);
     SSL_CTX_free((*ctx)->ssl_ctx);
     EVP_CIPHER_free((*ctx)->ticket_cipher);
     free(*ctx);
     *ctx = NULL;
 }
 
-/* The first error of OpenSSL's queue is nearest to the cause. Empties the queue. */
-static const char *take_reason(void)
+const char *tls_take_reason(void)
 {
     unsigned long e = ERR_peek_error();
     const char *reason = e ? ERR_reason_error_string(e) : NULL;
@@ -147,65 +141,6 @@ static bool use_tickets(struct tls_context *ctx, const struct tls_ticket_keys *k
            SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx->ssl_ctx, on_ticket) == 1;
 }
 
-/* ---- certificates ---- */
-
-/* Instead of asking at a terminal. */
-static int no_passphrase(char *to, int size, int is_write, void *arg)
-{
-    (void)to, (void)size, (void)is_write;
-    *(bool *)arg = true;
-    return -1;
-}
-
-static bool is_readable(const char *file, struct err *err)
-{
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, "cannot read %s: %s", file, strerror(errno));
-    close(fd);
-    return true;
-}
-
-static bool add_certificate(SSL_CTX *ssl_ctx, const struct tls_certificate *files, struct err *err)
-{
-    bool wants_passphrase = false;
-    if (!is_readable(files->certificate_file, err) || !is_readable(files->key_file, err))
-        return false;
-    SSL_CTX_set_default_passwd_cb(ssl_ctx, no_passphrase);
-    SSL_CTX_set_default_passwd_cb_userdata(ssl_ctx, &wants_passphrase);
-    ERR_clear_error();
-    if (SSL_CTX_use_certificate_chain_file(ssl_ctx, files->certificate_file) != 1) {
-        bool is_empty = ERR_GET_REASON(ERR_peek_error()) == PEM_R_NO_START_LINE;
-        const char *reason = take_reason();
-        return err_set(err, "%s: %s", files->certificate_file,
-                       is_empty ? "there is no certificate in PEM form in it" : reason);
-    }
-    int used = SSL_CTX_use_PrivateKey_file(ssl_ctx, files->key_file, SSL_FILETYPE_PEM);
-    SSL_CTX_set_default_passwd_cb(ssl_ctx, NULL);
-    SSL_CTX_set_default_passwd_cb_userdata(ssl_ctx, NULL);
-    if (wants_passphrase) {
-        ERR_clear_error();
-        err_set(err, "%s: the key is encrypted by a passphrase", files->key_file);
-        return err_set_hint(err, "a service cannot be asked: openssl pkey -in %s -out KEY", files->key_file);
-    }
-    if (used != 1) {
-        unsigned long e = ERR_peek_last_error();
-        bool is_other = ERR_GET_LIB(e) == ERR_LIB_X509 && (ERR_GET_REASON(e) == X509_R_KEY_VALUES_MISMATCH ||
-                                                           ERR_GET_REASON(e) == X509_R_KEY_TYPE_MISMATCH);
-        const char *reason = take_reason();
-        if (is_other)
-            return err_set(err, "%s: the key does not belong to the certificate in %s", files->key_file,
-                           files->certificate_file);
-        return err_set(err, "%s: there is no private key in PEM form in it (%s)", files->key_file, reason);
-    }
-    if (SSL_CTX_check_private_key(ssl_ctx) != 1) {
-        ERR_clear_error();
-        return err_set(err, "%s: the key does not belong to the certificate in %s", files->key_file,
-                       files->certificate_file);
-    }
-    return true;
-}
-
 /* ---- contexts ---- */
 
 static struct tls_context *new_context(const SSL_METHOD *method, struct err *err)
@@ -243,11 +178,10 @@ static bool fill_server(struct tls_context *ctx, const struct tls_server_options
         ERR_clear_error();
         return err_set(err, "\"%s\" names no cipher that OpenSSL knows", ciphers);
     }
-    for (size_t i = 0; i < options->count; i++)
-        if (!add_certificate(ctx->ssl_ctx, &options->certificates[i], err))
-            return false;
+    if (!tls_add_certificates(ctx, options, err))
+        return false;
     if (!use_tickets(ctx, options->ticket_keys))
-        return err_set(err, "OpenSSL cannot make tickets: %s", take_reason());
+        return err_set(err, "OpenSSL cannot make tickets: %s", tls_take_reason());
     return true;
 }
 
@@ -268,11 +202,11 @@ struct tls_context *tls_client_new(const struct tls_client_options *options, str
     bool is_loaded;
     if (options->ca_file)
         is_loaded =
-            is_readable(options->ca_file, err) && (SSL_CTX_load_verify_file(ctx->ssl_ctx, options->ca_file) == 1 ||
-                                                   err_set(err, "%s: %s", options->ca_file, take_reason()));
+            tls_is_readable(options->ca_file, err) && (SSL_CTX_load_verify_file(ctx->ssl_ctx, options->ca_file) == 1 ||
+                                                       err_set(err, "%s: %s", options->ca_file, tls_take_reason()));
     else
         is_loaded = SSL_CTX_set_default_verify_paths(ctx->ssl_ctx) == 1 ||
-                    err_set(err, "cannot load the system's certificates: %s", take_reason());
+                    err_set(err, "cannot load the system's certificates: %s", tls_take_reason());
     if (!is_loaded)
         tls_free(&ctx);
     return ctx;

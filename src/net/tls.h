@@ -27,19 +27,32 @@ void tls_ticket_keys_rotate(struct tls_ticket_keys *keys);
 
 struct tls_certificate {
     const char *certificate_file, *key_file; /* PEM, chain included */
+    const char *const *names;                /* that it is used for besides those it bears; ".example.org": all below */
+    size_t name_count;
 };
 
 struct tls_server_options {
-    const struct tls_certificate *certificates; /* ECDSA and RSA side by side: OpenSSL picks by what the client can */
+    /* Chosen by the name that the client asks for (SNI); without one, or where nobody bears it, all may be used. Of
+     * those, of each kind of key the first; ECDSA and RSA side by side: OpenSSL picks by what the client can. Borrowed
+     * as long as the context lives. */
+    const struct tls_certificate *certificates;
     size_t count;
-    int min_version;                           /* TLS1_2_VERSION or TLS1_3_VERSION */
-    const char *ciphers;                       /* OpenSSL's list for 1.2; NULL: a sane default */
+    const int *images;   /* [count], instead of the files where one is not -1 (tls_certificate_image); NULL: none */
+    int min_version;     /* TLS1_2_VERSION or TLS1_3_VERSION */
+    const char *ciphers; /* OpenSSL's list for 1.2; NULL: a sane default */
     const struct tls_ticket_keys *ticket_keys; /* NULL: no tickets */
 };
 
 /* Reads the files (as whoever is running), checks that key and certificate belong together. NULL with a reason: which
  * file, what is wrong. */
 struct tls_context *tls_server_new(const struct tls_server_options *options, struct err *err);
+
+/* A copy of certificate and key, in memory: a descriptor that may be passed to who may not read the files, closed at
+ * exec(2). It is seen to that it can be used. -1 with a reason. */
+int tls_certificate_image(const struct tls_certificate *files, struct err *err);
+/* Certificate `index` is this one from the next handshake on. The image stays the caller's. False with a reason: it is
+ * as it was. */
+MUST_USE bool tls_server_replace(struct tls_context *ctx, size_t index, int image, struct err *err);
 
 struct tls_client_options {
     bool verify;         /* chain and name; else anything goes, which still hides the mail from who only listens */

@@ -10,6 +10,7 @@
  *                        QUIT               end now
  *                        SOCKET i + fd      worker: accept from this one too, it belongs to listener i of the plan
  *                        TABLE i + fd       worker: table i of the plan has new content, this image
+ *                        CERTIFICATE i + fd worker: certificate i of the plan is this one from now on
  *                        PIPE id + fd       event writer: another producer
  *                        REOPEN             event writer: open the file anew
  *                        SINK_TRY path …    event writer: can you write there?
@@ -38,7 +39,8 @@ enum channel_kind {
     CHANNEL_SINK_TRY,
     CHANNEL_SINK_TAKE,
     CHANNEL_SINK_DROP,
-    CHANNEL_TABLE
+    CHANNEL_TABLE,
+    CHANNEL_CERTIFICATE
 };
 
 enum { CHANNEL_TEXT_MAX = 4096 };
@@ -47,8 +49,8 @@ struct channel_message {
     uint32_t kind;
     uint32_t number; /* SINK_TRY: keep */
     uint64_t id;     /* PIPE, PIPE_DONE: the pipe's; SINK_…: the try's, 0 for the one of a writer's start */
-    uint64_t value;  /* RETIRE, DRAIN: mask; SOCKET: listener; TABLE: its number; SINK_TRY: rotate_bytes, or
-                        without a path which log */
+    uint64_t value; /* RETIRE, DRAIN: mask; SOCKET: listener; TABLE, CERTIFICATE: its number; SINK_TRY: rotate_bytes, or
+                       without a path which log */
     char text[CHANNEL_TEXT_MAX]; /* NUL-terminated; empty: none */
 };
 

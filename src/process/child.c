@@ -89,6 +89,8 @@ static void fill_from_generation(struct process_context *ctx, const struct child
     ctx->auth_fds = auth_fds;
     if (g->has_alerts && c->role != ROLE_AUTH)
         ctx->alert_fd = g->alert_pair[c->role == ROLE_WORKER ? 0 : 1];
+    if (c->role == ROLE_WORKER && g->certificates)
+        ctx->certificate_images = certificate_keeper_images(g->certificates);
     if (c->role == ROLE_WORKER) {
         ctx->sockets = sockets;
         ctx->socket_count = listeners_of_worker(&c->sup->listeners, g->plan, c->slot, sockets, SOCKETS_MAX);
@@ -118,7 +120,7 @@ static int run_body(struct child *c, struct process_context *ctx)
 
 static NORETURN void live(struct child *c, pid_t supervisor_pid, int control_fd, int event_fd)
 {
-    static int keep[SOCKETS_MAX + PROCESS_WORKERS_MAX + 3];
+    static int keep[SOCKETS_MAX + PROCESS_WORKERS_MAX + PROCESS_CERTIFICATES_MAX + 3];
     struct supervisor *s = c->sup;
     set_signals(supervisor_pid);
     die_with_parent(supervisor_pid);
@@ -149,6 +151,9 @@ static NORETURN void live(struct child *c, pid_t supervisor_pid, int control_fd,
         keep[n++] = ctx.auth_fds[i];
     if (ctx.alert_fd >= 0)
         keep[n++] = ctx.alert_fd;
+    for (size_t i = 0; ctx.certificate_images && i < ctx.plan->certificate_count; i++)
+        if (ctx.certificate_images[i] >= 0)
+            keep[n++] = ctx.certificate_images[i];
     close_others(keep, n);
     exit(run_body(c, &ctx));
 }

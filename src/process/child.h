@@ -55,6 +55,7 @@ struct process_context {
     size_t socket_count;
     const int *auth_fds; /* a worker's: one, if the plan has an auth process; the auth process's: one a worker slot */
     size_t auth_count;
+    const int *certificate_images; /* a worker's, as the plan's: -1, it is as in the files; NULL: there are none */
     int alert_fd; /* a worker's, and the alert process's other end; -1: the plan has no alert process */
 };
 

@@ -102,6 +102,26 @@ static bool init_tables(struct generation *g, struct err *err)
     return g->tables != NULL;
 }
 
+static bool send_certificate(void *arg, size_t index, int image)
+{
+    const struct generation *g = arg;
+    struct channel_message m = {.kind = CHANNEL_CERTIFICATE, .value = index};
+    bool have_all = true;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        if (g->workers[i].pid && channel_send(g->workers[i].channel.fd, &m, image) == IO_AGAIN)
+            have_all = false;
+    return have_all;
+}
+
+static bool init_certificates(struct generation *g, struct err *err)
+{
+    if (g->plan->certificate_count == 0)
+        return true;
+    g->certificates = certificate_keeper_new(&g->sup->loop, g->plan->certificates, g->plan->certificate_count,
+                                             g->sup->times.certificates_ms, send_certificate, g);
+    return g->certificates || err_no_memory(err);
+}
+
 static bool init_children(struct generation *g, struct err *err)
 {
     for (unsigned i = 0; i < g->worker_count; i++)
@@ -131,7 +151,7 @@ struct generation *generation_new(struct supervisor *sup, struct process_plan *p
     g->alert_pair[0] = g->alert_pair[1] = -1;
     list_init(&g->node);
     timer_init(&g->deadline, &sup->loop, on_deadline, g);
-    if (!init_children(g, err) || !init_tables(g, err))
+    if (!init_children(g, err) || !init_tables(g, err) || !init_certificates(g, err))
         generation_free(&g);
     return g;
 }
@@ -144,6 +164,7 @@ void generation_free(struct generation **at)
     list_remove(&g->node);
     timer_cancel(&g->deadline);
     table_keeper_free(&g->tables);
+    certificate_keeper_free(&g->certificates);
     for (unsigned i = 0; i < g->worker_count; i++)
         child_fini(&g->workers[i]);
     child_fini(&g->auth);
@@ -215,6 +236,8 @@ void generation_drain(struct generation *g, enum channel_kind how, uint64_t swee
     g->state = GENERATION_DRAINING;
     if (g->tables)
         table_keeper_hush(g->tables);
+    if (g->certificates)
+        certificate_keeper_hush(g->certificates);
     for (unsigned i = 0; i < g->worker_count; i++)
         child_end(&g->workers[i], how, sweep_mask);
     end_others_if_alone(g);

@@ -13,6 +13,7 @@
 #ifndef PROCESS_GENERATION_H
 #define PROCESS_GENERATION_H
 
+#include "process/certificate_keeper.h"
 #include "process/child.h"
 #include "process/table_keeper.h"
 
@@ -26,7 +27,8 @@ struct generation {
     struct process_plan *plan; /* owned */
     struct timer deadline;     /* DRAINING: then the rest is told to quit; after that, killed */
     bool was_told_to_quit;
-    struct table_keeper *tables; /* NULL: none is kept in a file */
+    struct table_keeper *tables;             /* NULL: none is kept in a file */
+    struct certificate_keeper *certificates; /* NULL: there are none */
     struct child auth, alerts;
     bool has_auth, has_alerts;
     int (*auth_pairs)[2]; /* [slot]: the worker's end, the auth process's end */

@@ -11,12 +11,14 @@
 #include "base/file_stamp.h"
 #include "base/log.h"
 #include "net/addr.h"
+#include "net/tls.h"
 
 struct process_context;
 
 enum {
     PROCESS_WORKERS_MAX = 256,  /* four generations of them, with their other processes, fit the shared table */
     PROCESS_LISTENERS_MAX = 64, /* endpoints; one bit each in a message */
+    PROCESS_CERTIFICATES_MAX = 1024,
     PROCESS_PATH_MAX = 4096
 };
 
@@ -59,6 +61,8 @@ struct process_plan {
     enum log_level log_level;
     const struct process_table *tables;
     size_t table_count;
+    const struct tls_certificate *certificates; /* of the listeners */
+    size_t certificate_count;
     void *config; /* for the bodies */
 };
 

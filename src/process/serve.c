@@ -154,6 +154,8 @@ static void fill_plan(struct process_plan *plan, struct config *cfg)
                                                             : EVENT_LOG_NONE},
         .drain_ms = cfg->timeout.session_ms,
         .log_level = cfg->log_level,
+        .certificates = cfg->certificates,
+        .certificate_count = cfg->certificate_count,
         .config = cfg,
     };
 }
@@ -165,6 +167,10 @@ static bool load(void *arg, struct process_plan *plan, struct err *err)
     if (!cfg)
         return false;
     fill_plan(plan, cfg);
+    if (cfg->certificate_count > PROCESS_CERTIFICATES_MAX) {
+        config_free(&cfg);
+        return err_set(err, "more than %d certificates", PROCESS_CERTIFICATES_MAX);
+    }
     if (fill_listeners(plan, cfg, err) && check_store(s, cfg, err) && check_bans(s, err) &&
         serve_tables_fill(plan, cfg, err))
         return true;

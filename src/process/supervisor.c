@@ -27,6 +27,7 @@ const struct supervisor_times SUPERVISOR_TIMES = {
     .stuck_ms = MINUTES(1),
     .ticket_keys_ms = HOURS(12),
     .crash = {.window_ms = MINUTES(1), .first_ms = SECONDS(1), .max_ms = SECONDS(30)},
+    .certificates_ms = SECONDS(10),
     .tables = {.look_ms = SECONDS(10), .settle_ms = SECONDS(1), .read_ms = MINUTES(2)},
 };
 

@@ -32,6 +32,7 @@ struct supervisor_times {
     int64_t ticket_keys_ms;     /* new ticket keys every so often */
     struct holdoff_times crash; /* crash loops */
     struct table_keeper_times tables;
+    int64_t certificates_ms; /* between two looks at their files */
 };
 extern const struct supervisor_times SUPERVISOR_TIMES;
 

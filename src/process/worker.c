@@ -197,6 +197,10 @@ static void on_message(void *arg, const struct channel_message *m, int passed_fd
         if (passed_fd >= 0)
             worker_tables_take(w->tables, m->value, passed_fd);
         break;
+    case CHANNEL_CERTIFICATE:
+        if (passed_fd >= 0 && w->tls && !tls_server_replace(w->tls, m->value, passed_fd, &err))
+            log_error("a certificate cannot be renewed: %s", err.text);
+        break;
     case CHANNEL_RETIRE:
         retire(w, m->value);
         break;
@@ -299,6 +303,7 @@ static bool make_tls(struct worker *w, struct err *err)
         .min_version = cfg->tls_min_version,
         .ciphers = cfg->tls_ciphers,
         .ticket_keys = &w->ctx->shared->ticket_keys,
+        .images = w->ctx->certificate_images,
     };
     if (cfg->certificate_count > 0) {
         w->tls = tls_server_new(&server, err);

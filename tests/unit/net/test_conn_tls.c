@@ -114,7 +114,8 @@ static void two_kinds_of_certificates(void **state)
 {
     (void)state;
     struct err err;
-    struct tls_certificate files[] = {{ec_cert, ec_key}, {rsa_cert, rsa_key}};
+    static const char *const NAMES[] = {"localhost"};
+    struct tls_certificate files[] = {{ec_cert, ec_key, NULL, 0}, {rsa_cert, rsa_key, NAMES, 1}};
     struct tls_server_options options = {.certificates = files, .count = 2, .min_version = TLS1_2_VERSION};
     tls_free(&server_ctx);
     server_ctx = tls_server_new(&options, &err);

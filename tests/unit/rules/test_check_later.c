@@ -41,7 +41,6 @@ static const struct check_case LATER[] = {
      "1:28+5 \"proxy\" is not in force in this version\n"
      "1:50+7 \"xclient\" is not in force in this version"},
     {"tls certificate \"a\" key \"b\" { names a.b client-ca \"x\" }",
-     "1:31+5 \"names\" is not in force in this version\n"
      "1:41+9 \"client-ca\" is not in force in this version"},
     {"relay to 127.0.0.1:25 { proxy v2 user \"u\" password-file \"p\" }",
      "1:25+5 \"proxy\" is not in force in this version\n"
