@@ -23,32 +23,32 @@ enum {
 
 /* ---- life ---- */
 
-static bool open_store(struct trial *t)
+static bool open_store(struct trial *t, size_t entries)
 {
     struct err err;
-    t->memory_bytes = store_memory_size(TRIAL_STORE_ENTRIES);
+    t->memory_bytes = store_memory_size(entries);
     void *p = mmap(NULL, t->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return false;
     t->memory = p;
     struct store_options options = {.memory = p, .owner = OWNER};
-    return store_memory_init(p, TRIAL_STORE_ENTRIES, &err) &&
-           store_open(&t->store, &store_memory_ops, &options, &err) && limiter_init(&t->limiter, &t->store);
+    return store_memory_init(p, entries, &err) && store_open(&t->store, &store_memory_ops, &options, &err) &&
+           limiter_init(&t->limiter, &t->store);
 }
 
-static bool open_bans(struct trial *t)
+static bool open_bans(struct trial *t, size_t bans)
 {
     struct err err;
-    size_t bytes = ban_table_size(BAN_TABLE_MIN);
+    size_t bytes = ban_table_size(bans);
     t->ban_memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!t->ban_memory)
         return false;
     memset(t->ban_memory, 0, bytes);
-    t->engine.bans = ban_table_init(t->ban_memory, BAN_TABLE_MIN, &err);
+    t->engine.bans = ban_table_init(t->ban_memory, bans, &err);
     return t->engine.bans != NULL;
 }
 
-struct trial *trial_new(const struct trial_world *world)
+static struct trial *make(const struct trial_world *world)
 {
     struct trial *t = calloc(1, sizeof *t);
     if (!t)
@@ -65,12 +65,34 @@ struct trial *trial_new(const struct trial_world *world)
                                           .helo = STR("client.example"),
                                           .is_tls = true,
                                           .listener = world->listeners[0].name,
-                                          .size_bytes = 1024};
+                                          .size_bytes = 1024,
+                                          .tls_version = STR("TLSv1.3"),
+                                          .tls_cipher = STR("TLS_AES_256_GCM_SHA384"),
+                                          .mechanism = STR("PLAIN")};
     t->engine = (struct policy_engine){.policy = world->policy, .limiter = &t->limiter, .lookups = &t->given.lookups};
-    if (!open_store(t) || !open_bans(t)) {
+    return t;
+}
+
+struct trial *trial_new_large(const struct trial_world *world, size_t store_entries, size_t bans)
+{
+    struct trial *t = make(world);
+    if (t && (!open_store(t, store_entries) || !open_bans(t, bans)))
         trial_free(&t);
+    return t;
+}
+
+struct trial *trial_new(const struct trial_world *world)
+{
+    return trial_new_large(world, TRIAL_STORE_ENTRIES, BAN_TABLE_MIN);
+}
+
+struct trial *trial_new_beside(struct trial *first)
+{
+    struct trial *t = make(first->world);
+    if (!t)
         return NULL;
-    }
+    t->engine.limiter = &first->limiter;
+    t->engine.bans = first->engine.bans;
     return t;
 }
 
@@ -91,7 +113,7 @@ void trial_free(struct trial **trial)
         store_memory_fini(t->memory);
         munmap(t->memory, t->memory_bytes);
     }
-    if (t->engine.bans)
+    if (t->ban_memory && t->engine.bans)
         ban_table_fini(t->engine.bans);
     free(t->ban_memory);
     arena_fini(&t->arena);

@@ -52,6 +52,9 @@ struct trial_milter {
     enum policy_verdict verdict; /* GO_ON: it accepts; REJECT, DEFER */
 };
 
+/* How far a mail comes if nobody refuses it. */
+enum trial_end { TRIAL_TO_THE_END, TRIAL_ENDS_AFTER_MAIL, TRIAL_ENDS_AFTER_RCPT };
+
 /* Who sends what. trial_new fills in the defaults of GRAMMAR.md 5. */
 struct trial_settings {
     struct ip client;
@@ -70,9 +73,20 @@ struct trial_settings {
     struct str block;                   /* a header block as it is on the wire: then it is all of the header */
     const struct trial_milter *milters; /* that say something */
     size_t milter_count;
+
+    /* What else is known of a mail that really came (replay.h). As trial_new leaves them, nothing is. */
+    struct str node; /* empty: the world's */
+    struct str tls_version, tls_cipher, mechanism;
+    bool has_few_fields; /* `block` is only what is known of the header: of the rest nothing can be said */
+    bool is_early;       /* limits that are known to be full refuse at mail and rcpt, as they do for a session */
+    enum trial_end end;
+    const int *rcpt_codes; /* what the MTA said to each recipient; 0: it took it. NULL: it took all */
+    int result_code;       /* what the MTA said to the mail; 0: it took it */
+    struct str result_text;
+    bool is_lost; /* nobody knows whether the MTA took it: it stays charged */
 };
 
-enum trial_by { TRIAL_BY_RULE, TRIAL_BY_LIMIT, TRIAL_BY_MILTER };
+enum trial_by { TRIAL_BY_RULE, TRIAL_BY_LIMIT, TRIAL_BY_MILTER, TRIAL_BY_MTA };
 
 /* What one mail or connection came to: the first refusal it met, else POLICY_GO_ON. */
 struct trial_result {
@@ -83,6 +97,16 @@ struct trial_result {
     char text[TRIAL_TEXT_MAX_BYTES];
     size_t text_len;
     struct str by; /* empty: nobody's rule; lasts as long as the policy, or the settings */
+    enum trial_by by_what;
+};
+
+/* Of all refusals that a mail meets the one that decided: the last. Its text lasts as long as the mail. */
+struct trial_refusal {
+    enum policy_verdict verdict; /* POLICY_GO_ON: there was none */
+    enum phase at;
+    int code;
+    char enhanced[12];
+    struct str text, by;
     enum trial_by by_what;
 };
 
@@ -99,6 +123,7 @@ struct trial {
     int64_t now_us;
     int64_t utc_offset_s; /* of local time: 0 in a test */
     struct trial_outcome outcome;
+    struct trial_refusal refusal;   /* the last one */
     const struct policy_mail *mail; /* the last; NULL: it never came to one */
     bool was_taken;                 /* the last mail went on to the MTA, to all recipients or some */
     bool (*is_over)(void *arg);     /* asked now and then while many are sent: to stop? NULL: never */
@@ -142,6 +167,10 @@ struct trial {
 
 /* Makes one with an empty store, at TRIAL_BEGINS_US. NULL: no memory. */
 struct trial *trial_new(const struct trial_world *world);
+/* The same with room for that many counts and bans. */
+struct trial *trial_new_large(const struct trial_world *world, size_t store_entries, size_t bans);
+/* Another one that counts where the first does, which must last longer. */
+struct trial *trial_new_beside(struct trial *first);
 void trial_free(struct trial **trial);
 /* Who watches while it is asked; NULL: nobody. */
 void trial_watch(struct trial *t, const struct policy_trace *trace);

@@ -52,7 +52,7 @@ static struct fact connection_fact(const struct trial *t, int attribute)
     case ATTRIBUTE_LISTENER:
         return text_fact(set->listener);
     case ATTRIBUTE_NODE:
-        return text_fact(t->world->node);
+        return text_fact(set->node.len ? set->node : t->world->node);
     case ATTRIBUTE_NOW:
         return local_time_fact(t, false);
     case ATTRIBUTE_WEEKDAY:
@@ -64,9 +64,9 @@ static struct fact connection_fact(const struct trial *t, int attribute)
     case ATTRIBUTE_TLS:
         return truth_fact(set->is_tls);
     case ATTRIBUTE_TLS_VERSION:
-        return text_fact(set->is_tls ? STR("TLSv1.3") : STR_NONE);
+        return text_fact(set->is_tls ? set->tls_version : STR_NONE);
     case ATTRIBUTE_TLS_CIPHER:
-        return text_fact(set->is_tls ? STR("TLS_AES_256_GCM_SHA384") : STR_NONE);
+        return text_fact(set->is_tls ? set->tls_cipher : STR_NONE);
     case ATTRIBUTE_SESSION_EARLY:
         return truth_fact(false);
     case ATTRIBUTE_SESSION_ERRORS:
@@ -87,7 +87,7 @@ static struct fact login_fact(const struct trial *t, int attribute)
     struct str user = t->is_logged_in ? t->settings.user : STR_NONE;
     switch (attribute) {
     case ATTRIBUTE_AUTH_MECHANISM:
-        return text_fact(t->gave_login ? STR("PLAIN") : STR_NONE);
+        return text_fact(t->gave_login ? t->settings.mechanism : STR_NONE);
     case ATTRIBUTE_AUTH_USER:
         return text_fact(t->gave_login ? t->settings.user : STR_NONE);
     case ATTRIBUTE_AUTHENTICATED:
@@ -159,9 +159,18 @@ static struct fact milter_fact(const struct trial *t, struct str name)
     return (struct fact){.kind = FACT_NONE};
 }
 
+/* What only who has all of it can say. */
+static bool is_of_whole_header(int attribute)
+{
+    return attribute == ATTRIBUTE_HEADER_COUNT || attribute == ATTRIBUTE_HEADER_SIZE ||
+           attribute == ATTRIBUTE_HEADER_LINES;
+}
+
 static struct fact message_fact(const struct trial *t, int attribute, struct str name)
 {
     struct fact x = {.kind = FACT_NONE};
+    if (t->settings.has_few_fields && is_of_whole_header(attribute))
+        return x;
     if (t->header && header_facts_get(t->header, attribute, name, &x))
         return x;
     if (attribute == ATTRIBUTE_MESSAGE_SIZE && t->is_message)
@@ -169,9 +178,9 @@ static struct fact message_fact(const struct trial *t, int attribute, struct str
     if (attribute == ATTRIBUTE_MILTER && t->is_message)
         return milter_fact(t, name);
     if (attribute == ATTRIBUTE_RESULT_CODE && t->has_result)
-        return number_fact(250);
+        return number_fact(t->settings.result_code ? (uint64_t)t->settings.result_code : 250);
     if (attribute == ATTRIBUTE_RESULT_TEXT && t->has_result)
-        return text_fact(STR("Ok"));
+        return text_fact(t->settings.result_text.ptr ? t->settings.result_text : STR("Ok"));
     return x;
 }
 

@@ -8,6 +8,14 @@
 
 /* A new connection. False: it was sent away. */
 bool trial_enter(struct trial *t);
+/* It greets. False: it was refused. */
+bool trial_hello(struct trial *t);
+/* It logs in as the user of the settings. False: it was refused. */
+bool trial_login(struct trial *t);
+/* A wrong password, on the connection that is open. True: it was looked at. */
+bool trial_attempt(struct trial *t, struct str password);
+/* Rules and limits are asked whether the password may be looked at; nobody can say whether it was right. */
+bool trial_attempt_unknown(struct trial *t);
 /* One mail, on the connection that is open or a new one. False: no memory. */
 MUST_USE bool trial_mail(struct trial *t, const struct str *rcpts, size_t count);
 /* One wrong password, on a new connection. */

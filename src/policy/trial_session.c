@@ -14,6 +14,13 @@
 static void note_refusal(struct trial *t, enum phase at, const struct policy_answer *answer, enum trial_by by_what)
 {
     struct trial_result *r = &t->outcome.last;
+    t->refusal = (struct trial_refusal){.verdict = answer->verdict,
+                                        .at = at,
+                                        .code = answer->code,
+                                        .text = answer->text,
+                                        .by = answer->by,
+                                        .by_what = by_what};
+    memcpy(t->refusal.enhanced, answer->enhanced, sizeof t->refusal.enhanced);
     if (r->verdict != POLICY_GO_ON)
         return;
     r->verdict = answer->verdict;
@@ -62,7 +69,7 @@ static struct policy_case question_at(struct trial *t, enum phase phase)
                             .connection_arena = &t->connection_arena,
                             .connection = &t->connection,
                             .now_us = t->now_us,
-                            .is_never_early = true};
+                            .is_never_early = !t->settings.is_early};
     trial_facts(t, &q.facts);
     if (phase == PHASE_AUTH || phase == PHASE_LOGIN) {
         q.login = &t->login;
@@ -125,6 +132,7 @@ void trial_begin_one(struct trial *t)
     t->effects_end = t->connection_effects_end;
     *t->effects_end = NULL;
     t->outcome.last = (struct trial_result){.verdict = POLICY_GO_ON};
+    t->refusal = (struct trial_refusal){.verdict = POLICY_GO_ON};
 }
 
 bool trial_enter(struct trial *t)
@@ -142,7 +150,7 @@ bool trial_enter(struct trial *t)
     return ask(t, PHASE_CONNECT);
 }
 
-static bool say_hello(struct trial *t)
+bool trial_hello(struct trial *t)
 {
     t->commands++;
     t->said_hello = true; /* its name is a fact while it is asked about */
@@ -160,7 +168,7 @@ static bool may_log_in(struct trial *t, struct str password)
     return ask(t, PHASE_AUTH);
 }
 
-static bool log_in(struct trial *t)
+bool trial_login(struct trial *t)
 {
     if (!may_log_in(t, STR("right")))
         return false;
@@ -172,16 +180,30 @@ static bool log_in(struct trial *t)
     return t->is_logged_in;
 }
 
-void trial_guess(struct trial *t, struct str password)
+bool trial_attempt(struct trial *t, struct str password)
 {
-    if (!trial_enter(t) || !say_hello(t) || !may_log_in(t, password))
-        return;
+    if (!may_log_in(t, password))
+        return false;
     struct policy_case q = question_at(t, PHASE_AUTH);
     struct policy_answer answer;
     policy_login_failed(&t->engine, &q, &answer);
     keep(t, PHASE_AUTH, &answer);
     if (answer.verdict != POLICY_GO_ON)
         refuse(t, PHASE_AUTH, &answer);
+    return true;
+}
+
+bool trial_attempt_unknown(struct trial *t)
+{
+    bool is_let_through = may_log_in(t, STR(""));
+    policy_login_give_back(&t->engine, &t->login);
+    return is_let_through;
+}
+
+void trial_guess(struct trial *t, struct str password)
+{
+    if (trial_enter(t) && trial_hello(t))
+        (void)trial_attempt(t, password); /* the outcome says what came of it */
 }
 
 /* ---- the envelope ---- */
@@ -196,6 +218,24 @@ static bool begin_mail(struct trial *t)
     return ask(t, PHASE_MAIL);
 }
 
+/* The MTA's answer to a recipient: a limit may count those that it does not know. False: it took none. */
+static bool hear_of_recipient(struct trial *t, size_t i)
+{
+    int code = t->settings.rcpt_codes ? t->settings.rcpt_codes[i] : 0;
+    if (code < 300)
+        return true;
+    struct policy_answer answer = {.verdict = code < 500 ? POLICY_DEFER : POLICY_REJECT, .code = code};
+    note_refusal(t, PHASE_RCPT, &answer, TRIAL_BY_MTA);
+    if (code < 500)
+        return false;
+    struct policy_case q = question_at(t, PHASE_RCPT);
+    policy_count_event(&t->engine, UNIT_UNKNOWN_RECIPIENTS, 1, &q, &answer);
+    keep(t, PHASE_RCPT, &answer);
+    if (answer.verdict == POLICY_DISCONNECT || answer.verdict == POLICY_DROP || answer.verdict == POLICY_BAN)
+        refuse(t, PHASE_RCPT, &answer); /* other refusals speak of the next MAIL */
+    return false;
+}
+
 /* False: nobody is left to write to. */
 static bool offer_recipients(struct trial *t, const struct str *rcpts, size_t count)
 {
@@ -204,7 +244,7 @@ static bool offer_recipients(struct trial *t, const struct str *rcpts, size_t co
         t->asked_count = 1;
         t->has_one_at_hand = true;
         t->commands++;
-        bool goes_on = ask(t, PHASE_RCPT);
+        bool goes_on = ask(t, PHASE_RCPT) && hear_of_recipient(t, i);
         t->has_one_at_hand = false;
         t->asked_count = 0;
         if (goes_on)
@@ -252,6 +292,24 @@ static bool settle(struct trial *t)
     return fits;
 }
 
+/* The MTA's last word. */
+static void hear_of_mail(struct trial *t)
+{
+    int code = t->settings.result_code;
+    t->has_result = true;
+    t->was_taken = code < 300 && !t->settings.is_lost;
+    if (t->was_taken) {
+        t->messages++;
+    } else {
+        struct policy_answer answer = {.verdict = code < 500 ? POLICY_DEFER : POLICY_REJECT, .code = code};
+        note_refusal(t, PHASE_DATA, &answer, TRIAL_BY_MTA);
+    }
+    if (t->was_taken || t->settings.is_lost)
+        policy_keep(&t->engine, &t->mail_state, t->now_us);
+    else
+        policy_give_back(&t->engine, &t->mail_state);
+}
+
 /* False: no memory. */
 static bool give_message(struct trial *t)
 {
@@ -267,18 +325,17 @@ static bool give_message(struct trial *t)
     t->is_message = true;
     if (!ask_if_ruled(t, PHASE_MESSAGE) || !ask_milters(t) || !settle(t))
         return true;
-    policy_keep(&t->engine, &t->mail_state, t->now_us);
-    t->messages++;
-    t->was_taken = t->has_result = true;
+    hear_of_mail(t);
     return ask_if_ruled(t, PHASE_RESULT) || true; /* nothing is refused any more */
 }
 
 bool trial_mail(struct trial *t, const struct str *rcpts, size_t count)
 {
     bool ok = true;
-    if ((t->is_connected || trial_enter(t)) && (t->said_hello || say_hello(t)) &&
-        (t->is_logged_in || t->settings.user.len == 0 || log_in(t)) && begin_mail(t) &&
-        offer_recipients(t, rcpts, count))
+    if ((t->is_connected || trial_enter(t)) && (t->said_hello || trial_hello(t)) &&
+        (t->is_logged_in || t->settings.user.len == 0 || trial_login(t)) && begin_mail(t) &&
+        t->settings.end != TRIAL_ENDS_AFTER_MAIL && offer_recipients(t, rcpts, count) &&
+        t->settings.end != TRIAL_ENDS_AFTER_RCPT)
         ok = give_message(t);
     policy_give_back(&t->engine, &t->mail_state); /* of what was not kept */
     return ok;
