@@ -76,9 +76,10 @@ void asking_count_refusal(struct asking *a)
 {
     static const struct charging REFUSAL = {.units = UNITS_OF(UNIT_REFUSALS), .events = 1};
     const struct policy *policy = a->engine->policy;
-    struct policy_answer refusal = *a->answer;
-    if (!(policy->units & REFUSAL.units) || refusal.code < 400 || !refusal.by.len || is_of_refusals(policy, &refusal))
+    if (!(policy->units & REFUSAL.units) || a->answer->code < 400 || !a->answer->by.len ||
+        is_of_refusals(policy, a->answer))
         return;
+    struct policy_answer refusal = *a->answer;
     ask(a, &REFUSAL);
     if (!ends_session(refusal.verdict) && ends_session(a->answer->verdict))
         return;
