@@ -133,6 +133,12 @@ static void tell_passed_over(struct teller *e, const struct policy_limit *l, con
     TELL(e, "\n");
 }
 
+/* What has happened is counted when it happens: of the phase's own limits nothing was asked then. */
+static bool is_of_events(const struct reservation *r)
+{
+    return r && r->reading_count && limit_unit_kind(r->readings[0].limit->unit) == LIMIT_EVENT;
+}
+
 static void on_limits(void *arg, enum phase phase, const struct policy_case *question, const struct reservation *r)
 {
     struct teller *e = arg;
@@ -145,7 +151,7 @@ static void on_limits(void *arg, enum phase phase, const struct policy_case *que
                 tell_reading(e, &r->readings[k]);
                 applies = e->saw_a_limit = true;
             }
-        if (!applies && l->phase == phase)
+        if (!applies && l->phase == phase && !is_of_events(r))
             tell_passed_over(e, l, question);
     }
 }

@@ -51,6 +51,28 @@ static const struct explain_case CASES[] = {
      "  limit hour: does not apply (user none)\n"
      "  limit out: does not apply (tls true, sender.domain example.com)\n"
      "verdict: accept\n" LIMITS_NOTE},
+    {"what is charged, and a refusal that is counted",
+     "limit hour per user count recipients { 9/1h }\nlimit no per client count refusals { 9/1h }\n"
+     "limit points per client count charges { 4/1h at 50% log }\n"
+     "on data { rule dear charge points 3, reject \"No\" }\n",
+     "alice",
+     NULL,
+     "",
+     {"b@example.net"},
+     "connect from 192.0.2.1 to submission\n"
+     "helo client.example, under TLS\n"
+     "auth alice\n"
+     "login alice\n"
+     "mail from <>, 1024 bytes\n"
+     "  limit no: 0 of 9 per 1h (client:192.0.2.1)\n"
+     "  limit points: 0 of 4 per 1h (client:192.0.2.1)\n"
+     "rcpt to b@example.net\n"
+     "data, 1 recipient\n"
+     "  rule dear: charge, reject 550 5.7.1\n"
+     "  limit points: 3 of 4 per 1h (client:192.0.2.1)\n"
+     "  limit no: 1 of 9 per 1h (client:192.0.2.1)\n"
+     "verdict: reject 550 at data by rule dear\n"
+     "reply:   550 5.7.1 No\n" LIMITS_NOTE},
     {"a limit refuses",
      "limit hour per user count recipients { 1/1h, 1000/1d }\n",
      "alice",
