@@ -37,7 +37,8 @@ static const struct cli_command COMMANDS[] = {
      "Without it: all statements, phases, actions, attributes, limits, tables, operators and values.\n"
      "Exit code 1: there is no such word.\n",
      cli_language},
-    {"explain", "--client IP --from A --rcpt A... [OPTION...]", "say what becomes of a mail, and why",
+    {"explain", "--client IP --from A --rcpt A... [OPTION...] | --event ID [OPTION...]",
+     "say what becomes of a mail, and why",
      "  -c FILE         the configuration, or a rules file alone (default " CLI_DEFAULT_CONFIG ")\n"
      "  --client IP     who connects\n"
      "  --listener L    to which listener (default: the first)\n"
@@ -47,9 +48,16 @@ static const struct cli_command COMMANDS[] = {
      "  --from A        the sender; '<>' is the null sender\n"
      "  --rcpt A        a recipient; may be given many times\n"
      "  --size S        the size of the mail, such as 64K (default 1K)\n"
+     "  --header 'N: v' a header of the mail; may be given many times (default: From, the sender)\n"
+     "  --message FILE  the mail itself: its header and its size\n"
+     "  --name HOST, --country XX, --listed DNSBL\n"
+     "                  what a lookup says of the client; --listed may be given many times\n"
+     "  --event ID      instead of all that: a mail, or a connection that was refused, from the event log\n"
+     "  --events FILE   the event log (default: that of the configuration, with its older files)\n"
      "\n"
      "Every rule and limit that is looked at, in order, with the values it saw; what decided; what the client\n"
-     "would read. Limits begin at nothing: this mail alone is counted. No connection is made.\n",
+     "would read. Limits begin at nothing: this mail alone is counted. No connection is made, nothing looked up.\n"
+     "Of an event the same is said, as if it came now, and what the log says of it.\n",
      cli_explain},
     {"passwd", "USER [--file F]", "set a password in the users file",
      "  USER      the login, as mail programs send it\n"

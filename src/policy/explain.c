@@ -2,6 +2,7 @@
 #include "policy/explain.h"
 
 #include "policy/compiled.h"
+#include "policy/words.h"
 
 struct teller {
     struct trial *trial;
@@ -44,6 +45,16 @@ static void on_phase(void *arg, enum phase phase)
     case PHASE_RCPT:
         TELL(e, "rcpt to " PRI_STR "\n", STR_ARG(t->asked[0]));
         return;
+    case PHASE_HEADER:
+        TELL(e, "header, %zu bytes, %u line%s\n", t->header->size_bytes, t->header->line_count,
+             t->header->line_count == 1 ? "" : "s");
+        return;
+    case PHASE_MESSAGE:
+        TELL(e, "message, %llu bytes\n", (unsigned long long)set->size_bytes);
+        return;
+    case PHASE_RESULT:
+        TELL(e, "result, the server behind takes it\n");
+        return;
     default:
         TELL(e, "%s, %zu recipient%s\n", phase_rows[phase].word, t->asked_count, t->asked_count == 1 ? "" : "s");
         return;
@@ -52,15 +63,17 @@ static void on_phase(void *arg, enum phase phase)
 
 /* ---- rules ---- */
 
+static void tell_action(struct teller *e, const struct policy_action *action)
+{
+    e->is_whole = e->is_whole && words_action(e->to, action);
+}
+
 static void tell_actions(struct teller *e, const struct policy_rule *rule)
 {
+    TELL(e, "%s", rule->is_observed ? "would " : "");
     for (size_t i = 0; i < rule->action_count; i++) {
-        const struct policy_action *action = &rule->actions[i];
-        TELL(e, "%s%s", i ? ", " : "", action_rows[action->kind].word);
-        if (action->code)
-            TELL(e, " %d %s", action->code, action->enhanced);
-        if (action->kind == ACTION_TAG)
-            TELL(e, " " PRI_STR, STR_ARG(action->name));
+        TELL(e, "%s", i ? ", " : "");
+        tell_action(e, &rule->actions[i]);
     }
 }
 
@@ -92,6 +105,23 @@ static void on_rule(void *arg, enum phase phase, const struct policy_rule *rule,
 }
 
 /* ---- limits ---- */
+
+/* What the thresholds do that the count has passed. */
+static void tell_passed(struct teller *e, const struct reservation *r, size_t reading)
+{
+    for (size_t i = 0; i < r->passed_count; i++) {
+        const struct passed *p = &r->passed[i];
+        const struct policy_actions *actions = p->threshold->actions;
+        if (p->reading != reading)
+            continue;
+        TELL(e, "    at %u%%: %s", p->threshold->percent, p->observed ? "would " : "");
+        for (size_t k = 0; k < actions->count; k++) {
+            TELL(e, "%s", k ? ", " : "");
+            tell_action(e, &actions->items[k]);
+        }
+        TELL(e, "\n");
+    }
+}
 
 static void tell_reading(struct teller *e, const struct reading *reading)
 {
@@ -149,6 +179,7 @@ static void on_limits(void *arg, enum phase phase, const struct policy_case *que
         for (size_t k = 0; r && k < r->reading_count; k++)
             if (r->readings[k].limit == &l->limit) {
                 tell_reading(e, &r->readings[k]);
+                tell_passed(e, r, k);
                 applies = e->saw_a_limit = true;
             }
         if (!applies && l->phase == phase && !is_of_events(r))
@@ -168,39 +199,72 @@ static bool is_silent(const struct trial *t, const struct trial_result *r)
 
 static const char *const BY[] = {[TRIAL_BY_RULE] = "rule", [TRIAL_BY_LIMIT] = "limit", [TRIAL_BY_MILTER] = "milter"};
 
-static void tell_outcome(struct teller *e)
+static void tell_verdict(struct teller *e)
 {
     const struct trial *t = e->trial;
     const struct trial_result *r = &t->outcome.last;
     if (r->verdict == POLICY_GO_ON) {
         TELL(e, "verdict: accept\n");
-    } else {
-        TELL(e, "verdict: %s", VERDICTS[r->verdict]);
-        if (r->code)
-            TELL(e, " %d", r->code);
-        TELL(e, " at %s", phase_rows[r->at].word);
-        if (r->by.len)
-            TELL(e, " by %s " PRI_STR, BY[r->by_what], STR_ARG(r->by));
-        TELL(e, "\n");
-        if (!r->code || is_silent(t, r))
-            TELL(e, "reply:   none, the connection is closed\n");
-        else
-            TELL(e, "reply:   %d %s %.*s\n", r->code, r->enhanced, (int)r->text_len, r->text);
+        return;
     }
-    if (r->verdict != POLICY_GO_ON && t->messages)
+    TELL(e, "verdict: %s", VERDICTS[r->verdict]);
+    if (r->code)
+        TELL(e, " %d", r->code);
+    TELL(e, " at %s", phase_rows[r->at].word);
+    if (r->by.len)
+        TELL(e, " by %s " PRI_STR, BY[r->by_what], STR_ARG(r->by));
+    TELL(e, "\n");
+    if (!r->code || is_silent(t, r))
+        TELL(e, "reply:   none, the connection is closed\n");
+    else
+        TELL(e, "reply:   %d %s %.*s\n", r->code, r->enhanced, (int)r->text_len, r->text);
+}
+
+static void tell_edits(struct teller *e)
+{
+    const struct trial *t = e->trial;
+    for (const struct policy_edit *edit = t->was_taken ? t->mail->edits : NULL; edit; edit = edit->next)
+        switch (edit->kind) {
+        case POLICY_EDIT_ADD:
+            TELL(e, "header:  added: " PRI_STR ": " PRI_STR "\n", STR_ARG(edit->name), STR_ARG(edit->text));
+            break;
+        case POLICY_EDIT_REMOVE:
+            TELL(e, "header:  removed: " PRI_STR "\n", STR_ARG(edit->name));
+            break;
+        case POLICY_EDIT_ADD_MISSING:
+            TELL(e, "header:  added where missing: Date, Message-ID, Sender\n");
+            break;
+        }
+}
+
+static void tell_what_else(struct teller *e)
+{
+    const struct trial *t = e->trial;
+    struct str pool = t->mail && t->mail->pool.len ? t->mail->pool : t->connection.pool;
+    uint32_t tarpit_ms = trial_tarpit_ms(t);
+    if (tarpit_ms) {
+        TELL(e, "delay:   ");
+        e->is_whole = e->is_whole && words_duration(e->to, tarpit_ms);
+        TELL(e, " in all\n");
+    }
+    tell_edits(e);
+    if (t->was_taken && pool.len)
+        TELL(e, "relay:   " PRI_STR "\n", STR_ARG(pool));
+    if (t->outcome.last.verdict != POLICY_GO_ON && t->messages)
         TELL(e, "note:    the mail goes on to %zu other recipient%s\n", t->accepted_count,
              t->accepted_count == 1 ? "" : "s");
     if (e->saw_a_limit)
         TELL(e, "note:    limits count this mail alone, not what a running server has counted\n");
 }
 
-bool explain_mail(struct trial *t, struct buf *to)
+bool explain(struct trial *t, enum explained what, struct buf *to)
 {
     struct teller teller = {.trial = t, .to = to, .is_whole = true};
     const struct policy_trace trace = {on_phase, on_rule, on_limits, &teller};
     trial_watch(t, &trace);
-    bool ok = trial_send(t, 1, 0, NULL);
+    bool ok = what == EXPLAIN_MAIL ? trial_send(t, 1, 0, NULL) : trial_connect(t, 1, 0);
     trial_watch(t, NULL);
-    tell_outcome(&teller);
+    tell_verdict(&teller);
+    tell_what_else(&teller);
     return ok && teller.is_whole;
 }

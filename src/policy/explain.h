@@ -16,8 +16,10 @@
 
 enum { EXPLAIN_MAX_BYTES = 16 << 20 };
 
-/* Sends one mail as t->settings say and appends what happened; the result is in t->outcome. False: no memory, or the
- * buffer is full. */
-MUST_USE bool explain_mail(struct trial *t, struct buf *to);
+enum explained { EXPLAIN_MAIL, EXPLAIN_CONNECTION };
+
+/* Sends one mail as t->settings say, or only makes the connection for it, and appends what happened; the result is in
+ * t->outcome. False: no memory, or the buffer is full. */
+MUST_USE bool explain(struct trial *t, enum explained what, struct buf *to);
 
 #endif

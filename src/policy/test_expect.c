@@ -1,9 +1,10 @@
 /* test_expect.c - what a test expects, and what it says where that did not come (GRAMMAR.md 5). */
 #include "policy/test_inside.h"
+#include "policy/words.h"
 
 #include <string.h>
 
-enum { SAID_MAX_BYTES = 4096, DURATION_TEXT_MAX = 48 };
+enum { SAID_MAX_BYTES = 4096 };
 
 /* Arguments of `reject` and the like in expectations.def, and of `count`, `tag`, `header`. */
 enum { WANTED_CODE, WANTED_PHASE, WANTED_BY, WANTED_TEXT };
@@ -124,13 +125,6 @@ static bool is_met(const struct run *run, const struct step *step, const struct 
 
 /* ---- what was expected, and what came ---- */
 
-static bool say_duration(struct buf *to, uint64_t ms)
-{
-    char text[DURATION_TEXT_MAX];
-    bool ok = (ms >= 1000 || ms == 0) ? buf_append_str(to, limit_duration_text(text, sizeof text, ms / 1000)) : true;
-    return ok && (ms % 1000 == 0 || buf_printf(to, "%llums", (unsigned long long)(ms % 1000)));
-}
-
 static bool say_text(struct buf *to, const struct value *v)
 {
     const char *quote = v->is_quoted ? "\"" : "";
@@ -163,7 +157,7 @@ static bool say_wanted(struct buf *to, const struct step *step)
     case EXPECTATION_ACCEPTED:
         return buf_printf(to, PRI_STR " accepted", STR_ARG(values->items[0].text));
     case EXPECTATION_TARPIT:
-        return buf_printf(to, "%s ", word) && say_duration(to, (uint64_t)values->items[0].ms);
+        return buf_printf(to, "%s ", word) && words_duration(to, (uint64_t)values->items[0].ms);
     case EXPECTATION_COUNTED:
     case EXPECTATION_TAG:
     case EXPECTATION_HEADER:
@@ -198,7 +192,7 @@ static bool say_got(struct buf *to, const struct run *run, const struct step *st
     case EXPECTATION_ACCEPTED:
         return buf_printf(to, "%zu accepted", t->outcome.accepted);
     case EXPECTATION_TARPIT:
-        return say_duration(to, trial_tarpit_ms(t));
+        return words_duration(to, trial_tarpit_ms(t));
     default:
         return (!would || buf_append_str(to, STR("would "))) && say_seen(to, &seen);
     }

@@ -361,11 +361,23 @@ static void rcpt_go_on(struct session *s)
         slots_flush(s);
 }
 
+/* What there is no memory for is only counted. */
+static void note_refused(struct transaction *tx, const struct recipient *r)
+{
+    struct refused_recipient *refused = r ? arena_alloc(&tx->arena, sizeof *refused) : NULL;
+    tx->refused_count++;
+    if (!refused)
+        return;
+    refused->address = r->path.whole;
+    *tx->refused_end = refused;
+    tx->refused_end = &refused->next;
+}
+
 static void rcpt_refused(struct session *s, const struct policy_answer *answer)
 {
     struct transaction *tx = s->tx;
+    note_refused(tx, tx->at_hand);
     tx->at_hand = NULL;
-    tx->refused_count++;
     tx->last_refusal = arena_alloc(&tx->arena, sizeof *tx->last_refusal);
     if (tx->last_refusal) {
         *tx->last_refusal = (struct slot){.code = answer->code, .text = answer->text};

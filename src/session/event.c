@@ -83,13 +83,15 @@ static void put_text(struct event_log *log, const char *name, struct str text)
     event_str(log, name, str_sub(text, 0, TEXT_MAX_BYTES));
 }
 
-/* As many as there is room for; accepted and refused count them all. */
+/* Those that were sent on, then those that were not; as many as there is room for: accepted and refused count all. */
 static void put_recipients(struct event_log *log, const struct transaction *tx)
 {
     size_t end = buf_len(&log->line) + LIST_MAX_BYTES;
     event_open_array(log, "recipients");
     for (size_t i = 0; i < tx->recipient_count && buf_len(&log->line) < end; i++)
         event_str(log, NULL, tx->recipients[i]->path.whole);
+    for (const struct refused_recipient *r = tx->refused; r && buf_len(&log->line) < end; r = r->next)
+        event_str(log, NULL, r->address);
     event_close_array(log);
 }
 
@@ -106,6 +108,12 @@ static void put_would(struct event_log *log, const struct transaction *tx)
         event_close_object(log);
     }
     event_close_array(log);
+}
+
+/* As far as it was read; before that, as it was announced. */
+static uint64_t size_of(const struct transaction *tx)
+{
+    return tx->dot.size_bytes || !tx->params.has_size ? tx->dot.size_bytes : tx->params.size_bytes;
 }
 
 static bool has_tag(const struct rule_tag *from, const struct rule_tag *to, struct str name)

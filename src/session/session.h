@@ -157,6 +157,12 @@ struct recipient {
     int code; /* the verdict, 0: open */
 };
 
+/* A recipient that rules or limits refused: for the mail's event. */
+struct refused_recipient {
+    struct refused_recipient *next;
+    struct str address;
+};
+
 /* One mail, from MAIL to its end. Everything of it lies in its arena, itself too. */
 struct transaction {
     struct arena arena;
@@ -175,6 +181,7 @@ struct transaction {
     size_t accepted_count, refused_count, refused_by_mta_count;
     struct recipient *at_hand; /* of the RCPT that rules are asked about */
     struct slot *last_refusal; /* of a recipient */
+    struct refused_recipient *refused, **refused_end;
     struct str last_refused_by;
     bool dot_was_sent, is_settled; /* is_settled: the charge is kept or given back */
     bool was_taken;                /* MAIL was, by the MTA */

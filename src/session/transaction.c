@@ -34,6 +34,7 @@ struct transaction *tx_new(struct session *s)
     tx->arena = arena;
     tx->session = s;
     tx->slots_end = &tx->slots;
+    tx->refused_end = &tx->refused;
     tx->begun_us = loop_wall_us(s->worker->loop);
     tx->number = ++s->mails;
     buf_init(&tx->block, s->worker->config->max_header_bytes + LOOP_SCRATCH_BYTES);
@@ -126,6 +127,7 @@ void slots_flush(struct session *s)
     if (tx->slots)
         return;
     tx->slots_end = &tx->slots;
+    tx->refused_end = &tx->refused;
     tx->slot_count = 0;
     if (s->wait == WAIT_VERDICTS) {
         /* the command that waits answers next: its reply goes out with these (RFC 2920 3.2) */

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from harness.client import Client, Closed, message
+from harness.client import Client, Closed, message, session as begin_session
 from harness.mailweir import run
 
 RULES = """
@@ -162,6 +162,80 @@ def test_a_failed_test_never_goes_live(start_mailweir, mta):
     assert live(weir, *SESSIONS[1]).code == 550
 
 
+@pytest.mark.parametrize("number", [n for n, session in enumerate(SESSIONS) if session[1] != "127.0.0.69" and session[2] != "carol@example.org"])
+def test_a_past_event_is_explained(start_mailweir, mta, number):
+    """What was decided then is decided again, from the event line alone."""
+    session = SESSIONS[number]
+    weir = start_mailweir(mta, rules=RULES)
+    read = live(weir, *session)
+    refused_at_once = session[1] in ("127.0.0.66", "127.0.0.67", "127.0.0.68")
+    if not refused_at_once and session[3] == "mail.example.org":  # refused at EHLO: no mail, and so no event of one
+        return
+    event = weir.wait_event("connect" if refused_at_once else "mail")
+    done = run("explain", "-c", weir.config, "--event", event["id"])
+    assert done.returncode == 0 and not done.stderr, done
+    assert "now:     the same" in done.stdout, (read, event, done.stdout)
+    assert re.search(r"^then:    %s" % event["verdict"], done.stdout, re.M)
+
+
+def test_a_past_event_under_other_rules(start_mailweir, mta, place):
+    weir = start_mailweir(mta, rules=RULES + "on header { rule h log }\n")
+    session = SESSIONS[11]
+    assert live(weir, *session) == "accept"
+    event = weir.wait_event("mail")
+    (place / "other.rules").write_text("on rcpt { rule no reject if rcpt.domain = \"example.net\" }\n")
+    done = run("explain", "-c", place / "other.rules", "--event", event["id"], "--events", weir.event_file)
+    assert "then:    accept 250" in done.stdout and "now:     reject 550 at rcpt by no\n" in done.stdout, done
+    assert "limit parts (user:%s): 2 of 3 per 1h, this mail included" % A in done.stdout
+    done = run("explain", "-c", weir.config, "--event", event["id"])
+    assert "of the message the log knows From and Message-ID: give it with --message" in done.stdout, done
+    connection = event["id"].rsplit("-", 1)[0]
+    done = run("explain", "-c", weir.config, "--event", connection)
+    assert done.returncode == 1 and '"%s" is a connection; its mails: %s' % (connection, event["id"]) in done.stderr, done
+    done = run("explain", "-c", weir.config, "--event", "nothing")
+    assert done.returncode == 1 and 'no event has the id "nothing"' in done.stderr, done
+    done = run("explain", "-c", place / "other.rules", "--event", event["id"])
+    assert done.returncode == 1 and "does not write events to a file" in done.stderr and "--events FILE" in done.stderr, done
+
+
+HEADER_RULES = """
+on rcpt { rule whom add-header "X-To" "${rcpt}" }
+on header {
+    rule spam reject "No ${header.from}" if header["Subject"] contains "win" and header.count["Received"] = 0
+    rule old remove-header "X-Old", add-header "X-Lines" "${header.lines}"
+    rule whole add-missing
+}
+on message { rule large reject if message.size > 2K and header.size < 1K }
+"""
+
+
+@pytest.mark.parametrize("mail,verdict", (
+    (b"From: alice@example.org\r\nX-Old: 1\r\n 2\r\nSubject: a\r\n b\r\nx-old: 3\r\n\r\n..body\r\n", "accept"),
+    (b"From: Al <a@b.example>\r\nSubject: You WIN\r\n\r\n", "reject 550 at header by rule spam"),
+    (b"Subject: x\r\n\r\n" + b"0123456789\r\n" * 200, "reject 550 at message by rule large")), ids=("accepted", "header", "message"))
+def test_a_message_in_a_file_is_what_the_server_sees(start_mailweir, mta, place, mail, verdict):
+    weir = start_mailweir(mta, rules=HEADER_RULES)
+    (place / "mail.eml").write_bytes(mail.replace(b"\r\n", b"\n").replace(b"\n..", b"\n."))
+    done = run("explain", "-c", weir.config, "--client", "127.0.0.1", "--user", A, "--from", A, "--rcpt", "b@example.net",
+               "--message", place / "mail.eml")
+    assert "verdict: %s\n" % verdict in done.stdout, done
+    with begin_session(weir.submission) as client:
+        client.command("MAIL FROM:<%s>" % A)
+        client.command("RCPT TO:<b@example.net>")
+        assert client.command("DATA").code == 354
+        reply = client.body(mail)
+    if verdict != "accept":
+        assert "reply:   %s %s\n" % (reply.both, reply.text) in done.stdout, (reply, done.stdout)
+        return
+    assert reply.code == 250
+    added = re.findall(r"^header:  added: (.*)$", done.stdout, re.M)
+    assert added == ["X-To: b@example.net", "X-Lines: 6"] and "header:  removed: X-Old\n" in done.stdout, done.stdout
+    taken = mta.taken[-1].message
+    for line in added:
+        assert line.encode() in taken
+    assert b"X-Old" not in taken and b"x-old" not in taken and taken.count(b"\r\nDate: ") == 1 and taken.count(b"\r\nMessage-ID: ") == 1
+
+
 def test_long_tests_do_not_hold_up_a_start(start_mailweir, mta):
     """What takes longer than two seconds is left to `check`; a start says so and goes on."""
     slow = "".join('test "%d" { rcpt to a@example.org; send 1000000 messages over 1d }\n' % number for number in range(6))
@@ -174,7 +248,12 @@ def test_long_tests_do_not_hold_up_a_start(start_mailweir, mta):
     ("--client 192.0.2.1 --from a@b.example", "--client, --from and --rcpt are needed"), ("--rcpt", "--rcpt needs a value"),
     ("--client x --from a@b.example --rcpt a@b.example", '"x" is no IP address'), ("--client ::1 --from a --rcpt a@b.example", '"a" is no address'),
     ("--client ::1 --from '<>' --rcpt '<>'", '"<>" is no address'), ("--client ::1 --from '<>' --rcpt a@b.example --size x", '"x" is no size'),
-    ("--client ::1 --from '<>' --rcpt a@b.example --listener x", 'no listener "x"'), ("--event 5", "unknown argument --event"),
+    ("--client ::1 --from '<>' --rcpt a@b.example --listener x", 'no listener "x"'), ("--event 5 --user a", "--event says who sent what"),
+    ("--events x", "--events goes with --event ID"), ("--nonsense 5", "unknown argument --nonsense"),
+    ("--client ::1 --from '<>' --rcpt a@b.example --header x", '"x" is no header'),
+    ("--client ::1 --from '<>' --rcpt a@b.example --listed x", 'asks no dnsbl "x"'),
+    ("--client ::1 --from '<>' --rcpt a@b.example --message x --header 'a: b'", "--message has its own header"),
+    ("--client ::1 --from '<>' --rcpt a@b.example --message x --size 1K", "--message has its own size"),
     ("--client ::1 --from '<>' --rcpt a@b.example --tls x", "--tls is on or off")))
 def test_wrong_words(place, words, said):
     (place / "x.rules").write_text("on mail { rule a log }\n")

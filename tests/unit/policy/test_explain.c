@@ -88,6 +88,7 @@ static const struct explain_case CASES[] = {
      "rcpt to c@example.net\n"
      "data, 2 recipients\n"
      "  limit hour: 1 per 1h used up, 2 with this mail (user:alice)\n"
+     "    at 100%: defer\n"
      "  limit hour: 2 of 1000 per 1d (user:alice)\n"
      "verdict: reject 552 at data by limit hour\n"
      "reply:   552 5.7.1 hour: 1 per 1h allowed, 2 in this mail; send it in parts of at most 1\n" LIMITS_NOTE},
@@ -110,6 +111,47 @@ static const struct explain_case CASES[] = {
      "  rule four: drop (tag.kind x, tag.other none)\n"
      "verdict: drop at data by rule four\n"
      "reply:   none, the connection is closed\n"},
+    {"what else rules and thresholds do",
+     "limit hour per user count recipients { 2/1h at 50% tarpit 1s500ms, log at 100% defer }\n"
+     "limit odd per global count charges { 50/1h }\n"
+     "on helo { rule a score -2.5, tarpit 2s; rule b observe ban client 1h doubling to 1d if score < 0 }\n"
+     "on rcpt { rule c charge odd 3, add-header \"X-To\" \"${rcpt}\" }\n"
+     "on header { rule d remove-header \"X-Old\", add-missing if header[\"Subject\"] is none }\n"
+     "on message { rule e quarantine if message.size > 1G }\n"
+     "on result { rule f tag code \"x\" if result.code = 250 }\n",
+     "alice",
+     NULL,
+     "a@example.org",
+     {"b@example.net", "c@example.net"},
+     "connect from 192.0.2.1 to submission\n"
+     "helo client.example, under TLS\n"
+     "  rule a: score -2.5, tarpit 2s\n"
+     "  rule b: would ban client 1h doubling to 1d (score -2.5)\n"
+     "auth alice\n"
+     "login alice\n"
+     "mail from a@example.org, 1024 bytes\n"
+     "  limit odd: 0 of 50 per 1h (global)\n"
+     "rcpt to b@example.net\n"
+     "  rule c: charge odd 3, add-header \"X-To\"\n"
+     "  limit odd: 3 of 50 per 1h (global)\n"
+     "rcpt to c@example.net\n"
+     "  rule c: charge odd 3, add-header \"X-To\"\n"
+     "  limit odd: 6 of 50 per 1h (global)\n"
+     "data, 2 recipients\n"
+     "  limit hour: 2 of 2 per 1h (user:alice)\n"
+     "    at 50%: tarpit 1s500ms, log\n"
+     "header, 23 bytes, 1 line\n"
+     "  rule d: remove-header \"X-Old\", add-missing (header[\"Subject\"] none)\n"
+     "message, 1024 bytes\n"
+     "  rule e: does not hold (message.size 1024)\n"
+     "result, the server behind takes it\n"
+     "  rule f: tag code (result.code 250)\n"
+     "verdict: accept\n"
+     "delay:   3s500ms in all\n"
+     "header:  added: X-To: b@example.net\n"
+     "header:  added: X-To: c@example.net\n"
+     "header:  removed: X-Old\n"
+     "header:  added where missing: Date, Message-ID, Sender\n" LIMITS_NOTE},
     {"nothing can be said before TLS",
      "on connect { rule c reject if listener = \"submissions\" }\n",
      NULL,
@@ -158,9 +200,11 @@ static void explains(void **state)
         if (c->listener)
             t->settings.listener = str_of_z(c->listener);
         buf_init(&said, EXPLAIN_MAX_BYTES);
-        assert_true(explain_mail(t, &said));
-        if (!str_equal(buf_str(&said), str_of_z(c->said)))
-            fail_msg("%s\nexpected:\n%s\nsaid:\n" PRI_STR, c->name, c->said, STR_ARG(buf_str(&said)));
+        assert_true(explain(t, EXPLAIN_MAIL, &said));
+        if (!str_equal(buf_str(&said), str_of_z(c->said))) {
+            print_error("%s said:\n" PRI_STR "\n", c->name, STR_ARG(buf_str(&said)));
+            fail_msg("expected:\n%s", c->said);
+        }
         buf_fini(&said);
         trial_free(&t);
         compiled_close(&k);
@@ -175,7 +219,7 @@ static void a_full_buffer_is_said(void **state)
     compiled_open(&k, NO_RELAY);
     struct trial *t = trial_new(&k.world);
     buf_init(&said, 100);
-    assert_false(explain_mail(t, &said));
+    assert_false(explain(t, EXPLAIN_MAIL, &said));
     assert_int_equal(t->outcome.last.code, 550); /* what became of the mail does not hang on it */
     buf_fini(&said);
     trial_free(&t);

@@ -1,0 +1,192 @@
+/* explain_past.c - `mailweir explain --event ID`: the event in the log, and what it says beside what is so now. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/explain.h"
+
+/* ---- finding it ---- */
+
+enum { MAILS_SHOWN = 5, PATH_MAX_BYTES = 4096 };
+
+struct search {
+    const char *id;
+    char exact[128], prefix[128]; /* "id":"6N2-1" and "id":"6N2-1- : how an event line has it (stats/event.c) */
+    struct past *past;
+    bool is_found, is_other; /* is_other: the id is that of something else */
+    char mails[MAILS_SHOWN][64];
+    size_t mail_count;
+    struct err *err;
+};
+
+static bool contains(struct str line, const char *part)
+{
+    return memmem(line.ptr, line.len, part, strlen(part)) != NULL;
+}
+
+/* The id of a connection was given: which mails has it? */
+static void note_mail(struct search *s, struct str line)
+{
+    const char *at = memmem(line.ptr, line.len, s->prefix, strlen(s->prefix));
+    struct str id = str_from(line, (size_t)(at - line.ptr) + strlen("\"id\":\""));
+    id.len = str_find(id, '"');
+    if (s->mail_count && str_equal(str_of_z(s->mails[s->mail_count - 1]), id))
+        return;
+    if (s->mail_count < MAILS_SHOWN)
+        str_copy_into(s->mails[s->mail_count++], sizeof s->mails[0], id);
+}
+
+/* False: err. */
+static bool look_at(struct search *s, struct str line, const char *path, size_t number)
+{
+    struct err err = {0};
+    if (contains(line, s->prefix))
+        note_mail(s, line);
+    if (s->is_found || !contains(line, s->exact))
+        return true;
+    enum past_result result = past_read(s->past, line, &err);
+    bool is_it = str_equal(s->past->id, str_of_z(s->id));
+    s->is_found = result == PAST_READ && is_it;
+    s->is_other |= result == PAST_OTHER && is_it;
+    if (!s->is_found)
+        past_fini(s->past);
+    return result != PAST_WRONG || err_set(s->err, "%s:%zu: %s", path, number, err.text);
+}
+
+/* False: err; or there is no such file, and it may be missing. */
+static bool search_file(struct search *s, const char *path, bool may_be_missing, bool *is_there)
+{
+    char *line = NULL;
+    size_t cap = 0, number = 0;
+    ssize_t len;
+    bool ok = true;
+    FILE *f = fopen(path, "re");
+    *is_there = f != NULL;
+    if (!f)
+        return (may_be_missing && errno == ENOENT) || err_set(s->err, "cannot read \"%s\": %s", path, strerror(errno));
+    while (ok && (len = getline(&line, &cap, f)) > 0)
+        ok = look_at(s, str_of(line, (size_t)len), path, ++number);
+    if (ok && ferror(f))
+        ok = err_set(s->err, "cannot read \"%s\": %s", path, strerror(EIO));
+    free(line);
+    fclose(f);
+    return ok;
+}
+
+static bool say_absent(const struct search *s, const char *path, unsigned files)
+{
+    char list[MAILS_SHOWN * 66] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < s->mail_count; i++)
+        len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i ? ", " : "", s->mails[i]);
+    if (s->mail_count)
+        return err_set(s->err, "\"%s\" is a connection; its mails: %s", s->id, list);
+    if (s->is_other)
+        return err_set(s->err, "\"%s\" is neither a mail nor a connection that was refused", s->id);
+    err_set(s->err, "no event has the id \"%s\" in \"%s\"%s", s->id, path, files > 1 ? " and its older files" : "");
+    return err_set_hint(s->err, "the id stands in the reply to the mail, in its Received line and in the event log");
+}
+
+bool explain_find_past(const struct config *cfg, const char *events, const char *id, struct past *past, struct err *err)
+{
+    struct search s = {.id = id, .past = past, .err = err};
+    const char *first = events ? events : cfg->events.file;
+    unsigned n = 0;
+    bool is_there = true;
+    if (!first) {
+        err_set(err, "%s does not write events to a file", cfg->path);
+        return err_set_hint(err, "name the file that holds them: --events FILE");
+    }
+    snprintf(s.exact, sizeof s.exact, "\"id\":\"%s\"", id);
+    snprintf(s.prefix, sizeof s.prefix, "\"id\":\"%s-", id);
+    for (; is_there && !s.is_found; n++) {
+        char path[PATH_MAX_BYTES];
+        int len = n ? snprintf(path, sizeof path, "%s.%u", first, n) : snprintf(path, sizeof path, "%s", first);
+        if (len < 0 || (size_t)len >= sizeof path)
+            return err_set(err, "the name of the file of events is too long");
+        if (!search_file(&s, path, n > 0, &is_there))
+            return false;
+        if (events) /* this one, and no other */
+            break;
+    }
+    return s.is_found || say_absent(&s, first, n);
+}
+
+/* ---- comparing ---- */
+
+static const char *const VERDICTS[] = {
+    [POLICY_GO_ON] = "accept",          [POLICY_REJECT] = "reject", [POLICY_DEFER] = "defer",
+    [POLICY_DISCONNECT] = "disconnect", [POLICY_DROP] = "drop",     [POLICY_BAN] = "ban",
+};
+
+static void print_then(const struct past *p)
+{
+    printf("then:    " PRI_STR, STR_ARG(p->verdict));
+    if (p->code)
+        printf(" %d", p->code);
+    if (p->at.len && !str_equal(p->verdict, STR("accept")))
+        printf(" at " PRI_STR, STR_ARG(p->at));
+    if (p->by.len)
+        printf(" by " PRI_STR, STR_ARG(p->by));
+    else if (p->relay_code >= 400)
+        printf(" by the server behind");
+    if (p->kind == PAST_MAIL && p->refused && p->accepted)
+        printf(", for %llu of %llu recipients", (unsigned long long)p->accepted,
+               (unsigned long long)(p->accepted + p->refused));
+    putchar('\n');
+    if (p->text.len)
+        printf("         %d " PRI_STR "%s" PRI_STR "\n", p->code, STR_ARG(p->enhanced), p->enhanced.len ? " " : "",
+               STR_ARG(p->text));
+    for (size_t i = 0; i < p->count_count; i++) {
+        const struct past_count *c = &p->counts[i];
+        char period[64];
+        struct str words = limit_duration_text(period, sizeof period, c->period_s);
+        printf("         limit " PRI_STR " (" PRI_STR "): %llu of %llu per " PRI_STR ", this mail included\n",
+               STR_ARG(c->name), STR_ARG(c->key), (unsigned long long)c->used, (unsigned long long)c->limit,
+               STR_ARG(words));
+    }
+}
+
+/* A mail that goes on to some of its recipients is accepted; what is said early at MAIL or RCPT (450) a trial says at
+ * data (451). */
+static bool is_same(const struct past *p, const struct trial *t)
+{
+    const struct trial_result *r = &t->outcome.last;
+    enum policy_verdict now = t->was_taken ? POLICY_GO_ON : r->verdict;
+    bool is_early = p->code == 450 && r->code == 451 && r->by_what == TRIAL_BY_LIMIT;
+    if (!str_equal(p->verdict, str_of_z(VERDICTS[now])))
+        return false;
+    return now == POLICY_GO_ON || ((p->code == r->code || is_early) && str_equal(p->by, r->by));
+}
+
+static void print_now(const struct trial *t)
+{
+    const struct trial_result *r = &t->outcome.last;
+    printf("now:     %s", VERDICTS[t->was_taken ? POLICY_GO_ON : r->verdict]);
+    if (!t->was_taken && r->code)
+        printf(" %d", r->code);
+    if (!t->was_taken && r->verdict != POLICY_GO_ON)
+        printf(" at %s%s" PRI_STR, phase_rows[r->at].word, r->by.len ? " by " : "", STR_ARG(r->by));
+    putchar('\n');
+}
+
+void explain_compare(const struct past *p, const struct trial *t)
+{
+    print_then(p);
+    if (is_same(p, t))
+        printf("now:     the same\n");
+    else if (p->relay_code >= 400 && !p->by.len)
+        printf("note:    what the server behind answers is not asked here\n");
+    else
+        print_now(t);
+    if (p->kind == PAST_MAIL && p->rcpt_count == 0)
+        printf("note:    the log names no recipient; r1@example.net stands for one\n");
+    if (p->kind == PAST_MAIL && p->rcpt_count < p->accepted + p->refused && p->rcpt_count)
+        printf("note:    the log names %zu of its %llu recipients\n", p->rcpt_count,
+               (unsigned long long)(p->accepted + p->refused));
+    if (!str_equal(t->settings.listener, p->listener))
+        printf("note:    there is no listener \"" PRI_STR "\" any more; " PRI_STR " is asked\n", STR_ARG(p->listener),
+               STR_ARG(t->settings.listener));
+}
