@@ -8,7 +8,7 @@
 #include "policy/asking.h"
 
 enum {
-    EDITS_MAX = 1000,            /* of a mail; each recipient may add one */
+    EDITS_MAX = 1000,            /* of a mail: a megabyte; each recipient may add one */
     HEADER_LINE_MAX_BYTES = 998, /* RFC 5322 2.1.1, without its CRLF */
 };
 

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "smtp/header_edit.h"
+#include "policy/edits.h"
 #include "smtp/received.h"
 
 void header_forget(struct transaction *tx)
@@ -84,40 +84,25 @@ static struct smtp_header_missing what_may_be_missing(struct session *s)
 {
     struct transaction *tx = s->tx;
     int64_t now_s = loop_wall_us(s->worker->loop) / 1000000;
-    struct str user = str_of_z(s->user);
-    bool is_address = str_find(user, '@') < user.len;
     return (struct smtp_header_missing){
         .time_s = now_s,
         .utc_offset_s = utc_offset_s(now_s),
         .message_id = arena_printf(&tx->arena, "<" PRI_STR "@%s>", STR_ARG(tx->client.id), s->worker->config->hostname),
-        .sender = is_address        ? user
-                  : tx->sender.null ? STR_NONE
-                                    : tx->sender.whole};
+        .sender = policy_edit_sender(str_of_z(s->user), tx->sender.null ? STR_NONE : tx->sender.whole)};
 }
 
-/* What one edit adds: three fields, each at most 998 bytes and what they look like on the wire. */
-enum { EDIT_MAX_BYTES = 4096 };
+/* What edits add at most: so many lines (policy/) of at most 998 bytes. */
+enum { EDITS_MAX_BYTES = 1 << 20 };
 
 /* Sends the fields as the rules want them, in place of those that came. False: no memory. */
 static bool send_edited(struct session *s)
 {
-    static const enum smtp_header_edit_kind KINDS[] = {[POLICY_EDIT_ADD] = SMTP_HEADER_ADD,
-                                                       [POLICY_EDIT_REMOVE] = SMTP_HEADER_REMOVE,
-                                                       [POLICY_EDIT_ADD_MISSING] = SMTP_HEADER_ADD_MISSING};
     struct transaction *tx = s->tx;
     struct str fields = str_sub(tx->held, 0, tx->header.fields_end);
-    size_t count = 0, i = 0;
-    for (const struct policy_edit *e = tx->policy.edits; e; e = e->next)
-        count++;
-    struct smtp_header_edit *edits = arena_alloc(&tx->arena, count * sizeof *edits);
-    if (!edits)
-        return false;
-    for (const struct policy_edit *e = tx->policy.edits; e; e = e->next)
-        edits[i++] = (struct smtp_header_edit){KINDS[e->kind], e->name, e->text};
     struct smtp_header_missing missing = what_may_be_missing(s);
     struct buf edited;
-    buf_init(&edited, fields.len + count * EDIT_MAX_BYTES);
-    bool ok = missing.message_id.ptr && smtp_header_edit(&edited, fields, edits, count, &missing);
+    buf_init(&edited, fields.len + EDITS_MAX_BYTES);
+    bool ok = missing.message_id.ptr && policy_edit_fields(&edited, fields, tx->policy.edits, &missing, &tx->arena);
     if (ok)
         pass_on(s, buf_str(&edited));
     buf_fini(&edited);
