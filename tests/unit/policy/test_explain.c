@@ -68,8 +68,9 @@ static const struct explain_case CASES[] = {
      "  limit points: 0 of 4 per 1h (client:192.0.2.1)\n"
      "rcpt to b@example.net\n"
      "data, 1 recipient\n"
-     "  rule dear: charge, reject 550 5.7.1\n"
+     "  rule dear: charge points 3, reject 550 5.7.1\n"
      "  limit points: 3 of 4 per 1h (client:192.0.2.1)\n"
+     "    at 50%: log\n"
      "  limit no: 1 of 9 per 1h (client:192.0.2.1)\n"
      "verdict: reject 550 at data by rule dear\n"
      "reply:   550 5.7.1 No\n" LIMITS_NOTE},

@@ -105,7 +105,7 @@ static void test_events(void **state)
          "\"by\":\"m\""},
         {"a recipient refused, the mail goes on", "submission rcpt",
          "C RCPT TO:<no@x>\nS 550\nC DATA\nS 354\nC x\nC .\nS 250\nE mail \"verdict\":\"accept\" \"accepted\":1 "
-         "\"refused\":1 \"recipients\":[\"b@example.net\"]"},
+         "\"refused\":1 \"recipients\":[\"b@example.net\",\"no@x\"]"},
         {"all recipients refused", "submission mail",
          "C RCPT TO:<no@x>\nS 550\nC DATA\nS 554 5.5.1\nC RSET\nS 250\nE mail \"verdict\":\"reject\" \"code\":550 "
          "\"at\":\"rcpt\" \"by\":\"r\""},
