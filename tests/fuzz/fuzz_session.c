@@ -52,6 +52,10 @@ static const char RULES[] =
     "on header {\n rule x reject if header[\"X\"] = \"no\"\n rule xd drop if header[\"X\"] = \"drop\"\n"
     " rule xb disconnect if header.count[\"X\"] > 2\n rule xt tarpit 1s if header.from.domain = \"slow\"\n}\n"
     "on message {\n rule y defer if message.size > 300\n rule yx reject if header[\"Y\"] = \"no\"\n}\n"
+    "limit errors per client count errors { 4/1h at 50% tarpit 1s at 200% disconnect }\n"
+    "limit unknown per client count unknown-recipients { 2/1h at 50% tarpit 1s at 100% ban client 1h }\n"
+    "limit guesses per client count guesses { 2/1h at 50% tarpit 1s }\n"
+    "limit failures per user count auth-failures { 9/1h }\n"
     "on result {\n rule z log \"${result.text}\" if result.code = 250\n}\n";
 
 static struct loop loop;

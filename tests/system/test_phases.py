@@ -104,6 +104,22 @@ def test_a_mail_goes_to_the_pool_that_a_rule_names(start_mailweir, mta):
         other.stop()
 
 
+def test_a_pool_that_lacks_what_was_offered(start_mailweir, mta):
+    other = ScriptedMta(keywords=["PIPELINING"])
+    other.start()
+    try:
+        rules = ('relay bulk to 127.0.0.1:%d\n' % other.port + PLAIN_RULES +
+                 'on mail { rule far relay to bulk if sender = "list@example.org" }\n')
+        weir = start_mailweir(mta, rules=rules)
+        with session(weir.submission) as client:
+            client.expect("451", "MAIL FROM:<list@example.org> BODY=8BITMIME")
+            client.expect("250", "MAIL FROM:<list@example.org>")
+            client.expect("250", "RSET")
+            client.expect("250", "MAIL FROM:<alice@example.org> BODY=8BITMIME")
+    finally:
+        other.stop()
+
+
 def test_a_half_closed_client_hears_its_replies(start_mailweir, mta):
     weir = start_mailweir(mta)
     with Client(weir.smtp) as client:
