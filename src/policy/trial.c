@@ -178,9 +178,15 @@ static bool set_default_sender(struct trial *t)
     return true;
 }
 
-bool trial_send(struct trial *t, size_t count, int64_t over_us, const struct trial_recipients *recipients)
+static const struct str *recipients_as_set(const struct trial *t, size_t *count)
 {
     static const struct str USUAL[] = {{"r1@example.net", sizeof "r1@example.net" - 1}};
+    *count = t->settings.rcpt_count ? t->settings.rcpt_count : 1;
+    return t->settings.rcpt_count ? t->settings.rcpts : USUAL;
+}
+
+bool trial_send(struct trial *t, size_t count, int64_t over_us, const struct trial_recipients *recipients)
+{
     int64_t began_us = t->now_us;
     over_us = bounded(t, over_us);
     trial_hang_up(t);
@@ -188,8 +194,8 @@ bool trial_send(struct trial *t, size_t count, int64_t over_us, const struct tri
     if (!set_default_sender(t))
         return false;
     for (size_t i = 0; i < count && !is_enough(t, i); i++) {
-        const struct str *rcpts = t->settings.rcpt_count ? t->settings.rcpts : USUAL;
-        size_t rcpt_count = t->settings.rcpt_count ? t->settings.rcpt_count : 1;
+        size_t rcpt_count;
+        const struct str *rcpts = recipients_as_set(t, &rcpt_count);
         t->now_us = began_us + moment(over_us, i, count);
         trial_begin_one(t);
         if (recipients && !recipients->make(recipients->arg, i, &rcpts, &rcpt_count))
@@ -282,17 +288,30 @@ void trial_wait(struct trial *t, int64_t us)
 
 /* ---- looking ---- */
 
+/* Who would send, if a mail were sent now. ptr NULL: no memory. */
+static struct str sender_as_set(const struct trial *t, struct arena *arena)
+{
+    struct str user = t->settings.user;
+    if (t->settings.has_sender)
+        return t->settings.sender;
+    if (user.len == 0)
+        return STR("sender@example.com");
+    return arena_printf(arena, PRI_STR "%s", STR_ARG(user), str_find(user, '@') < user.len ? "" : "@example.org");
+}
+
 bool trial_count(struct trial *t, struct str limit, uint64_t *count)
 {
     struct facts facts;
     struct arena scratch;
-    bool was_logged_in = t->is_logged_in;
-    t->is_logged_in = t->settings.user.len; /* the key as set */
-    trial_facts(t, &facts);
+    struct trial as_set = *t; /* the key as set, whatever was sent last */
     arena_init(&scratch, MAIL_MAX_BYTES);
-    bool ok = policy_count_get(&t->engine, limit, &facts, t->now_us, &scratch, count);
+    as_set.is_logged_in = t->settings.user.len;
+    as_set.mail = &t->mail_state;
+    as_set.sender = sender_as_set(t, &scratch);
+    as_set.asked = recipients_as_set(t, &as_set.asked_count);
+    trial_facts(&as_set, &facts);
+    bool ok = as_set.sender.ptr && policy_count_get(&t->engine, limit, &facts, t->now_us, &scratch, count);
     arena_fini(&scratch);
-    t->is_logged_in = was_logged_in;
     return ok;
 }
 

@@ -298,6 +298,25 @@ static const struct limit_case COUNTS[] = {
      "size 2K send 2 messages expect reject by r size 1K expect disconnect by s"},
 };
 
+/* ---- expect count ---- */
+
+static const struct limit_case COUNTED[] = {
+    {"for the key as set, whatever was sent last",
+     "limit r per rcpt count messages { 5/1h }\nlimit s per sender count messages { 5/1h }\n"
+     "limit d per rcpt.domain count distinct-recipients { 5/1h }\n",
+     "mail from a@x.org rcpt to b@y.org, c@y.org send 2 messages expect count r 2 expect count s 2 expect count d 2\n"
+     "rcpt to z@y.org expect count r 0 expect count d 2 mail from q@x.org expect count s 0\n"
+     "mail from A+t@x.org expect count s 2"},
+    {"the sender is the user, unless another is set", "limit s per sender count messages { 5/1h }",
+     "user a send 1 message user b expect count s 0 user a expect count s 1 mail from a@example.org user b\n"
+     "expect count s 1"},
+    {"what is open, and what failed",
+     "limit o per client count open-connections { 5 }\n"
+     "limit f per client, user count failed-users { 5/1h }",
+     "connect 3 times expect count o 3 wait 1s expect count o 0 user w fail 2 logins expect count f 1 user v\n"
+     "expect count f 0"},
+};
+
 /* ---- client.known ---- */
 
 static const struct limit_case KNOWN[] = {
@@ -366,6 +385,12 @@ static void counts(void **state)
     check_cases(COUNTS, COUNT_OF(COUNTS));
 }
 
+static void counted(void **state)
+{
+    (void)state;
+    check_cases(COUNTED, COUNT_OF(COUNTED));
+}
+
 static void known(void **state)
 {
     (void)state;
@@ -375,8 +400,8 @@ static void known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys),      cmocka_unit_test(units),  cmocka_unit_test(thresholds),
-        cmocka_unit_test(overrides), cmocka_unit_test(counts), cmocka_unit_test(known),
+        cmocka_unit_test(keys),   cmocka_unit_test(units), cmocka_unit_test(thresholds), cmocka_unit_test(overrides),
+        cmocka_unit_test(counts), cmocka_unit_test(known), cmocka_unit_test(counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
