@@ -77,6 +77,19 @@ static void tell_actions(struct teller *e, const struct policy_rule *rule)
     }
 }
 
+/* ", zen listed": what the lists say that the condition may ask. One behind what decided it need not be asked. */
+static void tell_dnsbls(struct teller *e, const struct test_node *condition, const struct eval_context *context)
+{
+    static const char *const SAID[] = {
+        [EVAL_FALSE] = "not listed", [EVAL_TRUE] = "listed", [EVAL_WAIT] = "not asked", [EVAL_FAILED] = "no answer"};
+    size_t count;
+    const struct policy_dnsbl *dnsbls = policy_dnsbls(e->trial->engine.policy, &count);
+    uint64_t asked = condition ? eval_dnsbls(condition) : 0;
+    for (unsigned i = 0; i < count && context->outside; i++)
+        if (asked >> i & 1)
+            TELL(e, ", %s %s", dnsbls[i].zone.name, SAID[context->outside->listed(context->outside, i)]);
+}
+
 /* " (authenticated false, rcpt.domain example.net)"; nothing, where nothing is looked at. */
 static void tell_values(struct teller *e, const struct test_node *condition, const struct eval_context *context)
 {
@@ -84,6 +97,7 @@ static void tell_values(struct teller *e, const struct test_node *condition, con
     TELL(e, " (");
     size_t values = buf_len(e->to);
     e->is_whole = e->is_whole && eval_values(condition, context, e->to);
+    tell_dnsbls(e, condition, context);
     if (e->is_whole && buf_len(e->to) == values)
         buf_truncate(e->to, before);
     else

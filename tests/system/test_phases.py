@@ -1,4 +1,6 @@
 """What rules do beyond a verdict, on the running service: delays, bans, other pools, headers, with real time and sockets."""
+import os
+import signal
 import socket
 import time
 
@@ -7,6 +9,7 @@ import pytest
 from harness.client import Client, Closed, message, session
 from harness.mailweir import PLAIN_RULES
 from harness.mta import ScriptedMta
+from harness.ports import eventually
 
 
 def seconds_of(action):
@@ -82,6 +85,32 @@ def test_a_ban(start_mailweir, mta):
     refused = weir.events("connect", verdict="ban")
     assert 1 <= len(refused) <= 2  # a flood of them is a line a minute of each worker
     assert "code" not in refused[0] and refused[0]["by"] == "out"
+
+
+def is_dropped(weir, source="127.0.0.1"):
+    try:
+        with Client(weir.smtp, source=source) as client:
+            client.greet()
+    except (Closed, ConnectionError, OSError):
+        return True
+    return False
+
+
+def test_a_ban_outlives_its_worker_and_its_configuration(start_mailweir, mta):
+    weir = start_mailweir(mta, rules='on helo { rule out ban client 1h if helo = "bad.example" }\n')
+    with Client(weir.smtp) as client:
+        client.greet()
+        client.expect("421", "EHLO bad.example")
+    assert is_dropped(weir)
+    for worker in weir.children("worker"):
+        os.kill(worker, signal.SIGKILL)
+    weir.wait_event("crash")
+    eventually(lambda: not is_dropped(weir, "127.0.0.9"), what="another worker that takes others")
+    assert is_dropped(weir)
+    weir.write_config(rules="on helo { rule none log }\n")
+    assert weir.reload()["result"] == "ok"
+    assert is_dropped(weir) and not is_dropped(weir, "127.0.0.9")
+    assert weir.events("connect", verdict="ban")[-1]["by"] == "out"
 
 
 def test_a_mail_goes_to_the_pool_that_a_rule_names(start_mailweir, mta):

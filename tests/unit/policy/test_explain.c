@@ -153,6 +153,20 @@ static const struct explain_case CASES[] = {
      "header:  added: X-To: c@example.net\n"
      "header:  removed: X-Old\n"
      "header:  added where missing: Date, Message-ID, Sender\n" LIMITS_NOTE},
+    {"what lookups say of a client",
+     "dnsbl zen \"zen.example\"\n"
+     "on connect { rule z reject if client in zen or client.name under bad.example }\n",
+     NULL,
+     NULL,
+     "",
+     {"b@example.net"},
+     "connect from 192.0.2.1 to submission\n"
+     "  rule z: does not hold (client 192.0.2.1, client.name none, zen not listed)\n"
+     "helo client.example, under TLS\n"
+     "mail from <>, 1024 bytes\n"
+     "rcpt to b@example.net\n"
+     "data, 1 recipient\n"
+     "verdict: accept\n"},
     {"nothing can be said before TLS",
      "on connect { rule c reject if listener = \"submissions\" }\n",
      NULL,
