@@ -41,9 +41,11 @@ static void print_summary(const char *path, const struct config *cfg, const stru
            policy_limit_count(cfg->policy) == 1 ? "" : "s", cfg->test_count, cfg->test_count == 1 ? "" : "s");
     if (!cfg->is_starter_policy)
         return;
-    printf("It has no rule and no limit of its own, so the built-in starter policy is in force:\n\n");
+    printf("It has no rule and no limit of its own, so the built-in starter policy is in force, lua-free-rules/ of the "
+           "source:\n ");
     for (size_t i = 0; i < starter_builtin_count; i++)
-        fwrite(starter_builtins[i].text, 1, starter_builtins[i].len, stdout);
+        printf(" %s", strrchr(starter_builtins[i].name, '/') + 1);
+    printf("\n");
 }
 
 /* ---- --json ---- */
