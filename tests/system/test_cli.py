@@ -86,9 +86,11 @@ def test_the_tests_of_shipped_rules_are_met(path):
 
 def test_shipped_tests_hold_under_other_numbers(place):
     """Whoever raises or lowers a number by `set` need not touch the file's tests."""
+    names = re.findall(r"^parameter ([\w-]+) +\d+ ", "".join(path.read_text() for path in (ROOT / "lua-free-rules").glob("*.rules")), re.M)
+    names = [name for name in names if not name.startswith(("bulk-", "inbound-"))]
+    assert len(names) > 15
     for number in (2, 700):
-        sets = "".join("set %s %d\n" % (name, number) for name in
-                       ("user-messages-10m", "user-recipients-hour", "user-recipients-day", "client-connections", "client-new"))
+        sets = "".join("set %s %d\n" % (name, number) for name in names)
         (place / "x.rules").write_text('include "%s"\n%s' % (ROOT / "lua-free-rules/submission.rules", sets))
         done = run("check", place / "x.rules")
         assert done.returncode == 0, done.stderr

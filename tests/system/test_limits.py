@@ -235,7 +235,7 @@ def test_limits_hold_over_a_reload(start_mailweir, mta):
 
 def test_the_starter_policy_limits_without_a_rule(start_mailweir, mta):
     """With no rules at all: no relaying, and the numbers of lua-free-rules/submission.rules hold."""
-    weir = start_mailweir(mta, rules="", listeners=("plain",))
+    weir = start_mailweir(mta, rules="set slow-down 1ms\n", listeners=("plain",))
     with session(weir.plain, "plain") as client:
         codes = [client.mail(message()).code for _ in range(90)]
     assert codes == [250] * 60 + [450] * 30
