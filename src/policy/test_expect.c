@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "smtp/replies.h"
+
 enum { SAID_MAX_BYTES = 4096 };
 
 /* Arguments of `reject` and the like in expectations.def, and of `count`, `tag`, `header`. */
@@ -36,6 +38,19 @@ struct refusal_seen {
 static struct refusal_seen seen_result(const struct trial_result *r)
 {
     return (struct refusal_seen){r->verdict, r->at, r->code, r->enhanced, str_of(r->text, r->text_len), r->by};
+}
+
+/* A wrong password that nobody refused to look at: rules and limits accepted it, the client reads 535. */
+static struct refusal_seen seen_last(const struct trial_outcome *outcome)
+{
+    const struct smtp_reply_row *row = smtp_reply_row(REPLY_AUTH_FAILED);
+    if (!outcome->is_wrong_password)
+        return seen_result(&outcome->last);
+    return (struct refusal_seen){.verdict = POLICY_REJECT,
+                                 .at = PHASE_AUTH,
+                                 .code = (int)row->code,
+                                 .enhanced = row->enhanced,
+                                 .text = str_of_z(row->text)};
 }
 
 static struct refusal_seen seen_effect(const struct policy_effect *e)
@@ -88,7 +103,7 @@ static const struct policy_effect *first_would(const struct trial *t)
 /* The last one's verdict is that; of a ban, it may also just have begun, whatever was answered. */
 static bool is_verdict_met(const struct trial *t, const struct step *step)
 {
-    struct refusal_seen last = seen_result(&t->outcome.last);
+    struct refusal_seen last = seen_last(&t->outcome);
     if (step->is_would)
         return has_effect(t, POLICY_EFFECT_WOULD, step);
     return is_refused_so(&last, step) ||
@@ -185,7 +200,9 @@ static bool say_got(struct buf *to, const struct run *run, const struct step *st
 {
     const struct trial *t = run->trial;
     const struct policy_effect *would = step->is_would ? first_would(t) : NULL;
-    struct refusal_seen seen = would ? seen_effect(would) : seen_result(result_meant(&t->outcome, step));
+    struct refusal_seen seen = would                                     ? seen_effect(would)
+                               : step->expectation == EXPECTATION_ACCEPT ? seen_result(&t->outcome.first_refused)
+                                                                         : seen_last(&t->outcome);
     switch (step->expectation) {
     case EXPECTATION_COUNTED:
         return buf_printf(to, "%llu", (unsigned long long)sight->count);

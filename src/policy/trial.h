@@ -114,6 +114,7 @@ struct trial_outcome {
     size_t count, accepted; /* mails, connections, or attempts to log in */
     struct trial_result last;
     struct trial_result first_refused; /* if accepted < count */
+    bool is_wrong_password;            /* the last: rules and limits let it be looked at, and it was wrong */
 };
 
 struct trial {

@@ -182,6 +182,7 @@ bool trial_login(struct trial *t)
 
 bool trial_attempt(struct trial *t, struct str password)
 {
+    t->outcome.is_wrong_password = false;
     if (!may_log_in(t, password))
         return false;
     struct policy_case q = question_at(t, PHASE_AUTH);
@@ -190,6 +191,7 @@ bool trial_attempt(struct trial *t, struct str password)
     keep(t, PHASE_AUTH, &answer);
     if (answer.verdict != POLICY_GO_ON)
         refuse(t, PHASE_AUTH, &answer);
+    t->outcome.is_wrong_password = answer.verdict == POLICY_GO_ON;
     return true;
 }
 

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "rules/table_inside.h"
@@ -381,6 +382,12 @@ static void reader_fini(struct reader *r)
     free(r->faults);
 }
 
+/* /dev/null is how one writes "no file": an empty table. Reading any other device might take for ever. */
+static bool is_null_device(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
+}
+
 bool lookup_read_open(struct lookup *t, int fd, struct source_set *sources, struct str path, struct place named_at,
                       struct diagnostics *d)
 {
@@ -390,7 +397,7 @@ bool lookup_read_open(struct lookup *t, int fd, struct source_set *sources, stru
     bool ok = reader_init(&r, t) || err_no_memory(&err);
     if (ok && fstat(fd, &st) != 0)
         ok = err_set(&err, "%s", strerror(errno));
-    else if (ok && !S_ISREG(st.st_mode))
+    else if (ok && !S_ISREG(st.st_mode) && !is_null_device(&st))
         ok = err_set(&err, "%s", S_ISDIR(st.st_mode) ? strerror(EISDIR) : "not a regular file");
     if (ok)
         t->stamp = file_stamp_of(&st);
