@@ -39,6 +39,9 @@ static void print_summary(const char *path, const struct config *cfg, const stru
            cfg->listener_count == 1 ? "" : "s", policy_rule_count(cfg->policy),
            policy_rule_count(cfg->policy) == 1 ? "" : "s", policy_limit_count(cfg->policy),
            policy_limit_count(cfg->policy) == 1 ? "" : "s", cfg->test_count, cfg->test_count == 1 ? "" : "s");
+    if (cfg->left_out_test_count)
+        printf("%zu more test%s not run: another file disables or observes what %s about.\n", cfg->left_out_test_count,
+               cfg->left_out_test_count == 1 ? " was" : "s were", cfg->left_out_test_count == 1 ? "it is" : "they are");
     if (!cfg->is_starter_policy)
         return;
     printf("It has no rule and no limit of its own, so the built-in starter policy is in force, lua-free-rules/ of the "

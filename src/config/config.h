@@ -100,9 +100,10 @@ struct config {
     unsigned ipv4_prefix, ipv6_prefix; /* network prefix */
     enum trace_header trace_header;
     struct policy *policy;
-    struct trial_world world; /* where `test` blocks and `explain` take place: these rules, these listeners */
-    size_t test_count;        /* tests that were run, and met */
-    bool is_starter_policy;   /* no rule and no limit was given: the built-in one */
+    struct trial_world world;   /* where `test` blocks and `explain` take place: these rules, these listeners */
+    size_t test_count;          /* tests that were run, and met */
+    size_t left_out_test_count; /* of files whose rules are disabled or observed from elsewhere */
+    bool is_starter_policy;     /* no rule and no limit was given: the built-in one */
 };
 
 enum { CONFIG_TESTS_MAX_MS = 2000 };

@@ -55,4 +55,5 @@ void config_run_tests(struct config *cfg, const struct tree *tree, const struct 
                      "the tests take longer than %d s: what was left of them was not run; mailweir check runs all",
                      CONFIG_TESTS_MAX_MS / 1000);
     cfg->test_count = tests.count;
+    cfg->left_out_test_count = tests.left_out_count;
 }

@@ -262,9 +262,15 @@ static bool run_test(struct test_blocks *tests, const struct test *test, struct 
 
 bool test_blocks_run(struct test_blocks *tests, const struct tree *tree, struct diagnostics *d)
 {
-    tests->count = 0;
-    for (size_t i = 0; i < tree->count; i++)
-        if (tree->statements[i]->kind == STATEMENT_TEST && !run_test(tests, &tree->statements[i]->test, d))
+    tests->count = tests->left_out_count = 0;
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct test *test = &tree->statements[i]->test;
+        if (tree->statements[i]->kind != STATEMENT_TEST)
+            continue;
+        if (test->is_left_out)
+            tests->left_out_count++;
+        else if (!run_test(tests, test, d))
             return false;
+    }
     return true;
 }

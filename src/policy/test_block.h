@@ -17,7 +17,8 @@ struct test_blocks {
     /* Asked now and then: is it enough? NULL: never. What is then left of the tests is left out. */
     bool (*is_over)(void *arg);
     void *arg;
-    size_t count; /* answer: tests that were run to an end */
+    size_t count;          /* answer: tests that were run to an end */
+    size_t left_out_count; /* answer: those whose file is tuned from elsewhere (struct test) */
 };
 
 /* Runs every test of a checked tree in which nothing is wrong; a failed expectation ends its test, the others run.

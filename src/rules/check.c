@@ -30,6 +30,15 @@ void check_part(struct checker *c, enum part part, struct place at)
 
 /* ---- observe and disable ---- */
 
+/* The tests of a file speak of its rules as they are written. Where somebody elsewhere has switched one of them off, or
+ * only observes it, they cannot be met, and whoever tunes a file does not edit it. */
+static void leave_out_tests(struct checker *c, uint32_t file)
+{
+    for (size_t i = 0; i < c->tree->count; i++)
+        if (c->tree->statements[i]->kind == STATEMENT_TEST && c->tree->statements[i]->at.file == file)
+            c->tree->statements[i]->test.is_left_out = true;
+}
+
 static void watch(struct checker *c, const struct statement *s)
 {
     for (size_t i = 0; i < s->names.count; i++) {
@@ -40,8 +49,12 @@ static void watch(struct checker *c, const struct statement *s)
                            ? s->kind == STATEMENT_DISABLE ? &d->rule->is_disabled : &d->rule->is_observed
                        : s->kind == STATEMENT_DISABLE ? &d->limit->is_disabled
                                                       : &d->limit->is_observed;
-        if (is_set)
-            *is_set = true;
+        if (!is_set)
+            continue;
+        uint32_t file = d->kind == DEFINES_RULE ? d->rule->at.file : d->limit->name.at.file;
+        *is_set = true;
+        if (file != s->at.file)
+            leave_out_tests(c, file);
     }
 }
 
@@ -49,6 +62,8 @@ void check_watched(struct checker *c)
 {
     for (size_t i = 0; i < c->tree->count; i++) {
         struct statement *s = c->tree->statements[i];
+        if (s->kind == STATEMENT_TEST)
+            s->test.is_left_out = s->is_observed;
         if (s->kind == STATEMENT_LIMIT)
             s->limit.is_observed = s->is_observed || place_is_known(s->limit.observe_at);
         for (size_t k = 0; s->kind == STATEMENT_ON && k < s->on.count; k++)

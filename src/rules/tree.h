@@ -530,6 +530,7 @@ struct test {
     struct value name;
     struct step *steps;
     size_t step_count;
+    bool is_left_out; /* check: it speaks of its file as that is written, and the file is disabled or observed in part */
 };
 
 struct include {

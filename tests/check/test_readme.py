@@ -1,4 +1,4 @@
-"""What README.md says can be done can be done: its configurations pass `mailweir check`, its commands and files exist."""
+"""What README.md and doc/rules.md say can be done can be done: their examples pass `mailweir check`, commands and files exist."""
 import os
 import pathlib
 import re
@@ -11,8 +11,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BINARY = os.environ.get("MAILWEIR", str(ROOT / "build/release/mailweir"))
 
 
-def blocks(language):
-    return re.findall(r"^```%s\n(.*?)^```$" % language, README, re.M | re.S)
+RULES = (ROOT / "doc/rules.md").read_text(encoding="utf-8")
+
+
+def blocks(language, page=README):
+    return re.findall(r"^```%s\n(.*?)^```$" % language, page, re.M | re.S)
 
 
 def mailweir(*arguments, **options):
@@ -25,6 +28,30 @@ def test_configurations(tmp_path, number):
     file.write_text(blocks("mailweir")[number])
     done = mailweir("check", file)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", range(len(blocks("mailweir", RULES))))
+def test_examples_of_the_language(tmp_path, number):
+    """Each is a whole file; what it reads stands on the page under its name. Its tests are met."""
+    for name, text in re.findall(r"^```text (\S+)\n(.*?)^```$", RULES, re.M | re.S):
+        (tmp_path / name).write_text(text)
+    file = tmp_path / "example.conf"
+    file.write_text(blocks("mailweir", RULES)[number])
+    done = mailweir("check", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    warnings = [line for line in done.stderr.splitlines() if "warning" in line and "No such file" not in line and "nobody can log in" not in line]
+    assert not warnings, warnings
+    assert " 0 tests" not in done.stdout, "an example without a test: " + done.stdout
+
+
+def test_every_word_of_the_language_has_its_place():
+    """Statements, actions, units, keys, table types, steps: what the program knows stands on the page."""
+    said = mailweir("language").stdout
+    words = re.findall(r"^  ([a-z][a-z.-]*(?: [a-z-]+)*)(?:  |\()", said, re.M)
+    assert len(words) > 100
+    later = set(re.findall(r"^  ([a-z][a-z. -]*?)\*", said, re.M))
+    missing = [word for word in words if word not in later and word != "true false on off" and not re.search(r"(?<![\w-])%s(?![\w-])" % re.escape(word), RULES)]
+    assert not missing, missing
 
 
 def test_there_is_a_whole_configuration():

@@ -89,11 +89,27 @@ def test_shipped_tests_hold_under_other_numbers(place):
     names = re.findall(r"^parameter ([\w-]+) +\d+ ", "".join(path.read_text() for path in (ROOT / "lua-free-rules").glob("*.rules")), re.M)
     names = [name for name in names if not name.startswith(("bulk-", "inbound-"))]
     assert len(names) > 15
-    for number in (2, 700):
-        sets = "".join("set %s %d\n" % (name, number) for name in names)
-        (place / "x.rules").write_text('include "%s"\n%s' % (ROOT / "lua-free-rules/submission.rules", sets))
-        done = run("check", place / "x.rules")
-        assert done.returncode == 0, done.stderr
+    settings = ["".join("set %s %d\n" % (name, number) for name in names) for number in (2, 700)]
+    settings += ["set %s %d\n" % (name, number) for name in names for number in (3, 500 if "guesses" in name else 5000)]
+    settings += ["set from-enforced true\n", "set resent-allowed false\n", "set slow-down 60s\n"]
+    for number, sets in enumerate(settings):
+        (place / ("%d.rules" % number)).write_text('include "%s"\n%s' % (ROOT / "lua-free-rules/submission.rules", sets))
+        done = run("check", place / ("%d.rules" % number))
+        assert done.returncode == 0, sets + done.stderr
+
+
+@pytest.mark.parametrize("line", ("disable user-messages", "observe user-messages outbreak-people", "disable no-relay"))
+def test_the_tests_of_a_file_that_is_tuned_from_elsewhere_are_left_out(place, line):
+    (place / "x.rules").write_text('include "%s"\n%s\n' % (ROOT / "lua-free-rules/submission.rules", line))
+    done = run("check", place / "x.rules")
+    assert done.returncode == 0 and re.search(r"^\d more tests were not run: another file disables or observes", done.stdout, re.M), done
+    # one's own tests are run, whatever the file they stand in switches off
+    (place / "y.rules").write_text('on mail { rule a reject }\ndisable a\ntest "t" { expect reject by a }\n')
+    assert run("check", place / "y.rules").returncode == 1
+    (place / "z.rules").write_text('include "y2.rules" observe\n')
+    (place / "y2.rules").write_text('on mail { rule a reject }\ntest "t" { expect reject by a }\n')
+    done = run("check", place / "z.rules")
+    assert done.returncode == 0 and "1 more test was not run" in done.stdout, done
 
 
 def test_check_runs_the_tests_of_a_file(place):
