@@ -107,7 +107,7 @@ def test_a_ban_outlives_its_worker_and_its_configuration(start_mailweir, mta):
     weir.wait_event("crash")
     eventually(lambda: not is_dropped(weir, "127.0.0.9"), what="another worker that takes others")
     assert is_dropped(weir)
-    weir.write_config(rules="on helo { rule none log }\n")
+    weir.write_config(rules="on helo { rule hello log }\n")
     assert weir.reload()["result"] == "ok"
     assert is_dropped(weir) and not is_dropped(weir, "127.0.0.9")
     assert weir.events("connect", verdict="ban")[-1]["by"] == "out"
