@@ -1,5 +1,5 @@
 /*
-logged.c - from a line of the event log to what it tells. See logged.h.
+ * logged.c - from a line of the event log to what it tells. See logged.h.
  *
  * The line is copied behind the struct, and what its members say is unescaped there, in its place.
  */
@@ -14,8 +14,9 @@ logged.c - from a line of the event log to what it tells. See logged.h.
 #include "base/json.h"
 
 const char *const logged_verdict_words[] = {
-    [LOGGED_ACCEPT] = "accept", [LOGGED_REJECT] = "reject", [LOGGED_DEFER] = "defer", [LOGGED_DISCONNECT] = "disconnect",
-    [LOGGED_DROP] = "drop",     [LOGGED_BAN] = "ban",       [LOGGED_ABORT] = "abort", [LOGGED_UNKNOWN] = "unknown",
+    [LOGGED_ACCEPT] = "accept",         [LOGGED_REJECT] = "reject",   [LOGGED_DEFER] = "defer",
+    [LOGGED_DISCONNECT] = "disconnect", [LOGGED_DROP] = "drop",       [LOGGED_BAN] = "ban",
+    [LOGGED_ABORT] = "abort",           [LOGGED_UNKNOWN] = "unknown",
 };
 
 /* ---- members ---- */
@@ -37,7 +38,7 @@ struct words {
 
 #define ROW(form, name, member)                                                                                        \
     {                                                                                                                  \
-        {name, sizeof name - 1}, form, offsetof(struct logged, member), false                                            \
+        {name, sizeof name - 1}, form, offsetof(struct logged, member), false                                          \
     }
 #define WORD(form, name, member)                                                                                       \
     {                                                                                                                  \
@@ -101,11 +102,11 @@ static struct str unescape(struct str raw)
 /* Null is as good as not there. */
 static bool set_member(const struct member_row *row, void *to, const struct json_value *value, struct err *err)
 {
-    static const enum json_kind KINDS[] = {[MEMBER_TEXT] = JSON_TEXT, [MEMBER_NUMBER] = JSON_NUMBER,
-                                           [MEMBER_CODE] = JSON_NUMBER};
-    bool is_right = value->kind == JSON_NULL ||
-                    (row->form == MEMBER_RAW ? value->kind == JSON_ARRAY || value->kind == JSON_OBJECT
-                                             : value->kind == KINDS[row->form]);
+    static const enum json_kind KINDS[] = {
+        [MEMBER_TEXT] = JSON_TEXT, [MEMBER_NUMBER] = JSON_NUMBER, [MEMBER_CODE] = JSON_NUMBER};
+    bool is_right =
+        value->kind == JSON_NULL || (row->form == MEMBER_RAW ? value->kind == JSON_ARRAY || value->kind == JSON_OBJECT
+                                                             : value->kind == KINDS[row->form]);
     uint64_t number = 0;
     if (is_right && value->kind == JSON_NUMBER)
         is_right = json_u64(value, row->form == MEMBER_CODE ? 999 : UINT64_MAX, &number);
@@ -203,7 +204,10 @@ static bool read_kind(struct logged *p, struct str event)
     static const struct {
         struct str word;
         enum logged_kind kind;
-    } KINDS[] = {{{"mail", 4}, LOGGED_MAIL}, {{"connect", 7}, LOGGED_CONNECT}, {{"auth", 4}, LOGGED_AUTH}, {{"close", 5}, LOGGED_CLOSE}};
+    } KINDS[] = {{{"mail", 4}, LOGGED_MAIL},
+                 {{"connect", 7}, LOGGED_CONNECT},
+                 {{"auth", 4}, LOGGED_AUTH},
+                 {{"close", 5}, LOGGED_CLOSE}};
     for (size_t i = 0; i < COUNT_OF(KINDS); i++)
         if (str_equal(KINDS[i].word, event)) {
             p->kind = KINDS[i].kind;
@@ -245,6 +249,8 @@ static bool read_words(struct logged *p, const struct words *words, struct err *
     if (needs_verdict && !read_verdict(p, words->verdict))
         return err_set(err, "its \"verdict\" is none");
     p->port = (uint16_t)words->port;
+    p->accepted = MIN_OF(p->accepted, (uint64_t)LOGGED_RCPTS_MAX);
+    p->refused = MIN_OF(p->refused, (uint64_t)LOGGED_RCPTS_MAX);
     p->login = read_login(words->result);
     p->session = str_sub(p->id, 0, LOGGED_SESSION_BYTES);
     if (!read_opened(p->session, &p->opened_us) || p->opened_us > p->time_us ||

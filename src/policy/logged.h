@@ -1,7 +1,7 @@
 /*
-logged.h - a line of the event log, as what it tells of: who did what, and what became of it (OPERATIONS.md "Events").
- * Read by replay, by the hundred thousand: one pass over the line, one allocation, no JSON library. (past.h reads one
- * line for `explain --event`, with what limits had counted then.)
+ * logged.h - a line of the event log, as what it tells of: who did what, and what became of it (OPERATIONS.md
+ * "Events"). Read by replay, by the hundred thousand: one pass over the line, one allocation, no JSON library. (past.h
+ * reads one line for `explain --event`, with what limits had counted then.)
  *
  *   line ─▶ logged_read ─▶ struct logged ─▶ logged_recipients …
  *
@@ -77,7 +77,7 @@ struct logged_rcpts {
     const struct str *items; /* empty: one whose address is not known */
     const int *codes;        /* the MTA's refusals; 0: it took that one, or was never asked */
     size_t count;
-    size_t unknown;  /* so many of them are not in the log */
+    size_t unknown; /* so many of them are not in the log */
 };
 /* In the arena. False: no memory. */
 MUST_USE bool logged_recipients(const struct logged *past, struct arena *arena, struct logged_rcpts *to);

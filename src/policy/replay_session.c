@@ -144,13 +144,13 @@ static void log_in(struct replay *r, struct trial *t, const struct logged *past,
     t->is_logged_in = false;
     bool is_let_through = past->login == LOGGED_LOGIN_OK          ? trial_login(t)
                           : past->login == LOGGED_LOGIN_UNCHECKED ? trial_attempt_unknown(t)
-                                                                : trial_attempt(t, str_of(password, (size_t)n));
+                                                                  : trial_attempt(t, str_of(password, (size_t)n));
     outcome->fate = REPLAY_PASSED;
     if (!is_let_through)
         refused(outcome, &t->refusal);
 }
 
-static bool send(struct trial *t, const struct logged *past, struct replay_outcome *outcome)
+static bool send_mail(struct trial *t, const struct logged *past, struct replay_outcome *outcome)
 {
     struct logged_rcpts rcpts;
     trial_begin_one(t);
@@ -182,7 +182,7 @@ bool replay_event(struct replay *r, struct replay_connection *c, const struct lo
     set_connection(r, t, past);
     switch (past->kind) {
     case LOGGED_MAIL:
-        return send(t, past, outcome);
+        return send_mail(t, past, outcome);
     case LOGGED_AUTH:
         log_in(r, t, past, outcome);
         return true;

@@ -441,6 +441,37 @@ bool eval_asks_rcpt(const struct test_node *n)
     return false;
 }
 
+static bool operand_looks_at(const struct test_operand *o, enum attribute attribute)
+{
+    bool has_one = o->kind == FROM_ATTRIBUTE || o->kind == FROM_OUTSIDE ||
+                   (o->kind == FROM_NETMAP && o->key == FROM_ATTRIBUTE);
+    return has_one && o->attribute == attribute;
+}
+
+bool eval_looks_at(const struct test_node *n, enum attribute attribute)
+{
+    if (!n)
+        return false;
+    if (operand_looks_at(&n->left, attribute) || operand_looks_at(&n->right, attribute))
+        return true;
+    for (const struct test_node *child = n->child; child; child = child->next)
+        if (eval_looks_at(child, attribute))
+            return true;
+    return false;
+}
+
+bool eval_asks_remote(const struct test_node *n)
+{
+    if (!n)
+        return false;
+    if (n->kind == TEST_IN && (n->place == IN_PLACE_REMOTE || n->place == IN_PLACE_REMOTE_VALUES))
+        return true;
+    for (const struct test_node *child = n->child; child; child = child->next)
+        if (eval_asks_remote(child))
+            return true;
+    return false;
+}
+
 static bool operand_may_wait(const struct test_operand *o)
 {
     return o->kind == FROM_COUNT || (o->kind == FROM_OUTSIDE && o->attribute == ATTRIBUTE_CLIENT_NAME);

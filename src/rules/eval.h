@@ -121,6 +121,10 @@ uint64_t eval_dnsbls(const struct test_node *node);
 /* Appends every attribute and tag that the condition speaks of, once each, with its value now: "authenticated false,
  * rcpt.domain example.net"; what is not known is "none". For explain. False: the buffer is full. */
 MUST_USE bool eval_values(const struct test_node *node, const struct eval_context *context, struct buf *to);
+/* Does it look at this one? */
+bool eval_looks_at(const struct test_node *node, enum attribute attribute);
+/* Does it ask a table that lies elsewhere? */
+bool eval_asks_remote(const struct test_node *node);
 /* Does it look at rcpt…? Then it is asked for each recipient. */
 bool eval_asks_rcpt(const struct test_node *node);
 
