@@ -32,5 +32,6 @@ int cli_fmt(int argc, char **argv);
 int cli_language(int argc, char **argv);
 int cli_passwd(int argc, char **argv);
 int cli_explain(int argc, char **argv);
+int cli_replay(int argc, char **argv);
 
 #endif

@@ -59,6 +59,22 @@ static const struct cli_command COMMANDS[] = {
      "would read. Limits begin at nothing: this mail alone is counted. No connection is made, nothing looked up.\n"
      "Of an event the same is said, as if it came now, and what the log says of it.\n",
      cli_explain},
+    {"replay", "EVENTS.jsonl... [OPTION...]", "decide past mails again under other rules",
+     "  EVENTS.jsonl   event logs, in any order; - is standard input\n"
+     "  --rules FILE   the rules to decide by: a rules file alone, or a whole configuration\n"
+     "  -c FILE        the same; without either " CLI_DEFAULT_CONFIG "\n"
+     "  --list N       so many of the mails that fare differently, one by one (default 20)\n"
+     "  --all          all users, not only the twenty with most changes\n"
+     "  --json         all of it for programs, all users too\n"
+     "\n"
+     "Tells what would have been refused and was not, and what was refused and would not have been: in all, by\n"
+     "rule or limit, by user, by mail. Nothing is sent or changed. The clock is that of the log, all counts begin\n"
+     "at zero. Clients do what they did: what is refused now does not come again, and what passes now is taken by\n"
+     "the server behind, unless it said no then. A wrong password counts as one never tried before, for the log\n"
+     "holds none; whose login a limit did not let through is taken to have had a wrong one. What else the rules\n"
+     "look at and the log does not hold is said at the end.\n"
+     "Exit code 0: done; 1: the rules have errors, or a file cannot be read. Lines that are no events are counted.\n",
+     cli_replay},
     {"passwd", "USER [--file F]", "set a password in the users file",
      "  USER      the login, as mail programs send it\n"
      "  --file F  the users file (default /etc/mailweir/users); made if it is missing\n"

@@ -170,7 +170,9 @@ static bool decide(struct replay *r)
         ok = replay_open(r, c, item.past);
     } else {
         ok = replay_event(r, c, item.past, &outcome);
-        if (ok && item.past->kind != LOGGED_CLOSE)
+        c->was_refused = c->was_refused || item.past->kind == LOGGED_CONNECT;
+        bool is_told = item.past->kind != LOGGED_CLOSE || (c->is_turned_away && !c->was_refused);
+        if (ok && is_told)
             r->options.on_event(r->options.arg, item.past, &outcome);
         c->is_closed = item.past->kind == LOGGED_CLOSE;
         c->held_count--;

@@ -52,7 +52,8 @@ struct replay_options {
     int64_t longest_us; /* of a connection: one that is silent for longer is over */
     /* Of local time, at that moment; NULL: UTC. */
     int64_t (*utc_offset_s)(int64_t now_us);
-    /* Every mail, login and refused connection, in the order of time. Both are borrowed until it returns. */
+    /* Every mail, login and refused connection, and the end of each that is refused only now; in the order of time.
+     * Both are borrowed until it returns. */
     void (*on_event)(void *arg, const struct logged *past, const struct replay_outcome *outcome);
     void *arg;
 };
@@ -76,6 +77,7 @@ uint64_t replay_lost_counts(const struct replay *r);
 
 /* The longest period that a limit counts over; 0: there is none. */
 uint32_t replay_longest_period_s(const struct policy *policy);
+bool replay_is_limit(const struct policy *policy, struct str name);
 /* What these rules look at and a log does not hold, a sentence each. */
 void replay_notes(const struct policy *policy, void (*note)(void *arg, const char *text), void *arg);
 

@@ -12,6 +12,7 @@ struct replay_connection {
     int64_t last_us;
     size_t held_count; /* events of it that are held */
     bool is_closed;
+    bool was_refused;    /* the log has it as a connection that was refused */
     bool is_turned_away; /* it was refused at connect, as `refusal` says: so are its mails */
     struct trial_refusal refusal;
     size_t key_len;

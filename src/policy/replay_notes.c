@@ -16,6 +16,11 @@ uint32_t replay_longest_period_s(const struct policy *policy)
     return longest;
 }
 
+bool replay_is_limit(const struct policy *policy, struct str name)
+{
+    return policy_find_limit(policy, name) != NULL;
+}
+
 /* ---- who looks ---- */
 
 struct thing {
