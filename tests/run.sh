@@ -150,7 +150,7 @@ run_asan() {
     build asan || return
     export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
     units asan-units asan
-    system asan-system "$root/build/asan/mailweir" 3
+    MAILWEIR_SESSIONS=${MAILWEIR_SESSIONS:-500} system asan-system "$root/build/asan/mailweir" 3
     unset ASAN_OPTIONS UBSAN_OPTIONS
 }
 

@@ -130,6 +130,12 @@ static bool is_known_to_fit(const struct asking *a)
     return so_far.kind == FACT_NUMBER && (uint64_t)so_far.number <= question->mail->recipients_that_fit;
 }
 
+/* What the mail needs would be too much for an empty limit, too: that is no early refusal, for nothing is full. */
+static bool is_too_much_alone(const struct reservation *r)
+{
+    return r->permanent || r->refused_by->cost > r->refused_by->allowed;
+}
+
 /* What is known to be full already is said at MAIL or RCPT, where mail programs show it best. What can never pass is
  * left to DATA, which refuses the mail as a whole. */
 void asking_limits_early(struct asking *a)
@@ -144,7 +150,7 @@ void asking_limits_early(struct asking *a)
     if (charges_make(a, &MAIL, &scratch, &charges) && charges.count &&
         reservation_init(&r, &scratch, charges.items, charges.count)) {
         limiter_peek(a->engine->limiter, &r, charges.items, charges.count, a->question->now_us);
-        if (r.verdict == VERDICT_REFUSED && !r.permanent)
+        if (r.verdict == VERDICT_REFUSED && !is_too_much_alone(&r))
             asking_passed(a, &r);
         else if (a->phase == PHASE_MAIL)
             a->question->mail->recipients_that_fit = recipients_that_fit(&r);
