@@ -166,10 +166,10 @@ static bool decide(struct replay *r)
     r->now_us = c->last_us = MAX_OF(item.time_us, r->now_us);
     list_remove(&c->node);
     list_add_last(&r->by_use, &c->node);
-    if (item.is_opening) {
+    if (!c->trial) /* in its turn; or late, where lines are not in order */
         ok = replay_open(r, c, item.past);
-    } else {
-        ok = replay_event(r, c, item.past, &outcome);
+    if (!item.is_opening) {
+        ok = ok && replay_event(r, c, item.past, &outcome);
         c->was_refused = c->was_refused || item.past->kind == LOGGED_CONNECT;
         bool is_told = item.past->kind != LOGGED_CLOSE || (c->is_turned_away && !c->was_refused);
         if (ok && is_told)

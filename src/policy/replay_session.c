@@ -142,7 +142,10 @@ static void log_in(struct replay *r, struct trial *t, const struct logged *past,
     }
     int n = snprintf(password, sizeof password, "wrong %llu", (unsigned long long)r->passwords++);
     t->is_logged_in = false;
-    bool is_let_through = past->login == LOGGED_LOGIN_OK          ? trial_login(t)
+    /* refused when it was verified already: its password was right */
+    bool was_right =
+        past->login == LOGGED_LOGIN_OK || (past->login == LOGGED_LOGIN_LIMITED && str_equal(past->at, STR("login")));
+    bool is_let_through = was_right                               ? trial_login(t)
                           : past->login == LOGGED_LOGIN_UNCHECKED ? trial_attempt_unknown(t)
                                                                   : trial_attempt(t, str_of(password, (size_t)n));
     outcome->fate = REPLAY_PASSED;

@@ -362,13 +362,15 @@ static void rcpt_go_on(struct session *s)
 }
 
 /* What there is no memory for is only counted. */
-static void note_refused(struct transaction *tx, const struct recipient *r)
+static void note_refused(struct transaction *tx, const struct recipient *r, const struct policy_answer *answer)
 {
     struct refused_recipient *refused = r ? arena_alloc(&tx->arena, sizeof *refused) : NULL;
     tx->refused_count++;
     if (!refused)
         return;
     refused->address = r->path.whole;
+    refused->by = answer->by;
+    refused->code = answer->code;
     *tx->refused_end = refused;
     tx->refused_end = &refused->next;
 }
@@ -376,7 +378,7 @@ static void note_refused(struct transaction *tx, const struct recipient *r)
 static void rcpt_refused(struct session *s, const struct policy_answer *answer)
 {
     struct transaction *tx = s->tx;
-    note_refused(tx, tx->at_hand);
+    note_refused(tx, tx->at_hand, answer);
     tx->at_hand = NULL;
     tx->last_refusal = arena_alloc(&tx->arena, sizeof *tx->last_refusal);
     if (tx->last_refusal) {

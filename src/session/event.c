@@ -54,8 +54,10 @@ void session_event_auth(struct session *s, const char *result, struct str user, 
         event_str(log, "user", user);
     event_z(log, "auth", s->mechanism);
     event_z(log, "result", result);
-    if (refusal)
+    if (refusal) {
+        event_z(log, "at", s->user ? "login" : "auth");
         write_refusal(log, refusal);
+    }
     event_end(log);
 }
 
@@ -92,6 +94,31 @@ static void put_recipients(struct event_log *log, const struct transaction *tx)
         event_str(log, NULL, tx->recipients[i]->path.whole);
     for (const struct refused_recipient *r = tx->refused; r && buf_len(&log->line) < end; r = r->next)
         event_str(log, NULL, r->address);
+    event_close_array(log);
+}
+
+static void put_refusal(struct event_log *log, struct str address, int code, struct str by)
+{
+    event_open_object(log, NULL);
+    event_str(log, "recipient", address);
+    if (code)
+        event_uint(log, "code", (uint64_t)code);
+    event_str(log, "by", by);
+    event_close_object(log);
+}
+
+/* Which of the recipients were refused: without a `by`, by the MTA. In the order of recipients. */
+static void put_refusals(struct event_log *log, const struct transaction *tx)
+{
+    size_t end = buf_len(&log->line) + LIST_MAX_BYTES / 8;
+    if (tx->refused_count == 0)
+        return;
+    event_open_array(log, "refusals");
+    for (size_t i = 0; i < tx->recipient_count && buf_len(&log->line) < end; i++)
+        if (tx->recipients[i]->code >= 300)
+            put_refusal(log, tx->recipients[i]->path.whole, tx->recipients[i]->code, STR_NONE);
+    for (const struct refused_recipient *r = tx->refused; r && buf_len(&log->line) < end; r = r->next)
+        put_refusal(log, r->address, r->code, r->by);
     event_close_array(log);
 }
 

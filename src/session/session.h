@@ -165,7 +165,8 @@ struct recipient {
 /* A recipient that rules or limits refused: for the mail's event. */
 struct refused_recipient {
     struct refused_recipient *next;
-    struct str address;
+    struct str address, by;
+    int code;
 };
 
 /* One mail, from MAIL to its end. Everything of it lies in its arena, itself too. */
