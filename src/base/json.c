@@ -160,16 +160,16 @@ static const char *skip_nested(const char *p, const char *end)
 
 static void walk(struct json_walk *w, struct str text, char opens)
 {
-    *w = (struct json_walk){.at = text.ptr, .end = text.ptr + text.len, .closes = opens == '{' ? '}' : ']'};
-    w->is_wrong = text.len == 0 || *w->at != opens;
-    w->at += !w->is_wrong;
+    if (text.len && *text.ptr == opens)
+        *w = (struct json_walk){.at = text.ptr + 1, .end = text.ptr + text.len, .closes = opens == '{' ? '}' : ']'};
+    else
+        *w = (struct json_walk){.is_wrong = true};
 }
 
 void json_walk_object(struct json_walk *w, struct str text)
 {
-    const char *end = text.ptr + text.len;
-    const char *begin = skip_blanks(text.ptr, end);
-    walk(w, str_of(begin, (size_t)(end - begin)), '{');
+    size_t blanks = text.len ? (size_t)(skip_blanks(text.ptr, text.ptr + text.len) - text.ptr) : 0;
+    walk(w, str_from(text, blanks), '{');
 }
 
 void json_walk_into(struct json_walk *w, const struct json_value *value)

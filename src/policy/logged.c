@@ -184,7 +184,8 @@ static bool read_time(struct str s, int64_t *us)
     return true;
 }
 
-/* An id begins with the milliseconds of the connection's beginning (session/accept.c), above 22 bits. */
+/* An id begins with the milliseconds of the connection's beginning (session/accept.c), above 22 bits. Of that one the
+ * end: who connects again at once was closed before. */
 static bool read_opened(struct str session, int64_t *us)
 {
     static const char DIGITS[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -195,7 +196,7 @@ static bool read_opened(struct str session, int64_t *us)
             return false;
         n = n << 5 | (uint64_t)(digit - DIGITS);
     }
-    *us = (int64_t)(n >> 22) * 1000;
+    *us = (int64_t)(n >> 22) * 1000 + 999;
     return session.len == LOGGED_SESSION_BYTES;
 }
 
@@ -253,9 +254,9 @@ static bool read_words(struct logged *p, const struct words *words, struct err *
     p->refused = MIN_OF(p->refused, (uint64_t)LOGGED_RCPTS_MAX);
     p->login = read_login(words->result);
     p->session = str_sub(p->id, 0, LOGGED_SESSION_BYTES);
-    if (!read_opened(p->session, &p->opened_us) || p->opened_us > p->time_us ||
-        p->opened_us < p->time_us - DAY_S * INT64_C(1000000))
+    if (!read_opened(p->session, &p->opened_us) || p->opened_us < p->time_us - DAY_S * INT64_C(1000000))
         p->opened_us = p->time_us;
+    p->opened_us = MIN_OF(p->opened_us, p->time_us);
     return true;
 }
 

@@ -23,7 +23,8 @@ struct replay *replay_new(const struct replay_options *options)
     r->options = *options;
     map_init(&r->connections, false, false);
     list_init(&r->by_use);
-    r->counts = trial_new_large(options->world, REPLAY_STORE_ENTRIES, REPLAY_BANS);
+    size_t entries = options->store_entries ? options->store_entries : REPLAY_STORE_ENTRIES;
+    r->counts = trial_new_large(options->world, entries, REPLAY_BANS);
     if (!r->counts)
         replay_free(&r);
     return r;

@@ -49,7 +49,8 @@ struct replay_outcome {
 
 struct replay_options {
     const struct trial_world *world;
-    int64_t longest_us; /* of a connection: one that is silent for longer is over */
+    size_t store_entries; /* room for so many counts; 0: REPLAY_STORE_ENTRIES */
+    int64_t longest_us;   /* of a connection: one that is silent for longer is over */
     /* Of local time, at that moment; NULL: UTC. */
     int64_t (*utc_offset_s)(int64_t now_us);
     /* Every mail, login and refused connection, and the end of each that is refused only now; in the order of time.

@@ -18,6 +18,11 @@ def time_text(us):
     return moment.strftime("%Y-%m-%dT%H:%M:%S") + ".%06dZ" % (us % 1000000)
 
 
+def microseconds(text):
+    moment = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
+    return int(moment.timestamp()) * 1000000 + moment.microsecond
+
+
 def event(kind, us, identity, **members):
     line = {"time": time_text(us), "event": kind, "node": "mx1", "id": identity, "listener": "submission", "client": "192.0.2.7", "port": 50000,
             "helo": "laptop", "tls": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384"}
