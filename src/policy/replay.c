@@ -24,7 +24,7 @@ struct replay *replay_new(const struct replay_options *options)
     map_init(&r->connections, false, false);
     list_init(&r->by_use);
     size_t entries = options->store_entries ? options->store_entries : REPLAY_STORE_ENTRIES;
-    r->counts = trial_new_large(options->world, entries, REPLAY_BANS);
+    r->counts = trial_new_large(options->world, entries, MIN_OF(entries, (size_t)REPLAY_BANS));
     if (!r->counts)
         replay_free(&r);
     return r;

@@ -31,7 +31,7 @@ enum {
     REPLAY_HELD_MAX_BYTES = 64 << 20,
     REPLAY_OPEN_MAX = 65536, /* connections at once: of more, who was silent for longest is taken for closed */
     REPLAY_STORE_ENTRIES = 1 << 18,
-    REPLAY_BANS = 16384,
+    REPLAY_BANS = 16384, /* at most, and no more than counts */
 };
 
 enum replay_fate {
