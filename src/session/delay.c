@@ -75,6 +75,7 @@ bool session_delay_reply(struct session *s, const struct smtp_reply_call *call, 
         return true;
     session_delay_cancel(s); /* no memory: said now */
     s->wait = WAIT_NOTHING;
+    conn_resume_input(&s->conn);
     return false;
 }
 
@@ -88,6 +89,7 @@ void session_delay_cancel(struct session *s)
     s->delay = NULL;
     s->worker->tarpit_count--;
     counter_sub(s->worker->counters, COUNTER_TARPITS, 1);
+    conn_pause_input(&s->conn); /* session_resume then delivers what came meanwhile */
 }
 
 void session_delay_end(struct session *s)
@@ -95,7 +97,6 @@ void session_delay_end(struct session *s)
     struct delay d = *s->delay;
     s->delay->text = NULL;
     session_delay_cancel(s);
-    conn_pause_input(&s->conn); /* session_resume then delivers what came meanwhile */
     s->wait = WAIT_NOTHING;
     if (d.text)
         session_reply_text(s, d.code, d.enhanced, str_of_z(d.text));

@@ -127,7 +127,6 @@ void slots_flush(struct session *s)
     if (tx->slots)
         return;
     tx->slots_end = &tx->slots;
-    tx->refused_end = &tx->refused;
     tx->slot_count = 0;
     if (s->wait == WAIT_VERDICTS) {
         /* the command that waits answers next: its reply goes out with these (RFC 2920 3.2) */

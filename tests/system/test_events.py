@@ -165,6 +165,21 @@ def test_each_end_has_its_verdict(start_mailweir, mta):
     check_lines(weir)
 
 
+def test_every_refused_recipient_is_named(start_mailweir, mta):
+    """Those that were sent on first, and those that rules refused between them, each in its order."""
+    weir = start_mailweir(mta)
+    with Client(weir.smtp) as client:
+        client.greet()
+        client.ehlo()
+        client.expect("250", "MAIL FROM:<a@example.com>")
+        for number in range(6):
+            client.expect("250" if number % 2 else "550", "RCPT TO:<r%d@%s>" % (number, "example.org" if number % 2 else "example.net"))
+        assert client.data(message()).code == 250
+    event = weir.wait_event("mail")
+    assert event["recipients"] == ["r%d@example.org" % n for n in (1, 3, 5)] + ["r%d@example.net" % n for n in (0, 2, 4)]
+    assert event["accepted"] == event["refused"] == 3
+
+
 def test_refused_connections_and_crashes_of_peers_have_an_event(start_mailweir, mta):
     weir = start_mailweir(mta, listeners=("smtp",), rules='on connect { rule nobody reject 554 5.7.1 "Not from ${client}" }\n')
     with Client(weir.smtp) as client:
