@@ -18,86 +18,6 @@ enum {
     TRY_PORT_OFFSET = 2000, /* serve --try: 2587 and 2465 for 587 and 465 */
 };
 
-/* ---- small helpers ---- */
-
-static void no_memory(struct config_builder *b)
-{
-    diag_error(b->diagnostics, PLACE_NONE, "out of memory");
-}
-
-static void *alloc(struct config_builder *b, size_t bytes)
-{
-    void *p = arena_alloc(&b->config->arena, bytes);
-    if (!p)
-        no_memory(b);
-    return p;
-}
-
-static const char *copy_text(struct config_builder *b, struct str text)
-{
-    struct str copy = arena_copy(&b->config->arena, text);
-    if (!copy.ptr)
-        no_memory(b);
-    return copy.ptr;
-}
-
-/* A file's name: relative ones belong to the folder of the file in which they are written (GRAMMAR.md 2). */
-static const char *file_name(struct config_builder *b, const struct value *v)
-{
-    struct str name = source_join(b->tree->sources, v->written_in, v->text, &b->config->arena);
-    if (!name.ptr)
-        no_memory(b);
-    return name.ptr;
-}
-
-static int64_t whole_number(const struct value *v)
-{
-    return v->number / NUMBER_ONE;
-}
-
-static const struct value *option_value(const struct statement *st, enum option_kind kind)
-{
-    const struct option *o = options_get(&st->server.options, kind);
-    return o ? values_arg(&o->values, 0) : NULL;
-}
-
-static int option_choice(const struct statement *st, enum option_kind kind, int otherwise)
-{
-    const struct value *v = option_value(st, kind);
-    return v ? v->choice : otherwise;
-}
-
-static int64_t option_ms(const struct statement *st, enum option_kind kind, int64_t otherwise)
-{
-    const struct value *v = option_value(st, kind);
-    return v ? v->ms : otherwise;
-}
-
-static const struct value *argument(const struct statement *st, unsigned arg)
-{
-    return values_arg(&st->server.values, arg);
-}
-
-/* What is missing on this machine: an error for who is to run with it, a warning for who only checks. */
-static void missing(struct config_builder *b, struct place at, const char *text)
-{
-    if (b->options->purpose == CONFIG_CHECK)
-        diag_warning(b->diagnostics, at, "%s", text);
-    else
-        diag_error(b->diagnostics, at, "%s", text);
-}
-
-/* `cannot read "FILE": REASON`, at its name. True: it can be. */
-static bool is_readable(struct config_builder *b, const struct value *v, const char *path)
-{
-    char text[1024];
-    if (!path || access(path, R_OK) == 0)
-        return path != NULL;
-    snprintf(text, sizeof text, "cannot read \"%s\": %s", path, strerror(errno));
-    missing(b, v->at, text);
-    return false;
-}
-
 /* ---- listeners ---- */
 
 static size_t pool_index(const struct config *cfg, struct str name)
@@ -112,8 +32,8 @@ static void copy_endpoints(struct config_builder *b, struct listener_config *l, 
                            const struct value **first)
 {
     size_t count = values_arg_count(&st->server.values, 1);
-    struct endpoint *endpoints = alloc(b, count * sizeof *endpoints);
-    *first = argument(st, 1);
+    struct endpoint *endpoints = builder_alloc(b, count * sizeof *endpoints);
+    *first = builder_argument(st, 1);
     if (!endpoints)
         return;
     for (size_t i = 0; i < count; i++) {
@@ -140,15 +60,15 @@ static void build_listener(struct config_builder *b, const struct statement *st)
     };
     struct config *cfg = b->config;
     struct listener_config *l = &cfg->listeners[cfg->listener_count++];
-    const struct value *kind = argument(st, 0), *first;
+    const struct value *kind = builder_argument(st, 0), *first;
     l->kind = (enum listener_kind)kind->choice;
-    l->tls = (enum listener_tls)option_choice(st, OPTION_LISTEN_TLS, (int)DEFAULTS[l->kind].tls);
-    l->auth = (enum listener_auth)option_choice(st, OPTION_LISTEN_AUTH, (int)DEFAULTS[l->kind].auth);
-    const struct value *name = option_value(st, OPTION_LISTEN_NAME);
+    l->tls = (enum listener_tls)builder_choice(st, OPTION_LISTEN_TLS, (int)DEFAULTS[l->kind].tls);
+    l->auth = (enum listener_auth)builder_choice(st, OPTION_LISTEN_AUTH, (int)DEFAULTS[l->kind].auth);
+    const struct value *name = builder_option(st, OPTION_LISTEN_NAME);
     l->name = arena_copy(&cfg->arena, name ? name->text : kind->text);
-    const struct value *banner = option_value(st, OPTION_LISTEN_BANNER);
+    const struct value *banner = builder_option(st, OPTION_LISTEN_BANNER);
     l->banner = banner ? arena_copy(&cfg->arena, banner->text) : STR_NONE;
-    const struct value *pool = option_value(st, OPTION_LISTEN_RELAY);
+    const struct value *pool = builder_option(st, OPTION_LISTEN_RELAY);
     l->pool = pool_index(cfg, pool ? pool->text : STR("default"));
     copy_endpoints(b, l, st, &first);
     if (l->tls != LISTENER_TLS_OFF || l->auth == LISTENER_AUTH_OFF)
@@ -158,115 +78,24 @@ static void build_listener(struct config_builder *b, const struct statement *st)
             diag_error(b->diagnostics, first[i].at, "tls off with auth is possible on loopback addresses only");
 }
 
-/* ---- TLS ---- */
-
-static void copy_names(struct config_builder *b, struct tls_certificate *c, const struct option *names)
-{
-    size_t count = names ? values_arg_count(&names->values, 0) : 0;
-    const char **copy = alloc(b, (count + 1) * sizeof *copy);
-    if (!copy)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        copy[i] = copy_text(b, values_arg(&names->values, 0)[i].text);
-        if (!copy[i])
-            return;
-    }
-    c->names = copy;
-    c->name_count = count;
-}
-
-static void build_certificate(struct config_builder *b, const struct statement *st)
-{
-    struct config *cfg = b->config;
-    struct tls_certificate *c = &cfg->certificates[cfg->certificate_count++];
-    c->certificate_file = file_name(b, argument(st, 0));
-    c->key_file = file_name(b, argument(st, 1));
-    bool is_there = is_readable(b, argument(st, 0), c->certificate_file);
-    b->lacks_certificates = !is_readable(b, argument(st, 1), c->key_file) || !is_there || b->lacks_certificates;
-    copy_names(b, c, options_get(&st->server.options, OPTION_TLS_NAMES));
-    if (option_choice(st, OPTION_TLS_MIN, 0) == 1)
-        cfg->tls_min_version = TLS1_3_VERSION;
-    const struct value *ciphers = option_value(st, OPTION_TLS_CIPHERS);
-    if (ciphers)
-        cfg->tls_ciphers = copy_text(b, ciphers->text);
-}
-
-static const struct statement *first_of(const struct config_builder *b, enum statement_kind kind)
-{
-    for (size_t i = 0; i < b->tree->count; i++)
-        if (b->tree->statements[i]->kind == kind)
-            return b->tree->statements[i];
-    return NULL;
-}
-
-/* --try without a certificate: one of its own, for localhost. */
-static void make_certificate(struct config_builder *b)
-{
-    struct config *cfg = b->config;
-    struct err err;
-    char certificate[512], key[512];
-    snprintf(certificate, sizeof certificate, "%s/certificate.pem", b->options->try_dir);
-    snprintf(key, sizeof key, "%s/key.pem", b->options->try_dir);
-    if (access(certificate, R_OK) != 0 && !tls_make_self_signed("localhost", certificate, key, &err)) {
-        diag_error(b->diagnostics, PLACE_NONE, "%s", err.text);
-        return;
-    }
-    cfg->certificates[0] = (struct tls_certificate){.certificate_file = copy_text(b, str_of_z(certificate)),
-                                                    .key_file = copy_text(b, str_of_z(key))};
-    cfg->certificate_count = 1;
-}
-
-static bool needs_certificate(const struct config *cfg)
-{
-    for (size_t i = 0; i < cfg->listener_count; i++)
-        if (cfg->listeners[i].tls == LISTENER_TLS_IMPLICIT || cfg->listeners[i].tls == LISTENER_TLS_REQUIRED)
-            return true;
-    return false;
-}
-
-static void check_certificates(struct config_builder *b)
-{
-    struct config *cfg = b->config;
-    if (cfg->certificate_count == 0 && b->options->purpose == CONFIG_TRY)
-        make_certificate(b);
-    if (cfg->certificate_count == 0) {
-        const struct statement *listen = first_of(b, STATEMENT_LISTEN);
-        if (listen && needs_certificate(cfg) && !first_of(b, STATEMENT_TLS_CERTIFICATE))
-            missing(b, listen->at, "this listener needs a certificate: tls certificate \"chain.pem\" key \"key.pem\"");
-        return;
-    }
-    if (b->lacks_certificates) /* said, at their names */
-        return;
-    struct err err;
-    struct tls_server_options options = {.certificates = cfg->certificates,
-                                         .count = cfg->certificate_count,
-                                         .min_version = cfg->tls_min_version,
-                                         .ciphers = cfg->tls_ciphers};
-    struct tls_context *ctx = tls_server_new(&options, &err);
-    const struct statement *tls = first_of(b, STATEMENT_TLS_CERTIFICATE);
-    if (!ctx)
-        missing(b, tls ? tls->at : PLACE_NONE, err.text);
-    tls_free(&ctx);
-}
-
 /* ---- users ---- */
 
 static void build_auth(struct config_builder *b, const struct statement *st)
 {
     struct config *cfg = b->config;
     struct err err;
-    const struct value *file = argument(st, 0), *realm = option_value(st, OPTION_AUTH_REALM);
+    const struct value *file = builder_argument(st, 0), *realm = builder_option(st, OPTION_AUTH_REALM);
     if (cfg->auth.file) {
         diag_error(b->diagnostics, st->at, "several users files are not in force in this version");
         return;
     }
-    cfg->auth.file = file_name(b, file);
-    cfg->auth.realm = realm ? copy_text(b, realm->text) : NULL;
-    cfg->auth.cache_ms = option_ms(st, OPTION_AUTH_CACHE, 300000);
+    cfg->auth.file = builder_file_name(b, file);
+    cfg->auth.realm = realm ? builder_copy_text(b, realm->text) : NULL;
+    cfg->auth.cache_ms = builder_ms(st, OPTION_AUTH_CACHE, 300000);
     struct auth_backend_setting setting = {STR("file"), cfg->auth.file, str_of_z(cfg->auth.realm)};
     const struct auth_backend_kind *kind = auth_backend_kind_find(setting.kind);
-    if (is_readable(b, file, cfg->auth.file) && !kind->check(&setting, &err))
-        missing(b, file->at, err.text);
+    if (builder_can_read(b, file, cfg->auth.file) && !kind->check(&setting, &err))
+        builder_missing(b, file->at, err.text);
 }
 
 /* ---- the MTA ---- */
@@ -275,28 +104,28 @@ static void build_pool(struct config_builder *b, const struct statement *st)
 {
     struct config *cfg = b->config;
     struct mta_pool_options *p = &cfg->pools[cfg->pool_count++];
-    const struct value *name = argument(st, 0), *server = argument(st, 2);
-    const struct value *ca = option_value(st, OPTION_RELAY_CA),
-                       *connections = option_value(st, OPTION_RELAY_CONNECTIONS);
+    const struct value *name = builder_argument(st, 0), *server = builder_argument(st, 2);
+    const struct value *ca = builder_option(st, OPTION_RELAY_CA),
+                       *connections = builder_option(st, OPTION_RELAY_CONNECTIONS);
     size_t count = values_arg_count(&st->server.values, 2);
-    struct endpoint *servers = alloc(b, count * sizeof *servers);
+    struct endpoint *servers = builder_alloc(b, count * sizeof *servers);
     if (!servers)
         return;
     for (size_t i = 0; i < count; i++)
         servers[i] = *server[i].endpoint;
-    *p =
-        (struct mta_pool_options){.name = name ? copy_text(b, name->text) : "default",
-                                  .servers = servers,
-                                  .server_count = count,
-                                  .tls = (enum mta_tls)option_choice(st, OPTION_RELAY_TLS, MTA_TLS_MAY),
-                                  .tls_was_set = option_value(st, OPTION_RELAY_TLS) != NULL,
-                                  .ca_file = ca ? file_name(b, ca) : NULL,
-                                  .xclient = (enum mta_xclient)option_choice(st, OPTION_RELAY_XCLIENT, MTA_XCLIENT_OFF),
-                                  .xforward = option_choice(st, OPTION_RELAY_XFORWARD, 0) == 0,
-                                  .balance = (enum mta_balance)option_choice(st, OPTION_RELAY_BALANCE, MTA_ROUND_ROBIN),
-                                  .max_connections = connections ? (unsigned)whole_number(connections) : 100,
-                                  .idle_ms = (unsigned)option_ms(st, OPTION_RELAY_IDLE, 60000),
-                                  .retry_down_ms = (unsigned)option_ms(st, OPTION_RELAY_RETRY_DOWN, 10000)};
+    *p = (struct mta_pool_options){
+        .name = name ? builder_copy_text(b, name->text) : "default",
+        .servers = servers,
+        .server_count = count,
+        .tls = (enum mta_tls)builder_choice(st, OPTION_RELAY_TLS, MTA_TLS_MAY),
+        .tls_was_set = builder_option(st, OPTION_RELAY_TLS) != NULL,
+        .ca_file = ca ? builder_file_name(b, ca) : NULL,
+        .xclient = (enum mta_xclient)builder_choice(st, OPTION_RELAY_XCLIENT, MTA_XCLIENT_OFF),
+        .xforward = builder_choice(st, OPTION_RELAY_XFORWARD, 0) == 0,
+        .balance = (enum mta_balance)builder_choice(st, OPTION_RELAY_BALANCE, MTA_ROUND_ROBIN),
+        .max_connections = connections ? (unsigned)builder_whole_number(connections) : 100,
+        .idle_ms = (unsigned)builder_ms(st, OPTION_RELAY_IDLE, 60000),
+        .retry_down_ms = (unsigned)builder_ms(st, OPTION_RELAY_RETRY_DOWN, 10000)};
 }
 
 /* What is known only when all statements were read. */
@@ -319,11 +148,11 @@ static void copy_addresses(struct config_builder *b, struct alert_config *a, con
 {
     size_t count = values_arg_count(&alert->values, 0);
     const struct value *first = values_arg(&alert->values, 0);
-    struct str *addresses = alloc(b, count * sizeof *addresses);
+    struct str *addresses = builder_alloc(b, count * sizeof *addresses);
     if (!addresses)
         return;
     for (size_t i = 0; i < count; i++)
-        addresses[i] = str_of_z(copy_text(b, first[i].text));
+        addresses[i] = str_of_z(builder_copy_text(b, first[i].text));
     a->addresses = addresses;
     a->address_count = count;
 }
@@ -339,7 +168,7 @@ static void check_program(struct config_builder *b, const struct alert_config *a
     if (!why)
         return;
     snprintf(text, sizeof text, "cannot run \"%.300s\": %s", a->program, why);
-    missing(b, at, text);
+    builder_missing(b, at, text);
 }
 
 static void build_alert(struct config_builder *b, const struct alert *alert)
@@ -349,11 +178,11 @@ static void build_alert(struct config_builder *b, const struct alert *alert)
     struct alert_config *a = &cfg->alerts[index];
     const struct option *every = options_get(&alert->options, OPTION_ALERT_EVERY);
     const struct value *to = values_arg(&alert->values, 0);
-    *a = (struct alert_config){.name = str_of_z(copy_text(b, alert->name.text)),
+    *a = (struct alert_config){.name = str_of_z(builder_copy_text(b, alert->name.text)),
                                .kind = alert->kind,
                                .every_ms = every ? values_arg(&every->values, 0)->ms : DEFAULT_ALERT_EVERY_MS,
-                               .url = alert->kind == ALERT_WEBHOOK ? copy_text(b, to->text) : NULL,
-                               .program = alert->kind == ALERT_EXEC ? copy_text(b, to->text) : NULL};
+                               .url = alert->kind == ALERT_WEBHOOK ? builder_copy_text(b, to->text) : NULL,
+                               .program = alert->kind == ALERT_EXEC ? builder_copy_text(b, to->text) : NULL};
     cfg->alert_targets[index] = (struct alert_target){a->name, a->every_ms};
     if (alert->kind == ALERT_MAIL)
         copy_addresses(b, a, alert);
@@ -366,17 +195,18 @@ static void build_alert(struct config_builder *b, const struct alert *alert)
 static void build_events(struct config_builder *b, const struct statement *st)
 {
     struct config *cfg = b->config;
-    const struct value *to = argument(st, 0);
-    const struct value *rotate = option_value(st, OPTION_EVENTS_ROTATE), *keep = option_value(st, OPTION_EVENTS_KEEP);
+    const struct value *to = builder_argument(st, 0);
+    const struct value *rotate = builder_option(st, OPTION_EVENTS_ROTATE),
+                       *keep = builder_option(st, OPTION_EVENTS_KEEP);
     cfg->events.sink = (enum event_sink)to->choice;
     if (cfg->events.sink == EVENT_SINK_FILE)
-        cfg->events.file = file_name(b, to);
+        cfg->events.file = builder_file_name(b, to);
     else if (rotate)
         diag_warning(b->diagnostics, rotate->at, "only a file is rotated");
     if (rotate)
         cfg->events.rotate_bytes = (uint64_t)rotate->bytes;
     if (keep)
-        cfg->events.keep = (unsigned)whole_number(keep);
+        cfg->events.keep = (unsigned)builder_whole_number(keep);
 }
 
 static void build_timeout(struct config *cfg, const struct statement *st)
@@ -384,18 +214,18 @@ static void build_timeout(struct config *cfg, const struct statement *st)
     int64_t *const TO[] = {&cfg->timeout.greeting_ms,      &cfg->timeout.command_ms,    &cfg->timeout.data_ms,
                            &cfg->timeout.session_ms,       &cfg->timeout.tls_ms,        &cfg->timeout.auth_ms,
                            &cfg->timeout.relay_connect_ms, &cfg->timeout.relay_reply_ms};
-    *TO[st->kind - STATEMENT_TIMEOUT_GREETING] = argument(st, 0)->ms;
+    *TO[st->kind - STATEMENT_TIMEOUT_GREETING] = builder_argument(st, 0)->ms;
 }
 
 /* Opened to see whether it can be, by who will not use it: workers have their own. */
 static void build_geoip(struct config_builder *b, const struct statement *st)
 {
     struct err err;
-    const struct value *v = argument(st, 0);
-    const char *path = file_name(b, v);
+    const struct value *v = builder_argument(st, 0);
+    const char *path = builder_file_name(b, v);
     struct geoip *g = path ? geoip_open(path, 0, &err) : NULL;
     if (path && !g)
-        missing(b, v->at, err.text);
+        builder_missing(b, v->at, err.text);
     geoip_close(&g);
     b->config->geoip_file = path;
 }
@@ -403,16 +233,16 @@ static void build_geoip(struct config_builder *b, const struct statement *st)
 static void build_statement(struct config_builder *b, const struct statement *st)
 {
     struct config *cfg = b->config;
-    const struct value *v = statement_rows[st->kind].times == TIMES_SYNTAX ? NULL : argument(st, 0);
+    const struct value *v = statement_rows[st->kind].times == TIMES_SYNTAX ? NULL : builder_argument(st, 0);
     switch (st->kind) {
     case STATEMENT_HOSTNAME:
-        cfg->hostname = copy_text(b, v->text);
+        cfg->hostname = builder_copy_text(b, v->text);
         break;
     case STATEMENT_LISTEN:
         build_listener(b, st);
         break;
     case STATEMENT_TLS_CERTIFICATE:
-        build_certificate(b, st);
+        server_tls_build(b, st);
         break;
     case STATEMENT_AUTH_FILE:
         build_auth(b, st);
@@ -421,33 +251,33 @@ static void build_statement(struct config_builder *b, const struct statement *st
         build_alert(b, &st->alert);
         break;
     case STATEMENT_STORE_MEMORY:
-        v = option_value(st, OPTION_STORE_MEMORY_ENTRIES);
+        v = builder_option(st, OPTION_STORE_MEMORY_ENTRIES);
         if (v)
-            cfg->store_entries = (size_t)whole_number(v);
+            cfg->store_entries = (size_t)builder_whole_number(v);
         break;
     case STATEMENT_WORKERS:
-        cfg->workers = (unsigned)whole_number(v);
+        cfg->workers = (unsigned)builder_whole_number(v);
         break;
     case STATEMENT_MAX_CONNECTIONS:
-        cfg->max_connections = (unsigned)whole_number(v);
+        cfg->max_connections = (unsigned)builder_whole_number(v);
         break;
     case STATEMENT_MAX_MESSAGE:
         cfg->max_message_bytes = (uint64_t)v->bytes;
         break;
     case STATEMENT_MAX_RECIPIENTS:
-        cfg->max_recipients = (unsigned)whole_number(v);
+        cfg->max_recipients = (unsigned)builder_whole_number(v);
         break;
     case STATEMENT_MAX_HEADER:
         cfg->max_header_bytes = (size_t)v->bytes;
         break;
     case STATEMENT_MAX_LINE:
-        cfg->max_line_bytes = (size_t)whole_number(v);
+        cfg->max_line_bytes = (size_t)builder_whole_number(v);
         break;
     case STATEMENT_MAX_TARPITS:
-        cfg->max_tarpits = (unsigned)whole_number(v);
+        cfg->max_tarpits = (unsigned)builder_whole_number(v);
         break;
     case STATEMENT_MAX_ERRORS:
-        cfg->max_errors = (unsigned)whole_number(v);
+        cfg->max_errors = (unsigned)builder_whole_number(v);
         break;
     case STATEMENT_TIMEOUT_GREETING:
     case STATEMENT_TIMEOUT_COMMAND:
@@ -466,20 +296,20 @@ static void build_statement(struct config_builder *b, const struct statement *st
         cfg->log_level = (enum log_level)v->choice;
         break;
     case STATEMENT_USER:
-        cfg->user = copy_text(b, v->text);
+        cfg->user = builder_copy_text(b, v->text);
         break;
     case STATEMENT_STATE:
-        cfg->state_dir = file_name(b, v);
+        cfg->state_dir = builder_file_name(b, v);
         break;
     case STATEMENT_GEOIP:
         build_geoip(b, st);
         break;
     case STATEMENT_PIDFILE:
-        cfg->pidfile = file_name(b, v);
+        cfg->pidfile = builder_file_name(b, v);
         break;
     case STATEMENT_NETWORK_PREFIX:
-        cfg->ipv4_prefix = (unsigned)whole_number(v);
-        cfg->ipv6_prefix = (unsigned)whole_number(argument(st, 1));
+        cfg->ipv4_prefix = (unsigned)builder_whole_number(v);
+        cfg->ipv6_prefix = (unsigned)builder_whole_number(builder_argument(st, 1));
         break;
     case STATEMENT_TRACE_HEADER:
         cfg->trace_header = (enum trace_header)v->choice;
@@ -501,7 +331,7 @@ static void set_defaults(struct config_builder *b)
     char name[256] = "";
     if (gethostname(name, sizeof name - 1) != 0 || name[0] == '\0')
         str_copy_into(name, sizeof name, STR("localhost"));
-    cfg->hostname = copy_text(b, str_of_z(name));
+    cfg->hostname = builder_copy_text(b, str_of_z(name));
     cfg->tls_min_version = TLS1_2_VERSION;
     cfg->store_entries = 65536;
     cfg->workers = default_workers();
@@ -533,12 +363,13 @@ static size_t count_of(const struct tree *tree, enum statement_kind kind)
 static bool make_room(struct config_builder *b)
 {
     struct config *cfg = b->config;
-    cfg->listeners = alloc(b, (count_of(b->tree, STATEMENT_LISTEN) + 1) * sizeof *cfg->listeners);
-    cfg->certificates = alloc(b, (count_of(b->tree, STATEMENT_TLS_CERTIFICATE) + 1) * sizeof *cfg->certificates);
-    cfg->pools = alloc(b, (count_of(b->tree, STATEMENT_RELAY) + 1) * sizeof *cfg->pools);
+    cfg->listeners = builder_alloc(b, (count_of(b->tree, STATEMENT_LISTEN) + 1) * sizeof *cfg->listeners);
+    cfg->certificates =
+        builder_alloc(b, (count_of(b->tree, STATEMENT_TLS_CERTIFICATE) + 1) * sizeof *cfg->certificates);
+    cfg->pools = builder_alloc(b, (count_of(b->tree, STATEMENT_RELAY) + 1) * sizeof *cfg->pools);
     size_t alerts = count_of(b->tree, STATEMENT_ALERT) + 1;
-    cfg->alerts = alloc(b, alerts * sizeof *cfg->alerts);
-    cfg->alert_targets = alloc(b, alerts * sizeof *cfg->alert_targets);
+    cfg->alerts = builder_alloc(b, alerts * sizeof *cfg->alerts);
+    cfg->alert_targets = builder_alloc(b, alerts * sizeof *cfg->alert_targets);
     return cfg->listeners && cfg->certificates && cfg->pools && cfg->hostname && cfg->alerts && cfg->alert_targets;
 }
 
@@ -546,22 +377,22 @@ static bool make_room(struct config_builder *b)
 static void settle_try(struct config_builder *b)
 {
     b->config->user = NULL;
-    b->config->state_dir = copy_text(b, str_of_z(b->options->try_dir));
+    b->config->state_dir = builder_copy_text(b, str_of_z(b->options->try_dir));
     b->config->pidfile = NULL;
 }
 
 static void check_whole(struct config_builder *b)
 {
     const struct config *cfg = b->config;
-    if (!first_of(b, STATEMENT_LISTEN))
+    if (!builder_first_of(b, STATEMENT_LISTEN))
         diag_error(b->diagnostics, PLACE_NONE, "there is no listener: listen submission [::]:587");
-    if (!first_of(b, STATEMENT_RELAY))
+    if (!builder_first_of(b, STATEMENT_RELAY))
         diag_error(b->diagnostics, PLACE_NONE,
                    "there is no relay: relay to 127.0.0.1:25, where the mail server behind listens");
     for (size_t i = 0; i < cfg->listener_count; i++)
-        if (cfg->listeners[i].auth == LISTENER_AUTH_REQUIRED && !first_of(b, STATEMENT_AUTH_FILE)) {
-            missing(b, first_of(b, STATEMENT_LISTEN)->at,
-                    "nobody can log in: say where the users are, auth file \"users\"");
+        if (cfg->listeners[i].auth == LISTENER_AUTH_REQUIRED && !builder_first_of(b, STATEMENT_AUTH_FILE)) {
+            builder_missing(b, builder_first_of(b, STATEMENT_LISTEN)->at,
+                            "nobody can log in: say where the users are, auth file \"users\"");
             break;
         }
 }
@@ -583,6 +414,6 @@ void config_server_build(struct config_builder *b, bool is_rules_alone)
     finish_pools(b->config);
     if (is_rules_alone)
         return;
-    check_certificates(b);
+    server_tls_check(b);
     check_whole(b);
 }

@@ -118,6 +118,11 @@ bool conn_is_tls(const struct conn *c);
 struct str conn_tls_version(const struct conn *c);
 struct str conn_tls_cipher(const struct conn *c);
 bool conn_tls_was_resumed(const struct conn *c);
+/* The subject of the certificate that the peer of a server showed, in this handshake or in the one that is resumed, if
+ * it is verified (tls.h, client_ca_file): RFC 2253, one line of UTF-8 without a control character, copied to `to`. Else
+ * STR_NONE: so it is for a subject that is empty or does not fit, for one cut short would be another's. */
+enum { CONN_CERTIFICATE_MAX_BYTES = 1024 };
+struct str conn_tls_certificate(const struct conn *c, char to[CONN_CERTIFICATE_MAX_BYTES]);
 /* A sentence on why it ended ("connection refused", "certificate has expired"), in a static buffer until the next call.
  * Ask before conn_close. */
 const char *conn_error(const struct conn *c, enum conn_end why);

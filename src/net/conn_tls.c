@@ -23,6 +23,7 @@
 
 #include "base/panic.h"
 #include "net/tls.h"
+#include "net/tls_internal.h"
 
 /* A record, and the few words of TLS itself that may come while it waits. */
 enum { TLS_MESSAGES_MAX = 64, SEALED_MAX_BYTES = 65536 };
@@ -289,6 +290,8 @@ bool conn_tls_handshake(struct conn *c)
     int done = SSL_do_handshake(c->ssl);
     if (done == 1) {
         c->flags = (c->flags & ~(uint32_t)CONN_HANDSHAKING) | CONN_SECURE;
+        if (c->flags & CONN_TLS_SERVER)
+            SSL_set_client_CA_list(c->ssl, NULL); /* its own copy, which has served */
         SSL_set_msg_callback(c->ssl, on_message);
         SSL_set_msg_callback_arg(c->ssl, c);
         if (SSL_has_pending(c->ssl))
@@ -425,4 +428,11 @@ struct str conn_tls_cipher(const struct conn *c)
 bool conn_tls_was_resumed(const struct conn *c)
 {
     return conn_is_tls(c) && c->ssl && SSL_session_reused(c->ssl);
+}
+
+struct str conn_tls_certificate(const struct conn *c, char to[CONN_CERTIFICATE_MAX_BYTES])
+{
+    if (!conn_is_tls(c) || !c->ssl || !(c->flags & CONN_TLS_SERVER))
+        return STR_NONE;
+    return tls_client_subject(c->ssl, to, CONN_CERTIFICATE_MAX_BYTES);
 }

@@ -135,9 +135,7 @@ static bool use_tickets(struct tls_context *ctx, const struct tls_ticket_keys *k
     ctx->ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
     SSL_CTX_set_app_data(ctx->ssl_ctx, ctx);
     SSL_CTX_set_timeout(ctx->ssl_ctx, TICKET_LIFETIME_S);
-    static const unsigned char id[] = "mailweir";
     return ctx->ticket_cipher && SSL_CTX_set_num_tickets(ctx->ssl_ctx, 1) == 1 &&
-           SSL_CTX_set_session_id_context(ctx->ssl_ctx, id, sizeof id - 1) == 1 &&
            SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx->ssl_ctx, on_ticket) == 1;
 }
 
@@ -178,6 +176,7 @@ static bool fill_server(struct tls_context *ctx, const struct tls_server_options
         ERR_clear_error();
         return err_set(err, "\"%s\" names no cipher that OpenSSL knows", ciphers);
     }
+    tls_client_ca_init(ctx->ssl_ctx);
     if (!tls_add_certificates(ctx, options, err))
         return false;
     if (!use_tickets(ctx, options->ticket_keys))

@@ -29,6 +29,9 @@ struct tls_certificate {
     const char *certificate_file, *key_file; /* PEM, chain included */
     const char *const *names;                /* that it is used for besides those it bears; ".example.org": all below */
     size_t name_count;
+    /* PEM, one or more: clients are asked for a certificate, and one that a CA of these signed for clients is
+     * believed (conn_tls_certificate). None, or another one: the handshake goes on all the same. NULL: not asked. */
+    const char *client_ca_file;
 };
 
 struct tls_server_options {
@@ -47,8 +50,8 @@ struct tls_server_options {
  * file, what is wrong. */
 struct tls_context *tls_server_new(const struct tls_server_options *options, struct err *err);
 
-/* A copy of certificate and key, in memory: a descriptor that may be passed to who may not read the files, closed at
- * exec(2). It is seen to that it can be used. -1 with a reason. */
+/* A copy of certificate, key and client CA, in memory: a descriptor that may be passed to who may not read the files,
+ * closed at exec(2). It is seen to that it can be used. -1 with a reason. */
 int tls_certificate_image(const struct tls_certificate *files, struct err *err);
 /* Certificate `index` is this one from the next handshake on. The image stays the caller's. False with a reason: it is
  * as it was. */

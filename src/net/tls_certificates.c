@@ -5,6 +5,8 @@
  *   ClientHello with a name ─▶ those that bear it, or are said to (`names`) ─┬─▶ of each kind of key the first
  *               none, or a name of nobody's ─▶ all of them ──────────────────┘   OpenSSL then picks what the client can
  *
+ * The first of those that has a `client-ca` also says by which CAs the client's own certificate is judged.
+ *
  * A single certificate lies in the shared SSL_CTX and costs a handshake nothing. With several, or once one was
  * replaced, each connection is given its own: references are counted, so a connection keeps what it began with.
  */
@@ -23,7 +25,7 @@
 #include "base/str.h"
 #include "net/tls_internal.h"
 
-enum { KINDS_MAX = 8, IMAGE_MAX_BYTES = 1 << 20 };
+enum { KINDS_MAX = 8, FILE_MAX_BYTES = 1 << 20 };
 
 /* ---- reading ---- */
 
@@ -85,7 +87,13 @@ static bool load(SSL_CTX *ssl_ctx, const struct tls_certificate *files, struct e
     return true;
 }
 
-/* ---- images: a PEM text with both, in memory ---- */
+/* ---- images: all files of a certificate, one behind the other, in memory ---- */
+
+enum image_part { IMAGE_CHAIN, IMAGE_KEY, IMAGE_CLIENT_CA, IMAGE_PARTS };
+
+struct image_head {
+    uint32_t bytes[IMAGE_PARTS]; /* they follow in this order; 0: there is no such file */
+};
 
 static bool use_chain(SSL_CTX *ssl_ctx, BIO *text)
 {
@@ -109,35 +117,61 @@ static bool use_key(SSL_CTX *ssl_ctx, BIO *text)
     return ok;
 }
 
-/* It was seen to when the image was made that it can be used. */
-static bool load_image(SSL_CTX *ssl_ctx, const struct tls_certificate *files, int image, struct err *err)
+static bool use_part(struct tls_entry *e, enum image_part part, const char *bytes, uint32_t len)
 {
-    struct stat st;
-    bool ok = fstat(image, &st) == 0 && st.st_size > 0 && st.st_size <= 3 * IMAGE_MAX_BYTES;
-    void *text = ok ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, image, 0) : MAP_FAILED;
-    if (text == MAP_FAILED)
-        return err_set(err, "the copy of %s cannot be read", files->certificate_file);
-    BIO *chain = BIO_new_mem_buf(text, (int)st.st_size), *key = BIO_new_mem_buf(text, (int)st.st_size);
-    ok = chain && key && use_chain(ssl_ctx, chain) && use_key(ssl_ctx, key);
-    BIO_free(chain);
-    BIO_free(key);
-    munmap(text, (size_t)st.st_size);
-    return ok || err_set(err, "the copy of %s cannot be used", files->certificate_file);
+    struct err err; /* the image says what its files do not: nothing new */
+    BIO *text = BIO_new_mem_buf(bytes, (int)len);
+    bool ok = text && (part == IMAGE_CHAIN ? use_chain(e->holder, text)
+                       : part == IMAGE_KEY ? use_key(e->holder, text)
+                                           : tls_client_ca_parse(e, text, &err));
+    BIO_free(text);
+    return ok;
 }
 
-/* image: -1, or what holds both instead of the files. NULL: it cannot be used. */
-static SSL_CTX *hold(const struct tls_certificate *files, int image, struct err *err)
+static bool use_parts(struct tls_entry *e, const char *image, size_t len)
 {
-    SSL_CTX *holder = SSL_CTX_new(TLS_server_method());
-    if (!holder) {
-        ERR_clear_error();
-        err_no_memory(err);
-        return NULL;
+    struct image_head head;
+    size_t at = sizeof head;
+    bool ok = len >= at;
+    if (!ok)
+        return false;
+    memcpy(&head, image, sizeof head);
+    for (int part = 0; ok && part < IMAGE_PARTS; part++) {
+        bool is_wanted = part != IMAGE_CLIENT_CA || e->files->client_ca_file;
+        ok = head.bytes[part] <= len - at && is_wanted == (head.bytes[part] > 0);
+        ok = ok && (!is_wanted || use_part(e, (enum image_part)part, image + at, head.bytes[part]));
+        at += ok ? head.bytes[part] : 0;
     }
-    if (image < 0 ? load(holder, files, err) : load_image(holder, files, image, err))
-        return holder;
-    SSL_CTX_free(holder);
-    return NULL;
+    return ok;
+}
+
+/* It was seen to when the image was made that it can be used. */
+static bool load_image(struct tls_entry *e, int image, struct err *err)
+{
+    struct stat st;
+    size_t max = sizeof(struct image_head) + (size_t)IMAGE_PARTS * (FILE_MAX_BYTES + 1);
+    bool ok = fstat(image, &st) == 0 && st.st_size > 0 && (size_t)st.st_size <= max;
+    void *text = ok ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, image, 0) : MAP_FAILED;
+    if (text == MAP_FAILED)
+        return err_set(err, "the copy of %s cannot be read", e->files->certificate_file);
+    ok = use_parts(e, text, (size_t)st.st_size);
+    munmap(text, (size_t)st.st_size);
+    return ok || err_set(err, "the copy of %s cannot be used", e->files->certificate_file);
+}
+
+/* Fills in an entry. image: -1, or what holds all files instead of these. False: it cannot be used. */
+static bool hold(struct tls_entry *e, const struct tls_certificate *files, int image, struct err *err)
+{
+    *e = (struct tls_entry){SSL_CTX_new(TLS_server_method()), files, {0}};
+    if (!e->holder) {
+        ERR_clear_error();
+        return err_no_memory(err);
+    }
+    if (image < 0 ? load(e->holder, files, err) && tls_client_ca_load(e, err) : load_image(e, image, err))
+        return true;
+    SSL_CTX_free(e->holder);
+    e->holder = NULL;
+    return false;
 }
 
 /* ---- choosing ---- */
@@ -153,12 +187,13 @@ static bool is_named(const struct tls_entry *e, struct str name)
     return X509_check_host(SSL_CTX_get0_certificate(e->holder), name.ptr, name.len, 0, NULL) == 1;
 }
 
-/* Gives the connection, of each kind of key, the first one that bears the name (empty: whatever its name). False: none
- * does. */
+/* Gives the connection, of each kind of key, the first one that bears the name (empty: whatever its name), and asks for
+ * the client's own as these say. False: none bears it. */
 static bool use(struct tls_context *ctx, SSL *ssl, struct str name)
 {
     int kinds[KINDS_MAX];
     size_t count = 0;
+    const struct tls_entry *asks = NULL;
     for (size_t i = 0; i < ctx->entry_count && count < KINDS_MAX; i++) {
         SSL_CTX *holder = ctx->entries[i].holder;
         STACK_OF(X509) *chain = NULL;
@@ -169,11 +204,15 @@ static bool use(struct tls_context *ctx, SSL *ssl, struct str name)
         if (same < count || (name.len && !is_named(&ctx->entries[i], name)))
             continue;
         SSL_CTX_get0_chain_certs(holder, &chain);
-        if (SSL_use_cert_and_key(ssl, SSL_CTX_get0_certificate(holder), key, chain, 1) == 1)
-            kinds[count++] = EVP_PKEY_get_base_id(key);
+        if (SSL_use_cert_and_key(ssl, SSL_CTX_get0_certificate(holder), key, chain, 1) != 1)
+            continue;
+        kinds[count++] = EVP_PKEY_get_base_id(key);
+        if (!asks && tls_client_ca_is_in(&ctx->entries[i]))
+            asks = &ctx->entries[i];
     }
+    bool ok = count > 0 && tls_client_ca_use_for(ssl, asks);
     ERR_clear_error();
-    return count > 0;
+    return ok;
 }
 
 /* In each whole handshake, before a certificate is needed. */
@@ -192,8 +231,7 @@ bool tls_add_certificates(struct tls_context *ctx, const struct tls_server_optio
         return err_no_memory(err);
     for (size_t i = 0; i < options->count; i++) {
         int image = options->images ? options->images[i] : -1;
-        ctx->entries[i] = (struct tls_entry){hold(&options->certificates[i], image, err), &options->certificates[i]};
-        if (!ctx->entries[i].holder)
+        if (!hold(&ctx->entries[i], &options->certificates[i], image, err))
             return false;
         ctx->entry_count++;
     }
@@ -203,6 +241,11 @@ bool tls_add_certificates(struct tls_context *ctx, const struct tls_server_optio
     if (SSL_CTX_use_cert_and_key(ctx->ssl_ctx, SSL_CTX_get0_certificate(first), SSL_CTX_get0_privatekey(first), chain,
                                  1) != 1)
         return err_set(err, "%s: %s", options->certificates[0].certificate_file, tls_take_reason());
+    if (tls_client_ca_is_in(&ctx->entries[0]) && !tls_client_ca_use(ctx->ssl_ctx, &ctx->entries[0])) {
+        ERR_clear_error();
+        return err_no_memory(err);
+    }
+    tls_client_ca_bind_sessions(ctx);
     if (options->count > 1)
         SSL_CTX_set_cert_cb(ctx->ssl_ctx, on_certificate, ctx);
     return true;
@@ -221,52 +264,63 @@ bool tls_server_replace(struct tls_context *ctx, size_t index, int image, struct
 {
     if (index >= ctx->entry_count)
         return err_set(err, "there is no certificate number %zu", index);
-    SSL_CTX *holder = hold(ctx->entries[index].files, image, err);
-    if (!holder)
+    struct tls_entry fresh, *e = &ctx->entries[index];
+    if (!hold(&fresh, e->files, image, err))
         return false;
-    SSL_CTX_free(ctx->entries[index].holder);
-    ctx->entries[index].holder = holder;
+    SSL_CTX_free(e->holder);
+    *e = fresh;
     SSL_CTX_set_cert_cb(ctx->ssl_ctx, on_certificate, ctx);
+    tls_client_ca_bind_sessions(ctx);
     return true;
 }
 
-static bool append_file(int to, const char *file, struct err *err)
+/* Its size goes to *total. */
+static bool append_file(int to, const char *file, uint32_t *total, struct err *err)
 {
     char bytes[8192];
-    size_t total = 0;
     ssize_t n;
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return err_set(err, "cannot read %s: %s", file, strerror(errno));
-    while ((n = read(fd, bytes, sizeof bytes)) > 0 && (total += (size_t)n) <= IMAGE_MAX_BYTES)
+    while ((n = read(fd, bytes, sizeof bytes)) > 0 && (*total += (uint32_t)n) <= FILE_MAX_BYTES)
         if (write(to, bytes, (size_t)n) != n)
             break;
     int reason = errno;
     explicit_bzero(bytes, sizeof bytes);
     close(fd);
-    if (n == 0 && write(to, "\n", 1) == 1)
+    if (n == 0)
         return true;
     return err_set(err, "cannot read %s: %s", file, n < 0 ? strerror(reason) : "it is too large");
 }
 
+static bool append_files(int to, const struct tls_certificate *files, struct err *err)
+{
+    const char *const parts[IMAGE_PARTS] = {files->certificate_file, files->key_file, files->client_ca_file};
+    struct image_head head = {{0}};
+    bool ok = lseek(to, sizeof head, SEEK_SET) >= 0;
+    for (int i = 0; ok && i < IMAGE_PARTS; i++)
+        if (parts[i] && !append_file(to, parts[i], &head.bytes[i], err))
+            return false;
+    return (ok && pwrite(to, &head, sizeof head, 0) == sizeof head) ||
+           err_set(err, "cannot copy %s: %s", files->certificate_file, strerror(errno));
+}
+
 int tls_certificate_image(const struct tls_certificate *files, struct err *err)
 {
-    SSL_CTX *holder = hold(files, -1, err); /* for the words in which it says what is wrong */
-    if (!holder)
+    struct tls_entry trial;
+    if (!hold(&trial, files, -1, err)) /* for the words in which it says what is wrong */
         return -1;
-    SSL_CTX_free(holder);
+    SSL_CTX_free(trial.holder);
     int image = memfd_create("mailweir-certificate", MFD_CLOEXEC);
     if (image < 0) {
         err_set(err, "cannot copy %s: %s", files->certificate_file, strerror(errno));
         return -1;
     }
-    holder = append_file(image, files->certificate_file, err) && append_file(image, files->key_file, err)
-                 ? hold(files, image, err) /* they may have changed since */
-                 : NULL;
-    if (!holder) {
+    /* they may have changed since */
+    if (!append_files(image, files, err) || !hold(&trial, files, image, err)) {
         close(image);
         return -1;
     }
-    SSL_CTX_free(holder);
+    SSL_CTX_free(trial.holder);
     return image;
 }

@@ -9,11 +9,14 @@
 #include "base/file_stamp.h"
 #include "base/log.h"
 
-enum { TRIES = 2 }; /* looks at which new files may be wrong before it is said */
+enum {
+    TRIES = 2,             /* looks at which new files may be wrong before it is said */
+    CERTIFICATE_FILES = 3, /* chain, key, and who signs the certificates of clients */
+};
 
 struct kept_certificate {
-    struct file_stamp certificate, key; /* as they were last read, well or not */
-    unsigned failures;                  /* since they were good */
+    struct file_stamp stamps[CERTIFICATE_FILES]; /* as they were last read, well or not */
+    unsigned failures;                           /* since they were good */
     bool is_unsent;
 };
 
@@ -30,12 +33,26 @@ struct certificate_keeper {
     struct kept_certificate kept[];
 };
 
+/* path: NULL, a file that there need not be. */
 static struct file_stamp stamp_of(const char *path)
 {
     struct stat st;
-    if (stat(path, &st) != 0)
-        return (struct file_stamp){.reason = errno};
+    if (!path || stat(path, &st) != 0)
+        return (struct file_stamp){.reason = path ? errno : 0};
     return file_stamp_of(&st);
+}
+
+/* Looks at the files of one. True: they are as they were. */
+static bool take_stamps(const struct tls_certificate *files, struct kept_certificate *c)
+{
+    const char *const paths[CERTIFICATE_FILES] = {files->certificate_file, files->key_file, files->client_ca_file};
+    bool is_same = true;
+    for (int i = 0; i < CERTIFICATE_FILES; i++) {
+        struct file_stamp now = stamp_of(paths[i]);
+        is_same = file_stamp_equal(&now, &c->stamps[i]) && is_same;
+        c->stamps[i] = now;
+    }
+    return is_same;
 }
 
 static void read_anew(struct certificate_keeper *k, size_t i)
@@ -61,13 +78,9 @@ static void read_anew(struct certificate_keeper *k, size_t i)
 static void look_at(struct certificate_keeper *k, size_t i)
 {
     struct kept_certificate *c = &k->kept[i];
-    struct file_stamp certificate = stamp_of(k->files[i].certificate_file), key = stamp_of(k->files[i].key_file);
-    bool is_same = file_stamp_equal(&certificate, &c->certificate) && file_stamp_equal(&key, &c->key);
-    if (!is_same || (c->failures > 0 && c->failures < TRIES)) {
-        c->certificate = certificate;
-        c->key = key;
+    bool is_same = take_stamps(&k->files[i], c);
+    if (!is_same || (c->failures > 0 && c->failures < TRIES))
         read_anew(k, i);
-    }
     if (c->is_unsent)
         c->is_unsent = !k->send(k->arg, i, k->images[i]);
 }
@@ -100,8 +113,7 @@ struct certificate_keeper *certificate_keeper_new(struct loop *l, const struct t
     k->images = images;
     for (size_t i = 0; i < count; i++) {
         k->images[i] = -1;
-        k->kept[i].certificate = stamp_of(files[i].certificate_file);
-        k->kept[i].key = stamp_of(files[i].key_file);
+        (void)take_stamps(&files[i], &k->kept[i]);
     }
     timer_init(&k->look, l, on_look_due, k);
     timer_start(&k->look, loop_now_ms(l) + look_ms);

@@ -7,6 +7,8 @@
  * Keys are mostly for root's eyes alone, and workers have given that up: so the supervisor reads, and passes on what it
  * read. The last good one is kept for workers that are still to be born, for the files may be broken by then.
  *
+ * The CA of `client-ca` belongs to its certificate and is read with it: a new one is a new certificate.
+ *
  * Chain and key are two files, written one after the other: between both they do not fit, and are tried again at the
  * next look before that is said.
  */

@@ -16,6 +16,7 @@ static void bury(void *arg)
     struct session *s = arg;
     struct session_worker *w = s->worker;
     free(s->helo);
+    free(s->certificate);
     login_forget_user(s);
     arena_fini(&s->arena);
     free(s);

@@ -68,6 +68,8 @@ static struct fact connection_fact(const struct session *s, int attribute)
         return text_fact(conn_tls_version(&s->conn));
     case ATTRIBUTE_TLS_CIPHER:
         return text_fact(conn_tls_cipher(&s->conn));
+    case ATTRIBUTE_TLS_CERTIFICATE:
+        return text_fact(str_of_z(s->certificate));
     case ATTRIBUTE_SESSION_EARLY:
         return truth_fact(s->flags & SESSION_IS_EARLY);
     case ATTRIBUTE_SESSION_ERRORS:

@@ -231,6 +231,7 @@ struct session {
     struct transaction *tx; /* NULL: no mail */
     struct login *login;    /* an AUTH exchange; NULL: none */
     char *helo;             /* heap, NUL-terminated; NULL: nothing was said */
+    char *certificate;      /* its subject, heap; NULL: none was shown, or none that is believed */
     char *user;             /* the login; NULL: none */
     char *given_name;       /* what the client called itself to log in as user */
     const char *mechanism;

@@ -27,6 +27,16 @@ void session_start_tls(struct session *s)
     session_close(s, "TLS cannot be started");
 }
 
+/* Once, because rules may ask for each mail. False: no memory, and it must not pass for one who showed none. */
+static bool keep_certificate(struct session *s)
+{
+    char text[CONN_CERTIFICATE_MAX_BYTES];
+    struct str subject = conn_tls_certificate(&s->conn, text);
+    if (subject.len)
+        s->certificate = str_copy_z(subject);
+    return !subject.len || s->certificate;
+}
+
 void session_on_ready(struct conn *c)
 {
     struct session *s = CONTAINER_OF(c, struct session, conn);
@@ -34,6 +44,10 @@ void session_on_ready(struct conn *c)
     if (conn_tls_was_resumed(c))
         counter_add(s->worker->counters, COUNTER_TLS_RESUMED, 1);
     s->tls_us = (uint32_t)MIN_OF(loop_wall_us(s->worker->loop) - s->began_us, (int64_t)UINT32_MAX);
+    if (!keep_certificate(s)) {
+        session_close(s, "no memory");
+        return;
+    }
     session_resume(s);
     if (s->state == SESSION_GREETING)
         session_greet(s);

@@ -40,8 +40,8 @@ static const struct check_case LATER[] = {
     {"listen smtp 127.0.0.1:25 { proxy from 10.0.0.0/8 xclient from 10.0.0.0/8 }",
      "1:28+5 \"proxy\" is not in force in this version\n"
      "1:50+7 \"xclient\" is not in force in this version"},
-    {"tls certificate \"a\" key \"b\" { names a.b client-ca \"x\" }",
-     "1:41+9 \"client-ca\" is not in force in this version"},
+    {"tls certificate \"a\" key \"b\" { names a.b client-ca \"x\" tickets shared }",
+     "1:55+7 \"tickets\" is not in force in this version"},
     {"relay to 127.0.0.1:25 { proxy v2 user \"u\" password-file \"p\" }",
      "1:25+5 \"proxy\" is not in force in this version\n"
      "1:34+4 \"user\" is not in force in this version\n"
