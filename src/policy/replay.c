@@ -11,7 +11,10 @@
 
 #include "limits/store_memory.h"
 
-enum { KEY_MAX_BYTES = 320 };
+enum {
+    KEY_MAX_BYTES = 320,
+    IDLE_LOOKS_MAX = 8, /* past those that are silent, but of whom more is held */
+};
 
 /* ---- life ---- */
 
@@ -144,6 +147,7 @@ static bool is_over(const struct replay *r, const struct replay_connection *c)
 
 static void end_idle(struct replay *r)
 {
+    int looks = 0;
     LIST_EACH(node, &r->by_use)
     {
         struct replay_connection *c = CONTAINER_OF(node, struct replay_connection, node);
@@ -151,7 +155,8 @@ static void end_idle(struct replay *r)
             connection_free(r, c);
             return; /* as many go as come */
         }
-        if (r->now_us - c->last_us <= r->options.longest_us && r->open_count <= REPLAY_OPEN_MAX)
+        bool is_none_idle = r->now_us - c->last_us <= r->options.longest_us && r->open_count <= REPLAY_OPEN_MAX;
+        if (is_none_idle || ++looks == IDLE_LOOKS_MAX)
             return;
     }
 }
