@@ -14,19 +14,17 @@ if ! { cmake --preset release -G Ninja -DMAILWEIR_BENCH=ON "${options[@]}" && ni
     echo "run.sh: the build failed; its log is above" >&2
     exit 1
 fi
-# `replay` alone
-if [ "${1-}" = replay ]; then
-    exec /usr/bin/python3 bench/replay.py
-fi
-# `tables` alone, or before all else
-if [ "${1-}" = tables ]; then
-    exec build/release/bench/tables
-fi
+# `tables`, `rules` or `replay` alone, or all of them before all else
+case ${1-} in
+tables) exec build/release/bench/tables ;;
+rules | replay) exec /usr/bin/python3 "bench/$1.py" ;;
+esac
 case " $* " in
 *" --only "* | *" --help "* | *" -h "*) ;;
 *)
     build/release/bench/tables || echo "run.sh: a table does not keep to its bound" >&2
     /usr/bin/python3 bench/replay.py || echo "run.sh: replay does not keep to its bound" >&2
+    /usr/bin/python3 bench/rules.py || echo "run.sh: a thousand rules do not keep to their bound" >&2
     ;;
 esac
 /usr/bin/python3 bench/run.py "$@"

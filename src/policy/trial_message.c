@@ -100,7 +100,7 @@ bool trial_header(struct trial *t, struct str name, struct str value, bool *has,
     *found = STR_NONE;
     if (!t->was_taken)
         return true;
-    buf_init(&fields, 2 * BLOCK_MAX_BYTES);
+    buf_init(&fields, (size_t)2 * BLOCK_MAX_BYTES);
     bool ok = edit(t, &fields) && find(buf_str(&fields), name, value, has, found, &t->arena);
     buf_fini(&fields);
     return ok;

@@ -74,12 +74,14 @@ static bool write_subject(struct buf *to, const struct alert_mail *m)
 /* Mon, 02 Jan 2006 15:04:05 +0000 (RFC 5322 3.3), whatever the locale. */
 static bool write_date(struct buf *to, int64_t wall_us)
 {
-    static const char DAYS[] = "SunMonTueWedThuFriSat", MONTHS[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const char DAYS[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char MONTHS[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     struct tm tm;
     time_t t = (time_t)(wall_us / 1000000);
     gmtime_r(&t, &tm);
-    return buf_printf(to, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d +0000\r\n", DAYS + 3 * tm.tm_wday, tm.tm_mday,
-                      MONTHS + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    return buf_printf(to, "Date: %s, %02d %s %04d %02d:%02d:%02d +0000\r\n", DAYS[tm.tm_wday], tm.tm_mday,
+                      MONTHS[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 static bool write_header(struct buf *to, const struct alert_mail *m)
