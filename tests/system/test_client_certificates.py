@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from harness.client import Client, insecure_context
+from harness.mailweir import BINARY
 from harness.ports import eventually
 
 RULES = """
@@ -136,3 +137,17 @@ def test_a_new_ca_while_it_runs(weir, files, tmp_path):
 
     eventually(lambda: all(believed("alice2") and not believed("alice") for _ in range(4)), 45, "the new CA is believed, the old one is not")
     assert weir.children("worker") == pids
+
+
+@pytest.mark.parametrize("content,said", [(None, 'cannot read "%s": No such file or directory'),
+                                          ("nothing\n", "%s: there is no certificate in PEM form in it")])
+def test_a_file_that_is_no_use(start_mailweir, mta, tmp_path, files, content, said):
+    """A warning where it is only checked, an error where it is to be used."""
+    ca = tmp_path / "none.pem"
+    if content:
+        ca.write_text(content)
+    weir = start_mailweir(mta, run=False, server='tls certificate "%s" key "%s" { client-ca "%s" }' % (files["self"] + (ca,)))
+    done = subprocess.run([BINARY, "check", weir.config], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and "warning: " + said % ca in done.stderr, done
+    done = subprocess.run([BINARY, "serve", "-c", weir.config], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "error: " + said % ca in done.stderr, done
