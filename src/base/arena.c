@@ -6,7 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 16, FIRST_CHUNK_BYTES = 1024, LARGEST_CHUNK_BYTES = 1 << 20 };
+enum {
+    ALIGN = 16,
+    SMALL_ARENA_BYTES = 32768,
+    SMALL_CHUNK_BYTES = 256,
+    FIRST_CHUNK_BYTES = 1024,
+    LARGEST_CHUNK_BYTES = 1 << 20
+};
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -32,8 +38,10 @@ void arena_fini(struct arena *a)
 
 static struct arena_chunk *chunk_add(struct arena *a, size_t need)
 {
-    /* each chunk doubles the last, so a large configuration needs few of them and a small mail one */
-    size_t size = a->chunks ? MIN_OF(a->chunks->size * 2, (size_t)LARGEST_CHUNK_BYTES) : (size_t)FIRST_CHUNK_BYTES;
+    /* each chunk doubles the last, so a large configuration needs few of them and a small mail one; an arena that may
+     * never be large, as a connection's, begins with less */
+    size_t first = a->max_bytes <= SMALL_ARENA_BYTES ? SMALL_CHUNK_BYTES : FIRST_CHUNK_BYTES;
+    size_t size = a->chunks ? MIN_OF(a->chunks->size * 2, (size_t)LARGEST_CHUNK_BYTES) : first;
     size = MAX_OF(size, need);
     size_t left = a->max_bytes - a->used_bytes;
     if (need > left)

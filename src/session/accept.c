@@ -99,8 +99,8 @@ static void connect_go_on(struct session *s)
 
 enum { REFUSED_BAN_SAY_MS = 60000 };
 
-/* Banned clients come in floods: of each network (`network prefix`) a worker writes one line a minute. Networks that
- * share a place in the table take turns in it, and are written down more often. */
+/* Banned clients come in floods: of each network (`network prefix`) a worker writes one a minute down, with its
+ * `connect` and `close`. Networks that share a place in the table take turns in it, and are written down more often. */
 static bool is_worth_a_line(struct session *s)
 {
     const struct config *cfg = s->worker->config;
@@ -123,6 +123,8 @@ static void connect_refused(struct session *s, const struct policy_answer *answe
     counter_add(s->worker->counters, COUNTER_REFUSED_CONNECT, 1);
     if (answer->verdict != POLICY_BAN || is_worth_a_line(s))
         session_event_connect(s, answer);
+    else
+        s->flags |= SESSION_IS_UNTOLD;
     if (answer->code && s->listener->tls != LISTENER_TLS_IMPLICIT) {
         session_reply_text(s, answer->code, answer->enhanced, answer->text);
         session_close_when_sent(s, "refused");

@@ -44,7 +44,8 @@ static void give_up(struct session *s, const char *reason)
     session_ask_cancel(s);
     session_delay_cancel(s);
     policy_connection_end(&s->worker->policy, &s->policy);
-    session_event_close(s, reason);
+    if (!(s->flags & SESSION_IS_UNTOLD))
+        session_event_close(s, reason);
     counter_sub(s->worker->counters, COUNTER_OPEN_CONNECTIONS, 1);
     list_remove(&s->node);
 }

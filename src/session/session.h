@@ -132,6 +132,7 @@ enum session_flag {
     SESSION_SKIPS_LINE = 1 << 3,       /* the rest of a line that was too long or broken is thrown away */
     SESSION_IN_INPUT = 1 << 4,         /* on_input is on the stack: whoever resumes need not call it */
     SESSION_MAIL_WAS_REFUSED = 1 << 5, /* the last MAIL; RCPT and DATA may be on their way behind it */
+    SESSION_IS_UNTOLD = 1 << 6,        /* one of a flood of banned clients: no event tells of it */
 };
 
 /* How a mail came out, for its event and metrics. */

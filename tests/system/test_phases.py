@@ -83,7 +83,8 @@ def test_a_ban(start_mailweir, mta):
                 with Client(port, implicit_tls=port == weir.submissions) as client:
                     client.greet()
     refused = weir.events("connect", verdict="ban")
-    assert 1 <= len(refused) <= 2  # a flood of them is a line a minute of each worker
+    assert 1 <= len(refused) <= 2  # of a flood of them each worker tells once a minute
+    assert len(weir.events("close", reason="refused")) == len(refused)
     assert "code" not in refused[0] and refused[0]["by"] == "out"
 
 
