@@ -7,6 +7,8 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdbool.h>
+
 enum { CLI_DONE = 0, CLI_NO = 1, CLI_USAGE = 2, CLI_INTERNAL = 70 };
 
 #define CLI_DEFAULT_CONFIG "/etc/mailweir/mailweir.conf"
@@ -25,6 +27,9 @@ int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(p
 /* Prints what was found wrong, if anything, to stderr. */
 struct diagnostics;
 void cli_print_diagnostics(struct diagnostics *d);
+
+/* All about a word of the language, as `mailweir language WORD` prints it. False: there is none, nothing is printed. */
+bool cli_print_word(int argc, char **argv);
 
 int cli_serve(int argc, char **argv);
 int cli_check(int argc, char **argv);

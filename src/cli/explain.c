@@ -24,12 +24,12 @@ static int read_arguments(int argc, char **argv, struct explain_arguments *a)
         const char **to;
         struct explain_list *more; /* instead: may be given many times */
     } ROWS[] = {
-        {"-c", &a->path, NULL},           {"--client", &a->client, NULL},     {"--user", &a->user, NULL},
-        {"--helo", &a->helo, NULL},       {"--listener", &a->listener, NULL}, {"--from", &a->from, NULL},
-        {"--size", &a->size, NULL},       {"--tls", &a->tls, NULL},           {"--name", &a->name, NULL},
-        {"--message", &a->message, NULL}, {"--country", &a->country, NULL},   {"--event", &a->event, NULL},
-        {"--events", &a->events, NULL},   {"--rcpt", NULL, &a->rcpts},        {"--header", NULL, &a->headers},
-        {"--listed", NULL, &a->listed},
+        {"-c", &a->path, NULL},          {"--rules", &a->path, NULL},      {"--client", &a->client, NULL},
+        {"--user", &a->user, NULL},      {"--helo", &a->helo, NULL},       {"--listener", &a->listener, NULL},
+        {"--from", &a->from, NULL},      {"--size", &a->size, NULL},       {"--tls", &a->tls, NULL},
+        {"--name", &a->name, NULL},      {"--message", &a->message, NULL}, {"--country", &a->country, NULL},
+        {"--event", &a->event, NULL},    {"--events", &a->events, NULL},   {"--rcpt", NULL, &a->rcpts},
+        {"--header", NULL, &a->headers}, {"--listed", NULL, &a->listed},
     };
     a->path = CLI_DEFAULT_CONFIG;
     for (int i = 1; i < argc; i++) {

@@ -83,10 +83,14 @@ static bool say_absent(const struct search *s, const char *path, unsigned files)
         len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i ? ", " : "", s->mails[i]);
     if (s->mail_count)
         return err_set(s->err, "\"%s\" is a connection; its mails: %s", s->id, list);
-    if (s->is_other)
-        return err_set(s->err, "\"%s\" is neither a mail nor a connection that was refused", s->id);
+    if (s->is_other) {
+        err_set(s->err, "\"%s\" is neither a mail nor a connection that was refused", s->id);
+        return err_set_hint(s->err, "of a login or a ban the events themselves say all: grep %s %s", s->id, path);
+    }
     err_set(s->err, "no event has the id \"%s\" in \"%s\"%s", s->id, path, files > 1 ? " and its older files" : "");
-    return err_set_hint(s->err, "the id stands in the reply to the mail, in its Received line and in the event log");
+    return err_set_hint(
+        s->err,
+        "the id of a mail stands in the event log, in its Received line and, if it was taken, in the reply to it");
 }
 
 bool explain_find_past(const struct config *cfg, const char *events, const char *id, struct past *past, struct err *err)

@@ -26,6 +26,21 @@ static int unknown(struct str word, struct str nearest)
     return CLI_NO;
 }
 
+bool cli_print_word(int argc, char **argv)
+{
+    struct buf word, text;
+    struct str nearest = STR_NONE;
+    size_t count = 0;
+    buf_init(&word, WORD_MAX_BYTES);
+    buf_init(&text, TEXT_MAX_BYTES);
+    bool is_there = language_print_word(join(argc, argv, &word), &text, &count, &nearest) && count > 0;
+    if (is_there)
+        fwrite(buf_str(&text).ptr, 1, buf_len(&text), stdout);
+    buf_fini(&text);
+    buf_fini(&word);
+    return is_there;
+}
+
 int cli_language(int argc, char **argv)
 {
     struct buf word, text;

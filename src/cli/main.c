@@ -4,7 +4,11 @@
 #include <string.h>
 
 #include "base/defs.h"
+#include "base/str.h"
 #include "cli/cli.h"
+#include "rules/suggest.h"
+
+enum { USAGE_WIDTH = 18 };
 
 static const struct cli_command COMMANDS[] = {
     {"serve", "[-c FILE] [--try]", "run in the foreground",
@@ -40,6 +44,7 @@ static const struct cli_command COMMANDS[] = {
     {"explain", "--client IP --from A --rcpt A... [OPTION...] | --event ID [OPTION...]",
      "say what becomes of a mail, and why",
      "  -c FILE         the configuration, or a rules file alone (default " CLI_DEFAULT_CONFIG ")\n"
+     "  --rules FILE    the same\n"
      "  --client IP     who connects\n"
      "  --listener L    to which listener (default: the first)\n"
      "  --helo H        what it says at EHLO (default client.example)\n"
@@ -94,10 +99,32 @@ static const struct cli_command *find(const char *name)
 static void print_commands(FILE *to)
 {
     fprintf(to, "mailweir stands in front of a mail server's submission ports.\n\n");
-    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++)
-        fprintf(to, "  mailweir %-8s %-18s %s\n", COMMANDS[i].name, COMMANDS[i].usage, COMMANDS[i].brief);
-    fprintf(to, "  mailweir %-8s %-18s %s\n", "help", "[COMMAND]", "this page, or all about a command");
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++) {
+        const struct cli_command *c = &COMMANDS[i];
+        fprintf(to, "  mailweir %-8s %-*s", c->name, USAGE_WIDTH, c->usage);
+        if (strlen(c->usage) > USAGE_WIDTH) /* its brief has a line of its own, in its column */
+            fprintf(to, "\n%*s", (int)sizeof "  mailweir explain  " - 1 + USAGE_WIDTH, "");
+        fprintf(to, " %s\n", c->brief);
+    }
+    fprintf(to, "  mailweir %-8s %-*s %s\n", "help", USAGE_WIDTH, "[WORD]",
+            "this page, or all about a command or a word");
     fprintf(to, "  mailweir --version\n");
+}
+
+static int no_command(const char *word)
+{
+    struct str names[COUNT_OF(COMMANDS)];
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++)
+        names[i] = str_of_z(COMMANDS[i].name);
+    struct str nearest = suggest(str_of_z(word), names, COUNT_OF(names));
+    fprintf(stderr, "mailweir: there is no command \"%s\"", word);
+    if (nearest.len) {
+        fprintf(stderr, "; did you mean \"" PRI_STR "\"?\n", STR_ARG(nearest));
+        return CLI_USAGE;
+    }
+    fprintf(stderr, "\n\n");
+    print_commands(stderr);
+    return CLI_USAGE;
 }
 
 int cli_usage(const char *command, const char *fmt, ...)
@@ -109,6 +136,7 @@ int cli_usage(const char *command, const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     va_end(args);
     fprintf(stderr, "\nusage: mailweir %s %s\n", command, c ? c->usage : "");
+    fprintf(stderr, "`mailweir help %s` says all about it\n", command);
     return CLI_USAGE;
 }
 
@@ -119,11 +147,8 @@ static int help(int argc, char **argv)
         return CLI_DONE;
     }
     const struct cli_command *c = find(argv[1]);
-    if (!c) {
-        fprintf(stderr, "mailweir: there is no command \"%s\"\n\n", argv[1]);
-        print_commands(stderr);
-        return CLI_USAGE;
-    }
+    if (!c) /* a word of the language is asked for by that name, too */
+        return cli_print_word(argc, argv) ? CLI_DONE : no_command(argv[1]);
     printf("mailweir %s %s - %s\n\n%s", c->name, c->usage, c->brief, c->help);
     return CLI_DONE;
 }
@@ -146,11 +171,8 @@ static int run(int argc, char **argv)
         return CLI_DONE;
     }
     const struct cli_command *c = find(argv[1]);
-    if (!c) {
-        fprintf(stderr, "mailweir: there is no command \"%s\"\n\n", argv[1]);
-        print_commands(stderr);
-        return CLI_USAGE;
-    }
+    if (!c)
+        return no_command(argv[1]);
     if (argc > 2 && is_help(argv[2]))
         return help(2, argv);
     return c->run(argc - 1, argv + 1);

@@ -197,8 +197,8 @@ static void say_started(struct supervisor *s, const struct process_plan *plan)
     event_close_array(&s->events);
     event_z(&s->events, "config", plan->config_path);
     event_end(&s->events);
-    log_info("version %s is ready: %u workers, %zu endpoints, configuration %s", MAILWEIR_VERSION, plan->workers,
-             plan->listener_count, plan->config_path);
+    log_info("version %s is ready: %u workers, %zu endpoint%s, configuration %s", MAILWEIR_VERSION, plan->workers,
+             plan->listener_count, plan->listener_count == 1 ? "" : "s", plan->config_path);
 }
 
 static void commit(struct supervisor *s)

@@ -20,8 +20,9 @@
 
 #include "rules/parse.h"
 
-/* True: nothing is wrong. A statement in which something is wrong has is_broken set; the others may be looked at. With a syntax error in the tree (is_broken statements) it still checks all others. Opens no
- * file: tables of files are read by compile. */
+/* True: nothing is wrong. A statement in which something is wrong has is_broken set; the others may be looked at. With
+ * a syntax error in the tree (is_broken statements) it still checks all others. Opens no file: tables of files are read
+ * by compile. */
 MUST_USE bool rules_check(struct tree *tree, struct diagnostics *d);
 /* The same; allows_later: what is not in force yet is not refused. For the tests of the language as a whole. */
 MUST_USE bool rules_check_all(struct tree *tree, struct diagnostics *d, bool allows_later);

@@ -48,6 +48,8 @@ static bool unlike(struct checker *c, const struct operand *left, const struct o
         diag_hint(c->d, "one is an IP address, the other a mail address");
     else if (left->type == TYPE_WEEKDAY || right->type == TYPE_WEEKDAY)
         hint_at_weekdays(c);
+    else if (left->type == TYPE_IP && right->type == TYPE_NETWORK)
+        diag_hint(c->d, "ask whether it is in " PRI_STR, STR_ARG(right->value.text));
     else if (is_only_quoted(c, left->type, right) || is_only_quoted(c, right->type, left))
         diag_hint(c->d, "write it without quotes");
     return false;
@@ -121,6 +123,8 @@ static void check_in_name(struct checker *c, struct condition *cond, bool is_lef
 {
     struct in_place *in = &cond->in;
     struct definition *d = names_use(c, NAMES_TABLES, DEFINES_TABLE | DEFINES_DNSBL, "table or dnsbl", in->name);
+    if (!d && is_left_fine && cond->operand.type == TYPE_WEEKDAY)
+        hint_at_weekdays(c); /* `weekday in mon-fri` */
     if (!d || d->is_broken)
         return;
     in->table = d->kind == DEFINES_TABLE ? d->table : NULL;
@@ -263,6 +267,10 @@ static void check_alone(struct checker *c, struct condition *cond, struct moment
         return;
     if (o->kind != OPERAND_ATTRIBUTE || !o->resolved.is_tag)
         (void)diag_error(c->d, o->at, PRI_STR " is %s, not a condition", STR_ARG(operand_said(c, o)), operand_word(o));
+    else
+        return;
+    if (o->kind == OPERAND_VALUE)
+        diag_hint(c->d, "what it is compared with stands here again; or write in { …, … }");
 }
 
 void check_condition(struct checker *c, struct condition *cond, struct moment m)

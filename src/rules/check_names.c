@@ -1,5 +1,6 @@
 /* check_names.c - who defines what: GRAMMAR.md 1, "Names". */
 #include "rules/check_internal.h"
+#include "rules/hint.h"
 
 enum { SUGGEST_MAX_ERRORS = 4 * DIAG_MAX_SHOWN };
 
@@ -104,6 +105,7 @@ struct definition *names_use(struct checker *c, enum name_set set, unsigned kind
         return found;
     }
     diag_error(c->d, name.at, "unknown %s \"" PRI_STR "\"", what, STR_ARG(name.text));
+    hint_unknown(c->d, what, name.text);
     suggest_name(c, set, kinds, name.text);
     return NULL;
 }

@@ -1,5 +1,6 @@
 /* check_operand.c - what stands in a condition or a text: attributes and their phases, tags, literals, lookups. */
 #include "rules/check_internal.h"
+#include "rules/hint.h"
 
 /* ---- what is known when ---- */
 
@@ -52,7 +53,11 @@ static bool unknown_attribute(struct checker *c, struct name name, enum side sid
         }
     }
     struct str best = suggest_best(&nearest);
-    if (best.len)
+    if (hint_attribute(c->d, name.text))
+        return false;
+    if (str_starts(name.text, STR("header.")) && name.text.len > 7 && nearest.distance > 1)
+        diag_hint(c->d, "write header[\"" PRI_STR "\"]", STR_ARG(str_from(name.text, 7)));
+    else if (best.len)
         diag_did_you_mean(c->d, best);
     else if (side == SIDE_RIGHT || !shape_is_dotted_name(name.text))
         diag_hint(c->d, "a text needs quotes");

@@ -7,6 +7,7 @@
  * against what that place wants.
  */
 #include "rules/check_internal.h"
+#include "rules/hint.h"
 #include "rules/pattern.h"
 
 enum { PARAMETER_MAX_DEPTH = 100 };
@@ -139,9 +140,11 @@ static bool find_literal(struct checker *c, struct definition *d)
         struct value *set = &setting->parameter->value;
         bool is_set = check_value(c, set);
         const char *word = literal_word(set);
-        if (fine && is_set && !fits_type(c, own, set))
+        if (fine && is_set && !fits_type(c, own, set)) {
             is_set = diag_error(c->d, set->at, "parameter \"" PRI_STR "\" is %s, \"" PRI_STR "\" is %s",
                                 STR_ARG(d->name.text), literal_word(own), STR_ARG(set->text), word);
+            hint_shape(c->d, own->shape);
+        }
         fine = fine && is_set;
         if (fine)
             *own = *set;

@@ -1,5 +1,6 @@
 /* check_table.c - tables and dnsbls: their items, and where they are kept. Files of tables are read by compile. */
 #include "rules/check_internal.h"
+#include "rules/table.h"
 
 static bool check_key(struct checker *c, struct table *table, struct value *key)
 {
@@ -13,6 +14,10 @@ static bool check_key(struct checker *c, struct table *table, struct value *key)
         return check_item(c, key, SHAPE_NETWORK, type_rows[TYPE_NETWORK].one);
     case TABLE_PATTERNS:
         return check_pattern(c, key);
+    case TABLE_MAP:
+        if (!key->is_quoted && table_key_is_foreign(key->text))
+            return diag_error(c->d, key->at, TABLE_KEY_FOREIGN, STR_ARG(key->text));
+        return true;
     default:
         return true;
     }

@@ -93,6 +93,13 @@ static void check_step(struct checker *c, struct step *step)
     }
 }
 
+/* The clock of a test never goes back. */
+static void say_late_now(struct checker *c, struct place at)
+{
+    diag_error(c->d, at, "now must stand before the first step that does something");
+    diag_hint(c->d, "from there on time passes by wait; or write a test of its own");
+}
+
 void check_test(struct checker *c, struct test *test)
 {
     bool is_done = false, has_user = false;
@@ -101,7 +108,7 @@ void check_test(struct checker *c, struct test *test)
         check_step(c, step);
         has_user = has_user || step->kind == STEP_USER;
         if (step->kind == STEP_NOW && is_done)
-            (void)diag_error(c->d, step->at, "now must stand before the first step that does something");
+            say_late_now(c, step->at);
         if (step->kind == STEP_FAIL && !has_user)
             (void)diag_error(c->d, step->at, "fail needs a user");
         is_done = is_done || step_rows[step->kind].effect != STEP_SETS || step->kind == STEP_WAIT;

@@ -158,6 +158,13 @@ void language_more_attribute(struct writer *w, size_t i)
     write_fact(w, "type", type_rows[row->type].one);
     snprintf(text, sizeof text, row->rcpt_only ? "at %s only" : "from %s on", phase_rows[row->phase].word);
     write_fact(w, "known", text);
+    bool is_truth = row->type == TYPE_TRUTH;
+    snprintf(text, sizeof text, "if %s%s%s%s", row->name,
+             row->form == FORM_INDEXED ? "[\"NAME\"]"
+             : row->form == FORM_CALL  ? "(LIMIT)"
+                                       : "",
+             is_truth ? "" : " ", type_rows[row->type].example);
+    write_fact(w, "example", text);
     write_family(w, i);
 }
 

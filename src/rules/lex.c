@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/hint.h"
+
 enum { MAX_OPEN_BRACES = 1000 };
 
 struct lexer {
@@ -262,6 +264,16 @@ static void note_brace(struct lexer *l, enum sign sign)
         l->open_count--;
 }
 
+/* `&&` is one mistake. */
+static void say_character(struct lexer *l, const struct token *t, size_t len)
+{
+    char c = look(l, 0);
+    if ((c == '&' || c == '|') && l->at > 0 && l->text.ptr[l->at - 1] == c)
+        return;
+    diag_error(l->d, place_of(l, t), "unexpected character \"%.*s\"", (int)len, l->text.ptr + l->at);
+    hint_character(l->d, c);
+}
+
 static void lex_sign(struct lexer *l)
 {
     struct token t = token_start(l, TOKEN_SIGN);
@@ -277,7 +289,7 @@ static void lex_sign(struct lexer *l)
         t.kind = TOKEN_BAD;
         t.len = 1;
         if (good)
-            diag_error(l->d, place_of(l, &t), "unexpected character \"%.*s\"", (int)len, l->text.ptr + l->at);
+            say_character(l, &t, len);
         else
             diag_error(l->d, place_of(l, &t), "unexpected character \"\\x%02X\"", (unsigned char)look(l, 0));
         skip_char(l);

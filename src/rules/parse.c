@@ -2,6 +2,7 @@
  * parse.c - a file's tokens one after another: which newlines count, what is said where something else was expected,
  * and how reading goes on behind an error. See parse.h.
  */
+#include "rules/hint.h"
 #include "rules/parse_internal.h"
 
 #include <stdarg.h>
@@ -176,7 +177,9 @@ bool parse_expected(struct parser *p, const char *fmt, ...)
     va_end(args);
     if (t->kind == TOKEN_NEWLINE || t->kind == TOKEN_END)
         return diag_error(p->d, parse_place(p, t), "expected %s, found end of line", what);
-    return diag_error(p->d, parse_place(p, t), "expected %s, found \"" PRI_STR "\"", what, STR_ARG(found_text(p, t)));
+    diag_error(p->d, parse_place(p, t), "expected %s, found \"" PRI_STR "\"", what, STR_ARG(found_text(p, t)));
+    hint_expected(p->d, what, found_text(p, t), t->kind == TOKEN_STRING || t->kind == TOKEN_RAW);
+    return false;
 }
 
 static const char *row_words(const void *rows, size_t row_size, size_t row)
@@ -215,6 +218,7 @@ bool parse_unknown(struct parser *p, const char *what, const char *expected, con
         return parse_expected(p, "%s", expected);
     diag_error(p->d, parse_place(p, t), "unknown %s \"" PRI_STR "\"", what, STR_ARG(parse_text(p, t)));
     diag_did_you_mean(p->d, suggest_best(s));
+    hint_unknown(p->d, what, parse_text(p, t));
     return false;
 }
 

@@ -47,8 +47,13 @@ static bool parse_indexed(struct parser *p, enum operand_kind kind, struct opera
     const struct token *open = parse_take(p);
     o->kind = kind;
     parse_open(p);
-    if (!parse_is_string(p))
-        return parse_expected(p, "a text");
+    const struct token *t = parse_peek(p);
+    if (!parse_is_string(p)) {
+        parse_expected(p, "a text");
+        if (t->kind == TOKEN_WORD)
+            diag_hint(p->d, "a text needs quotes");
+        return false;
+    }
     return parse_string(p, false, &o->value) && parse_close(p, open, SIGN_CLOSE_BRACKET);
 }
 

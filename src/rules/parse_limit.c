@@ -1,4 +1,5 @@
 /* parse_limit.c - `limit NAME per KEY count UNIT { rates parts }`. */
+#include "rules/hint.h"
 #include "rules/parse_internal.h"
 
 static bool parse_limit_name(struct parser *p, struct name *name)
@@ -66,7 +67,17 @@ static bool needs_rate(struct parser *p, const struct limit_clause *l)
 {
     if (parse_peek(p)->kind == TOKEN_BAD || p->no_memory)
         return false;
-    return diag_error(p->d, parse_place(p, parse_peek(p)), "limit \"" PRI_STR "\" needs a rate", STR_ARG(l->name.text));
+    diag_error(p->d, parse_place(p, parse_peek(p)), "limit \"" PRI_STR "\" needs a rate", STR_ARG(l->name.text));
+    diag_hint(p->d, l->unit == RULE_UNIT_OPEN_CONNECTIONS ? "first in the { }: how many at once, 20"
+                                                          : "first in the { }: so many in that time, 200/1h");
+    return false;
+}
+
+static bool expected_rate(struct parser *p)
+{
+    parse_expected(p, "a rate");
+    hint_shape(p->d, SHAPE_RATE);
+    return false;
 }
 
 static bool parse_rate(struct parser *p, struct limit_clause *l)
@@ -86,7 +97,7 @@ static bool parse_rate(struct parser *p, struct limit_clause *l)
             return needs_rate(p, l);
     }
     if (!is_open && t->kind == TOKEN_WORD && guess.shape != SHAPE_RATE)
-        return parse_expected(p, "a rate");
+        return expected_rate(p);
     if (!parse_any_value(p, true, &v))
         return false;
     void *rates = l->rates;
@@ -207,11 +218,23 @@ static bool parse_body(struct parser *p, void *arg)
     return parse_rates(p, body->limit);
 }
 
+/* `limit … { 50/1h } unless user = …` */
+static bool is_behind_block(struct parser *p)
+{
+    if (!parse_is_word(p, "if") && !parse_is_word(p, "unless"))
+        return false;
+    parse_expected(p, "end of line");
+    diag_hint(p->d, "it stands inside the { }, behind the rate");
+    return true;
+}
+
 bool parse_limit(struct parser *p, struct statement *s)
 {
     struct limit_clause *l = &s->limit;
     struct body body = {.limit = l};
     if (!parse_limit_name(p, &l->name) || !parse_head(p, l) || !parse_block(p, parse_body, &body))
+        return false;
+    if (is_behind_block(p))
         return false;
     if (!body.is_begun && p->tokens.items[p->last].sign == SIGN_CLOSE_BRACE)
         return diag_error(p->d, parse_last_place(p), "limit \"" PRI_STR "\" needs a rate", STR_ARG(l->name.text));

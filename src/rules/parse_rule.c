@@ -1,4 +1,7 @@
 /* parse_rule.c - `on PHASE { rule … }`, rules and their actions. */
+#include <string.h>
+
+#include "rules/hint.h"
 #include "rules/parse_internal.h"
 
 /* ---- actions ---- */
@@ -10,9 +13,13 @@ bool code_check(struct diagnostics *d, enum action_kind action, const struct val
     const char *word = action_rows[action].word;
     if (action == ACTION_DISCONNECT && reply != 421)
         return diag_error(d, code->at, "%s takes the code 421, not %u", word, reply);
-    if (action != ACTION_DISCONNECT && (reply < from || reply > from + 99))
-        return diag_error(d, code->at, "%s takes a code from %u to %u, not " PRI_STR, word, from, from + 99,
-                          STR_ARG(code->text));
+    if (action != ACTION_DISCONNECT && (reply < from || reply > from + 99)) {
+        diag_error(d, code->at, "%s takes a code from %u to %u, not " PRI_STR, word, from, from + 99,
+                   STR_ARG(code->text));
+        if (reply / 100 == 4 || reply / 100 == 5)
+            diag_hint(d, reply / 100 == 4 ? "defer refuses for now" : "reject refuses for good");
+        return false;
+    }
     if (enhanced.len && (unsigned)(enhanced.ptr[0] - '0') != reply / 100)
         return diag_error(d, code->code.enhanced_at, PRI_STR " does not fit %u; it must begin with %u",
                           STR_ARG(enhanced), reply, reply / 100);
@@ -86,14 +93,34 @@ static bool parse_rule_name(struct parser *p, struct name *name)
     return parse_name(p, "a name for the rule", name);
 }
 
-/* What was found instead of the end may be a misspelt way to go on. */
-static bool parse_end_rule(struct parser *p)
+/* Does its last action lack a text that it may have? */
+static bool lacks_text(const struct rule *r)
+{
+    const struct action *last = &r->actions.items[r->actions.count - 1];
+    const char *arguments = action_rows[last->kind].arguments;
+    size_t len = strlen(arguments);
+    bool has_text = last->values.count && last->values.items[last->values.count - 1].shape == SHAPE_TEXT;
+    return len >= 6 && strcmp(arguments + len - 6, "[TEXT]") == 0 && !has_text;
+}
+
+/* What was found instead of the end may be a misspelt way to go on, or a text without its quotes. */
+static bool parse_end_rule(struct parser *p, const struct rule *r)
 {
     static const struct str words[] = {{"if", 2}, {"unless", 6}, {"and", 3}, {"or", 2}};
     const struct token *t = parse_peek(p);
     struct str word = parse_text(p, t);
     if (parse_end_statement(p))
         return true;
+    if (t->kind == TOKEN_BAD)
+        return false;
+    if (r->if_cond || r->unless_cond)
+        hint_behind_condition(p->d, word);
+    else if (t->kind == TOKEN_WORD && !word_is_kept(word) && lacks_text(r))
+        diag_hint(p->d, "a text needs quotes");
+    else if (t->kind == TOKEN_WORD && ascii_is_digit(word.ptr[0]))
+        diag_hint(p->d, "the code stands before the text");
+    if (r->unless_cond && str_equal(word, STR("if")))
+        diag_hint(p->d, "if stands before unless");
     if (t->kind == TOKEN_WORD && !word_is_kept(word))
         diag_did_you_mean(p->d, suggest(word, words, COUNT_OF(words)));
     return false;
@@ -105,7 +132,7 @@ static bool parse_rule_body(struct parser *p, struct rule *r)
     if (parse_accept_word(p, "observe"))
         r->observe_at = parse_place(p, t);
     return parse_actions(p, &r->actions, false) && (!parse_accept_word(p, "if") || parse_condition(p, &r->if_cond)) &&
-           (!parse_accept_word(p, "unless") || parse_condition(p, &r->unless_cond)) && parse_end_rule(p);
+           (!parse_accept_word(p, "unless") || parse_condition(p, &r->unless_cond)) && parse_end_rule(p, r);
 }
 
 static bool parse_rule(struct parser *p, void *arg)

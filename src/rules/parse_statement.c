@@ -16,9 +16,9 @@ bool statement_begins_with(struct str word)
 static bool find_statement(struct parser *p, enum statement_kind *kind)
 {
     unsigned row;
-    bool is_rule = parse_is_word(p, "rule");
+    bool is_rule = parse_is_word(p, "rule") || word_is_action(parse_text(p, parse_peek(p)));
     bool found = PARSE_FIND(p, statement_rows, "statement", "a statement", &row);
-    if (is_rule)
+    if (is_rule && !found)
         diag_hint(p->d, "rules stand in on PHASE { … }");
     *kind = (enum statement_kind)row;
     return found;
@@ -59,7 +59,11 @@ static bool parse_names(struct parser *p, struct statement *s)
             return false;
         *kept = name;
     } while (parse_fits_shape(p, SHAPE_NAME));
-    return true;
+    if (!parse_is_sign(p, SIGN_COMMA))
+        return true;
+    parse_expected(p, "end of line");
+    diag_hint(p->d, "names stand one behind the other, without commas");
+    return false;
 }
 
 static bool parse_dnsbl(struct parser *p, struct statement *s)

@@ -1,6 +1,7 @@
 /* parse_value.c - names, texts and literals. See parse_internal.h. */
 #include <string.h>
 
+#include "rules/hint.h"
 #include "rules/parse_internal.h"
 
 bool parse_name(struct parser *p, const char *what, struct name *name)
@@ -271,6 +272,7 @@ static bool read_as(struct diagnostics *d, struct arena *arena, const struct wan
     bool is_number = value->text.len > 0;
     for (size_t i = 0; i < value->text.len; i++)
         is_number = is_number && ascii_is_digit(value->text.ptr[i]);
+    hint_shape(d, want->shape);
     if (want->shape == SHAPE_DURATION && is_number)
         diag_hint(d, "a duration has a unit: " PRI_STR "s", STR_ARG(value->text));
     return false;

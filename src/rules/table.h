@@ -71,6 +71,14 @@ MUST_USE bool lookup_add_value(struct lookup *t, struct str key, struct str valu
  * table; the table is empty then. */
 MUST_USE bool lookup_seal(struct lookup *t, struct err *err);
 
+/* `info@example.org: alice`, as other mail servers write it: the key would be `info@example.org:`, and never found. In
+ * quotes a key may end so. */
+#define TABLE_KEY_FOREIGN "no : stands behind the key \"" PRI_STR "\""
+static inline bool table_key_is_foreign(struct str word)
+{
+    return word.len > 1 && word.ptr[0] != '"' && word.ptr[0] != '\'' && word.ptr[word.len - 1] == ':';
+}
+
 /* Reads a file and seals: one item a line, `#` comments, of a map `KEY VALUE` or `KEY { V, V }`, of a netmap `NETWORK
  * VALUE`. What holds spaces or # stands in quotes; a pattern may stand in quotes, else it is its whole line. What is
  * wrong goes to the diagnostics with the place in the file; after DIAG_MAX_SHOWN mistakes it reads no further. named_at

@@ -162,6 +162,8 @@ static bool read_values(struct scan *s, struct str key, struct err *err)
 {
     struct str word, key_at = s->at, open_at = STR_NONE;
     size_t count = 0;
+    if (s->r->t->type == TABLE_MAP && table_key_is_foreign(key_at))
+        return err_set(err, TABLE_KEY_FOREIGN, STR_ARG(key_at));
     for (;;) {
         if (!next_word(s, "{},", &word, err))
             return false;

@@ -11,7 +11,7 @@ const struct phase_row phase_rows[PHASE_COUNT] = {
 
 const struct type_row type_rows[TYPE_COUNT] = {
     {"unknown", "unknown"},
-#define TYPE(id, one, many) {one, many},
+#define TYPE(id, one, many, example) {one, many, example},
 #include "rules/types.def"
 #undef TYPE
 };

@@ -40,7 +40,7 @@ enum phase {
 
 enum type {
     TYPE_UNKNOWN,
-#define TYPE(id, one, many) TYPE_##id,
+#define TYPE(id, one, many, example) TYPE_##id,
 #include "rules/types.def"
 #undef TYPE
     TYPE_COUNT
@@ -143,6 +143,7 @@ struct phase_row {
 };
 struct type_row {
     const char *one, *many; /* "a number", "numbers" */
+    const char *example;    /* what may follow in a condition; "": nothing */
 };
 struct attribute_row {
     const char *name;
@@ -530,7 +531,8 @@ struct test {
     struct value name;
     struct step *steps;
     size_t step_count;
-    bool is_left_out; /* check: it speaks of its file as that is written, and the file is disabled or observed in part */
+    bool
+        is_left_out; /* check: it speaks of its file as that is written, and the file is disabled or observed in part */
 };
 
 struct include {

@@ -77,8 +77,8 @@ static const struct check_case LATER[] = {
      ""},
     {"on message { rule a log if milter[\"m\"] = \"x\" and header[\"Y\"] = \"z\" and header.count[\"Y\"] > 1 }",
      "1:35+3 unknown milter \"m\""},
-    {"alert a mail nobody", "1:14+6 expected an address, found \"nobody\""},
-    {"on mail { rule r alert a }", "1:24+1 unknown alert \"a\""},
+    {"alert a mail nobody", "1:14+6 expected an address, found \"nobody\" | it has a domain: alice@example.org"},
+    {"on mail { rule r alert a }", "1:24+1 unknown alert \"a\" | define it: alert NAME mail ADDRESS"},
     {"on mail { rule r accept if sender.domain in t and client in n }\n"
      "table t domains { a.b }\n"
      "table n networks { 10.0.0.0/8 }\n"

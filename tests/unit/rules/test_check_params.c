@@ -7,7 +7,7 @@ static const struct check_case CODES[] = {
      ""},
     {"parameter c 453\n"
      "on mail { rule r reject $c \"x\" }",
-     "2:25+2 reject takes a code from 500 to 599, not 453"},
+     "2:25+2 reject takes a code from 500 to 599, not 453 | defer refuses for now"},
     {"parameter c 553\n"
      "on mail { rule r reject $c }",
      ""},
@@ -26,7 +26,7 @@ static const struct check_case CODES[] = {
      ""},
     {"parameter c 5\n"
      "on mail { rule r reject $c if tls }",
-     "2:25+2 expected a code, found \"5\""},
+     "2:25+2 expected a code, found \"5\" | it is written 550, or 550 5.7.1; of defer 451, of disconnect 421"},
     {"parameter c 553\n"
      "parameter d \"go\"\n"
      "on mail { rule r reject $c $d }\n"
@@ -36,7 +36,7 @@ static const struct check_case CODES[] = {
      "6:59+3 warning: at 60% never acts: at 50% the limit refuses | what is refused is not counted"},
     {"parameter c 550\n"
      "test \"x\" { expect defer $c }",
-     "2:25+2 defer takes a code from 400 to 499, not 550"},
+     "2:25+2 defer takes a code from 400 to 499, not 550 | reject refuses for good"},
     {"on mail { rule r reject $nix }", "1:25+4 unknown parameter \"nix\""},
 };
 
@@ -49,7 +49,8 @@ static const struct check_case SETS[] = {
      "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 1h\n"
      "set x 100",
-     "2:7+3 parameter \"x\" is a duration, \"100\" is a number"},
+     "2:7+3 parameter \"x\" is a duration, \"100\" is a number | it is written 500ms 5s 10m 1h 2d 1w, also joined: "
+     "1h30m"},
     {"parameter x 100\n"
      "set x 64K",
      "2:7+3 parameter \"x\" is a number, \"64K\" is a size"},
@@ -58,7 +59,7 @@ static const struct check_case SETS[] = {
      "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 1M\n"
      "set x 1m",
-     "2:7+2 parameter \"x\" is a size, \"1m\" is a duration"},
+     "2:7+2 parameter \"x\" is a size, \"1m\" is a duration | it is written 64K 10M 1G, or bytes"},
     {"parameter x 1M\n"
      "set x 64K",
      "1:11+1 warning: parameter \"x\" is never used"},
@@ -76,25 +77,25 @@ static const struct check_case SETS[] = {
      "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x on\n"
      "set x 5",
-     "2:7+1 parameter \"x\" is a truth, \"5\" is a number"},
+     "2:7+1 parameter \"x\" is a truth, \"5\" is a number | it is written on, off, true, false"},
     {"parameter x on\n"
      "set x \"on\"",
-     "2:7+4 parameter \"x\" is a truth, \"on\" is a text"},
+     "2:7+4 parameter \"x\" is a truth, \"on\" is a text | it is written on, off, true, false"},
     {"parameter x 50%\n"
      "set x 50",
-     "2:7+2 parameter \"x\" is a percentage, \"50\" is a number"},
+     "2:7+2 parameter \"x\" is a percentage, \"50\" is a number | it is written 80%"},
     {"parameter x 200/1h\n"
      "set x 100/1d",
      "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 200/1h\n"
      "set x 100",
-     "2:7+3 parameter \"x\" is a rate, \"100\" is a number"},
+     "2:7+3 parameter \"x\" is a rate, \"100\" is a number | it is written 200/1h; for bytes also 500M/1d"},
     {"parameter x 08:00\n"
      "set x 09:00",
      "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 08:00-12:00\n"
      "set x 09:00",
-     "2:7+5 parameter \"x\" is a range, \"09:00\" is a time"},
+     "2:7+5 parameter \"x\" is a range, \"09:00\" is a time | it is written 08:00-18:00"},
     {"parameter x 192.0.2.0/24\n"
      "set x 198.51.100.7",
      "1:11+1 warning: parameter \"x\" is never used"},
@@ -103,7 +104,8 @@ static const struct check_case SETS[] = {
      "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x 192.0.2.0/24\n"
      "set x example.org",
-     "2:7+11 parameter \"x\" is a network, \"example.org\" is a domain"},
+     "2:7+11 parameter \"x\" is a network, \"example.org\" is a domain | it is written 192.0.2.1, 192.0.2.0/24, "
+     "2001:db8::/32, a-b"},
     {"parameter x example.org\n"
      "set x example.net",
      "1:11+1 warning: parameter \"x\" is never used"},
@@ -118,7 +120,7 @@ static const struct check_case SETS[] = {
      "2:7+17 parameter \"x\" is a domain, \"alice@example.org\" is an address"},
     {"parameter x alice@example.org\n"
      "set x example.org",
-     "2:7+11 parameter \"x\" is an address, \"example.org\" is a domain"},
+     "2:7+11 parameter \"x\" is an address, \"example.org\" is a domain | it has a domain: alice@example.org"},
     {"parameter x alice@example.org\n"
      "set x \"bob@example.org\"",
      "1:11+1 warning: parameter \"x\" is never used"},
@@ -127,10 +129,11 @@ static const struct check_case SETS[] = {
      "1:11+1 warning: parameter \"x\" is never used"},
     {"parameter x mta.example:25\n"
      "set x mta.example",
-     "2:7+11 parameter \"x\" is an endpoint, \"mta.example\" is a domain"},
+     "2:7+11 parameter \"x\" is an endpoint, \"mta.example\" is a domain | it is written 127.0.0.1:25, [::]:587, "
+     "mta.example.org:25, unix:/run/x.sock"},
     {"parameter x 2026-01-05T12:00\n"
      "set x 5",
-     "2:7+1 parameter \"x\" is a date, \"5\" is a number"},
+     "2:7+1 parameter \"x\" is a date, \"5\" is a number | it is written 2026-11-24T08:00"},
     {"parameter x \"a.txt\"\n"
      "set x b.txt",
      "1:11+1 warning: parameter \"x\" is never used"},
@@ -207,7 +210,8 @@ static const struct check_case USES[] = {
      "2:10+2 port must be from 1 to 65535, not 99999"},
     {"parameter e 127.0.0.1\n"
      "relay to $e",
-     "2:10+2 expected an endpoint, found \"127.0.0.1\""},
+     "2:10+2 expected an endpoint, found \"127.0.0.1\" | it is written 127.0.0.1:25, [::]:587, mta.example.org:25, "
+     "unix:/run/x.sock"},
     {"parameter d 30s\n"
      "relay to 127.0.0.1:25 { idle $d }",
      ""},
@@ -220,7 +224,7 @@ static const struct check_case USES[] = {
      "nothing but this machine leads to it"},
     {"parameter n 5\n"
      "listen smtp 127.0.0.1:25 { proxy from $n }",
-     "2:39+2 expected a network, found \"5\""},
+     "2:39+2 expected a network, found \"5\" | it is written 192.0.2.1, 192.0.2.0/24, 2001:db8::/32, a-b"},
     {"parameter f \"domains.txt\"\n"
      "table t domains $f\n"
      "on mail { rule r log if sender.domain in t }",
@@ -297,7 +301,7 @@ static const struct check_case USES[] = {
      "2:48+2 threshold percent must be from 1% to 1000%, not 0%"},
     {"parameter p 50\n"
      "limit l per client count connections { 1/1h at $p log }",
-     "2:48+2 expected a percentage, found \"50\""},
+     "2:48+2 expected a percentage, found \"50\" | it is written 80%"},
     {"parameter z \"zen.example\"\n"
      "dnsbl d $z\n"
      "on connect { rule r drop if client in d }",
@@ -332,7 +336,7 @@ static const struct check_case USES[] = {
     {"parameter c 192.0.2.0/24\n"
      "test \"x\" { client $c\n"
      "expect accept }",
-     "2:19+2 expected an address, found \"192.0.2.0/24\""},
+     "2:19+2 expected an address, found \"192.0.2.0/24\" | it is written 192.0.2.1, 2001:db8::1"},
     {"parameter w \"https://example.org/hook\"\n"
      "alert a webhook $w",
      "2:7+1 warning: alert \"a\" is never used"},

@@ -57,7 +57,7 @@ static const struct check_case SERVER[] = {
     {"alert a webhook \"\"", NO_WEBHOOK("1:17+2")},
     {"alert a exec \"page-me\"", NO_PROGRAM("1:14+9")},
     {"alert a exec \"\"", NO_PROGRAM("1:14+2")},
-    {"alert a mail nobody", "1:14+6 expected an address, found \"nobody\""},
+    {"alert a mail nobody", "1:14+6 expected an address, found \"nobody\" | it has a domain: alice@example.org"},
     {"include \"missing.rules\"", "1:9+15 cannot read \"missing.rules\": No such file or directory"},
     {"workers 0", "1:9+1 workers must be from 1 to 256, not 0"},
     {"network prefix 7 65", "1:16+1 network prefix must be from 8 to 32, not 7"},

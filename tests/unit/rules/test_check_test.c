@@ -16,24 +16,27 @@ static const struct check_case TESTS[] = {
      "expect would reject 550 5.7.1 at rcpt \"text\" }",
      ""},
     {"test \"x\" { send 1 message now 2026-01-05T12:00 }",
-     "1:27+3 now must stand before the first step that does something"},
-    {"test \"x\" { wait 1h now 2026-01-05T12:00 }", "1:20+3 now must stand before the first step that does something"},
+     "1:27+3 now must stand before the first step that does something | from there on time passes by wait; or write a "
+     "test of its own"},
+    {"test \"x\" { wait 1h now 2026-01-05T12:00 }", "1:20+3 now must stand before the first step that does something | "
+                                                    "from there on time passes by wait; or write a test of its own"},
     {"test \"x\" { expect accept now 2026-01-05T12:00 }",
-     "1:26+3 now must stand before the first step that does something"},
+     "1:26+3 now must stand before the first step that does something | from there on time passes by wait; or write a "
+     "test of its own"},
     {"test \"x\" { client 10.0.0.1 now 2026-01-05T12:00 send 1 message }", ""},
     {"test \"x\" { fail 3 logins }", "1:12+4 fail needs a user"},
     {"test \"x\" { user a fail 3 logins }", ""},
     {"test \"x\" { expect reject 450 expect defer 550 expect disconnect 450 expect reject 550 4.7.1 expect drop expect "
      "ban 535 }",
-     "1:26+3 reject takes a code from 500 to 599, not 450\n"
-     "1:43+3 defer takes a code from 400 to 499, not 550\n"
-     "1:65+3 disconnect takes the code 421, not 450\n"
-     "1:87+5 4.7.1 does not fit 550; it must begin with 5"},
+     "1:26+3 reject takes a code from 500 to 599, not 450 | defer refuses for now\n1:43+3 defer takes a code from 400 "
+     "to 499, not 550 | reject refuses for good\n1:65+3 disconnect takes the code 421, not 450\n1:87+5 4.7.1 does not "
+     "fit 550; it must begin with 5"},
     {"test \"x\" { expect reject at foo }", "1:29+3 unknown phase \"foo\""},
     {"test \"x\" { send 0 messages to 1001 recipients }", "1:17+1 send must be from 1 to 1000000, not 0"},
     {"test \"x\" { fail 1000001 logins }", "1:17+7 fail must be from 1 to 1000000, not 1000001"},
     {"test \"x\" { mail from foo }", "1:22+3 expected an address or <>, found \"foo\""},
-    {"test \"x\" { client example.org }", "1:19+11 expected an address, found \"example.org\""},
+    {"test \"x\" { client example.org }",
+     "1:19+11 expected an address, found \"example.org\" | it is written 192.0.2.1, 2001:db8::1"},
     {"test \"x\" { dnsbl nix listed milter nix reject expect count nix 5 expect tag nix expect reject by nix listener "
      "nix }",
      "1:18+3 unknown table or dnsbl \"nix\"\n"

@@ -88,6 +88,7 @@ static const struct word_case WORDS[] = {
                     "    what stands behind its @\n"
                     "    type        a domain\n"
                     "    known       at rcpt only\n"
+                    "    example     if rcpt.domain under example.org\n"
                     "    see also    rcpt rcpt.local rcpt.tag\n"
                     "\n"
                     "limit key: rcpt.domain\n"

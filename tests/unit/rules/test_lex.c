@@ -49,8 +49,11 @@ static const struct lex_case CASES[] = {
     {"\"a'b\" 'c\"d'", "S:\"a'b\" R:'c\"d' N", ""},
     {"\"\"''", "S:\"\" R:'' N", ""},
     /* wrong */
-    {"a ! b", "W:a B:! W:b N", "1:3+1 unexpected character \"!\""},
-    {"a * b", "W:a B:* W:b N", "1:3+1 unexpected character \"*\""},
+    {"a ! b", "W:a B:! W:b N", "1:3+1 unexpected character \"!\" | write not, or !="},
+    {"a && b", "W:a B:& B:& W:b N", "1:3+1 unexpected character \"&\" | write and"},
+    {"a * b", "W:a B:* W:b N",
+     "1:3+1 unexpected character \"*\" | a pattern needs quotes; in a table @example.org and .example.org mean all of "
+     "them"},
     {"$", "B:$ N", "1:1+1 unexpected character \"$\""},
     {"$1", "B:$ W:1 N", "1:1+1 unexpected character \"$\""},
     {"a\x01z", "W:a B:\x01 W:z N", "1:2+1 unexpected character \"\\x01\""},

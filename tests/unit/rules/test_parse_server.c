@@ -6,7 +6,8 @@ static const struct parse_case WRONG[] = {
     {"listen submision 127.0.0.1:25",
      "1:8+9 expected \"submission\", \"submissions\" or \"smtp\", found \"submision\" | did you mean \"submission\"?"},
     {"listen submission", "1:18+1 expected an endpoint, found end of line"},
-    {"listen submission foo", "1:19+3 expected an endpoint, found \"foo\""},
+    {"listen submission foo", "1:19+3 expected an endpoint, found \"foo\" | it is written 127.0.0.1:25, [::]:587, "
+                              "mta.example.org:25, unix:/run/x.sock"},
     {"listen submission 127.0.0.1:25 { tls maybe }",
      "1:38+5 expected \"implicit\", \"required\", \"optional\" or \"off\", found \"maybe\""},
     {"listen submission 127.0.0.1:25 { nam x }", "1:34+3 unknown option \"nam\" of listen | did you mean \"name\"?"},
@@ -38,7 +39,7 @@ static const struct parse_case WRONG[] = {
     {"hostname -x", "1:10+2 expected a domain, found \"-x\""},
     {"user if", "1:6+2 \"if\" cannot be a name"},
     {"workers §", "1:9+1 expected a number, found \"§\""},
-    {"workers 1 !", "1:11+1 unexpected character \"!\""},
+    {"workers 1 !", "1:11+1 unexpected character \"!\" | write not, or !="},
     {"workers \"1", "1:9+1 this text is never closed"},
     {"relay to mta.example.org:70000", "1:26+5 port must be from 1 to 65535, not 70000"},
     {"events \"x\" { rotate 5K }", "1:21+2 events rotate must be from 1M to 1024G, not 5K"},
@@ -47,7 +48,8 @@ static const struct parse_case WRONG[] = {
     {"hostname a b", "1:12+1 expected end of line, found \"b\""},
     {"hostname \"a b\"", "1:10+5 expected a domain, found \"a b\""},
     {"listen", "1:7+1 expected \"submission\", \"submissions\" or \"smtp\", found end of line"},
-    {"listen smtp 127.0.0.1", "1:13+9 expected an endpoint, found \"127.0.0.1\""},
+    {"listen smtp 127.0.0.1", "1:13+9 expected an endpoint, found \"127.0.0.1\" | it is written 127.0.0.1:25, "
+                              "[::]:587, mta.example.org:25, unix:/run/x.sock"},
     {"listen smtp 127.0.0.1:25, 127.0.0.1:26", "1:25+1 expected end of line, found \",\""},
     {"listen smtp 127.0.0.1:25 {\n"
      " tls on\n"
@@ -92,7 +94,8 @@ static const struct parse_case WRONG[] = {
     {"events syslog { keep 0 }", "1:22+1 events keep must be from 1 to 1000, not 0"},
     {"log", "1:4+1 expected \"level\", found end of line"},
     {"log level", "1:10+1 expected \"error\", \"warning\", \"info\" or \"debug\", found end of line"},
-    {"metrics 8025", "1:9+4 expected an endpoint, found \"8025\""},
+    {"metrics 8025", "1:9+4 expected an endpoint, found \"8025\" | it is written 127.0.0.1:25, [::]:587, "
+                     "mta.example.org:25, unix:/run/x.sock"},
     {"control", "1:8+1 expected an endpoint, found end of line"},
     {"dashboard 127.0.0.1:8025 { token \"x\" }", "1:28+5 unknown option \"token\" of dashboard"},
     {"user", "1:5+1 expected a name, found end of line"},
