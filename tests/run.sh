@@ -3,7 +3,7 @@
 #
 #   tests/run.sh              unit tests (debug build) and whole-program tests (release build)
 #   tests/run.sh --quick      the same without the whole-program tests that are marked heavy
-#   tests/run.sh --all        what CI runs: everything below but --analyze, fuzzers for 5 seconds each
+#   tests/run.sh --all        what CI runs: everything below but --analyze; fuzzers of rules run for 60 seconds, others for 5
 #
 # Each of these runs its own part, and several may be named; `--units` and `--system` are the parts of a plain run:
 #   --units           unit tests, debug build                 --check           layers, scripts, tables, README
@@ -17,7 +17,7 @@ root=$PWD
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$root/tests/run.sh"; }
 
-parts=() quick='' fuzz_seconds=5
+parts=() quick='' fuzz_seconds=5 fuzz_rules_seconds=60
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
         case ${2-} in
         '' | *[!0-9]*) echo "run.sh: --fuzz needs a number of seconds" >&2; exit 2 ;;
         esac
-        fuzz_seconds=$2
+        fuzz_seconds=$2 fuzz_rules_seconds=$2
         parts+=(fuzz)
         shift
         ;;
@@ -188,24 +188,38 @@ run_valgrind() {
     add valgrind $good $bad 0
 }
 
+# fuzz_one NAME: leaves its log, and NAME.good if it found nothing.
+fuzz_one() {
+    local name=$1 seconds=$fuzz_seconds options dictionary corpus
+    case $name in fuzz_rules_*) seconds=$fuzz_rules_seconds ;; esac
+    options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$results/$name-")
+    for dictionary in "tests/fuzz/$name.dict" "tests/fuzz/${name#fuzz_}.dict"; do
+        [ ! -f "$dictionary" ] || options+=("-dict=$dictionary")
+    done
+    # What the fuzzer finds goes into the first folder; what is kept with the source is only read.
+    mkdir -p "build/corpus/$name"
+    options+=("build/corpus/$name")
+    for corpus in "tests/fuzz/corpus/$name" "tests/fuzz/corpus/${name#fuzz_}"; do
+        [ ! -d "$corpus" ] || options+=("$corpus")
+    done
+    if timeout $((seconds + 60)) "build/fuzz/tests/fuzz/$name" "${options[@]}" >"$results/$name.log" 2>&1; then
+        : >"$results/$name.good"
+    fi
+}
+
 run_fuzz() {
     build fuzz || return
-    say "fuzzers, $fuzz_seconds s each"
-    local source name good=0 bad=0 options
-    for source in tests/fuzz/fuzz_*.c; do
-        [ -e "$source" ] || break
-        name=$(basename "$source" .c)
-        options=(-max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$results/$name-")
-        for dictionary in "tests/fuzz/$name.dict" "tests/fuzz/${name#fuzz_}.dict"; do
-            [ ! -f "$dictionary" ] || options+=("-dict=$dictionary")
-        done
-        # What the fuzzer finds goes into the first folder; what is kept with the source is only read.
-        mkdir -p "build/corpus/$name"
-        options+=("build/corpus/$name")
-        for corpus in "tests/fuzz/corpus/$name" "tests/fuzz/corpus/${name#fuzz_}"; do
-            [ ! -d "$corpus" ] || options+=("$corpus")
-        done
-        if timeout $((fuzz_seconds + 60)) "$(find build/fuzz -type f -name "$name" -perm -u+x | head -n 1)" "${options[@]}" >"$results/$name.log" 2>&1; then
+    say "fuzzers, $fuzz_seconds s each, those of rules $fuzz_rules_seconds s"
+    local name good=0 bad=0 names
+    mapfile -t names < <(find tests/fuzz -name 'fuzz_*.c' -printf '%f\n' | sed 's/\.c$//' | sort)
+    for name in "${names[@]}"; do
+        # One on each processor.
+        while [ "$(jobs -pr | wc -l)" -ge "$jobs" ]; do wait -n; done
+        fuzz_one "$name" &
+    done
+    wait
+    for name in "${names[@]}"; do
+        if [ -f "$results/$name.good" ]; then
             good=$((good + 1))
         else
             bad=$((bad + 1))
@@ -240,12 +254,13 @@ tidy() {
 run_tidy() { tidy clang-tidy '-checks=-clang-analyzer-*'; }
 run_analyze() { tidy analyzer; }
 
-started=$SECONDS
+started=$SECONDS took=()
 for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
     began=$SECONDS
     "run_$part"
-    printf '   (%d s)\n' $((SECONDS - began))
+    took+=("$part $((SECONDS - began)) s")
+    printf '   (%s)\n' "${took[-1]}"
 done
-printf '\nAll in %d s; logs in build/results/\n' $((SECONDS - started))
+printf '\nAll in %d s (%s); logs in build/results/\n' $((SECONDS - started)) "$(IFS=,; echo "${took[*]}")"
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

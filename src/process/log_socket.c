@@ -47,7 +47,8 @@ bool log_socket_open(struct log_socket *s, struct err *err)
 static struct str write_head(const struct log_socket *s, enum log_severity severity, int64_t wall_us, char *to,
                              size_t size)
 {
-    static const char MONTHS[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const char MONTHS[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     int len;
     struct tm tm;
     time_t t = (time_t)(wall_us / 1000000);
@@ -56,8 +57,8 @@ static struct str write_head(const struct log_socket *s, enum log_severity sever
                        FACILITY_MAIL);
     } else {
         localtime_r(&t, &tm);
-        len = snprintf(to, size, "<%d>%.3s %2d %02d:%02d:%02d mailweir[%d]: ", FACILITY_MAIL << 3 | severity,
-                       MONTHS + 3 * tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)getpid());
+        len = snprintf(to, size, "<%d>%s %2d %02d:%02d:%02d mailweir[%d]: ", FACILITY_MAIL << 3 | severity,
+                       MONTHS[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)getpid());
     }
     return str_of(to, (size_t)len);
 }
