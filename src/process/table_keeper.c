@@ -115,7 +115,7 @@ static void say(struct table_keeper *k, size_t index, const char *state, const c
     if (k->is_hushed)
         return;
     event_begin(e, "table", loop_wall_us(k->loop));
-    event_z(e, "name", t->name);
+    event_z(e, "table", t->name);
     event_z(e, "file", t->path);
     event_z(e, "state", state);
     event_z(e, "text", text);

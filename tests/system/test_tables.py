@@ -82,14 +82,14 @@ def test_a_table_is_replaced_while_mail_flows(weir, mta):
 def test_a_broken_file_keeps_its_last_good_content(weir, mta):
     put(weir, "places.txt", "example.net\nbad..domain\n")
     event = weir.wait_event("table", timeout=LOOK)
-    assert event == dict(event, name="places", state="stale", file=str(weir.directory / "places.txt"),
+    assert event == dict(event, table="places", state="stale", file=str(weir.directory / "places.txt"),
                          text='%s:2:1: "bad..domain" is not a domain' % (weir.directory / "places.txt"))
     assert in_all_workers(weir, "bob@example.net", "250")
     os.unlink(weir.directory / "places.txt")
     time.sleep(LOOK)  # the proof that nothing more is said
     assert len(weir.events("table")) == 1 and in_all_workers(weir, "bob@example.net", "250")
     put(weir, "places.txt", "other.example\n")
-    weir.wait_event("table", timeout=LOOK, state="current", name="places")
+    weir.wait_event("table", timeout=LOOK, state="current", table="places")
     assert in_all_workers(weir, "bob@example.net", "elsewhere") and in_all_workers(weir, "x@other.example", "250")
     assert weir.stderr().count('table "places" keeps its last good content') == 1
 

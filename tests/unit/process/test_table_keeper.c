@@ -213,7 +213,7 @@ static void test_wrong_is_said_once(void **state)
     replace(s, "bad");
     WAIT_UNTIL(s, s->log_len > 0);
     assert_non_null(
-        strstr(s->log, "\"event\":\"table\",\"node\":\"mx1\",\"name\":\"local\",\"file\":\"/tmp/mailweir-keeper-"));
+        strstr(s->log, "\"event\":\"table\",\"node\":\"mx1\",\"table\":\"local\",\"file\":\"/tmp/mailweir-keeper-"));
     assert_non_null(strstr(s->log, "\"state\":\"stale\",\"text\":\"F:1:1: this is bad\"}"));
     replace(s, "bad again");
     some_looks(s);
