@@ -208,6 +208,8 @@ static void check_in_value(struct checker *c, struct condition *cond, bool is_le
         return;
     if (type == TYPE_IP && v->shape == SHAPE_TEXT)
         (void)check_item(c, v, SHAPE_NETWORK, type_rows[TYPE_NETWORK].one);
+    else if (type != TYPE_IP && type != TYPE_TIME && v->shape != SHAPE_NETWORK && v->shape != SHAPE_RANGE)
+        (void)diag_error(c->d, v->at, "expected a table or a list, found \"" PRI_STR "\"", STR_ARG(v->text));
     else if (type == TYPE_TIME && v->shape == SHAPE_TIME)
         (void)diag_error(c->d, v->at, "expected %s, found \"" PRI_STR "\"", shape_rows[SHAPE_RANGE].expected,
                          STR_ARG(v->text));

@@ -51,19 +51,40 @@ static bool unescape(struct parser *p, struct str raw, struct str *text)
     return true;
 }
 
-/* The place of raw[from, to), which lies in the token's text. */
-static struct place place_within(const struct parser *p, const struct token *t, size_t from, size_t to)
+/* How far a token's text was counted: columns are characters, and a text of many pieces is counted once, not from its
+ * start for each of them. */
+struct counted {
+    size_t bytes;
+    uint32_t chars;
+};
+
+static uint32_t count_chars(struct str text, size_t from, size_t to)
+{
+    bool valid;
+    uint32_t chars = 0;
+    for (size_t i = from; i < to && i < text.len; i += source_char_len(text, i, &valid))
+        chars++;
+    return chars;
+}
+
+/* The place of [from, to) of the token's text, behind what was counted. */
+static struct place place_behind(const struct parser *p, const struct token *t, struct counted *counted, size_t from,
+                                 size_t to)
 {
     struct str text = parse_text(p, t);
     struct place at = parse_place(p, t);
-    bool valid;
-    uint32_t before = 0, inside = 0;
-    for (size_t i = 0; i < to && i < text.len; i += source_char_len(text, i, &valid))
-        *(i < from ? &before : &inside) += 1;
-    at.col += before;
+    counted->chars += count_chars(text, counted->bytes, from);
+    counted->bytes = from;
+    at.col += counted->chars;
     at.offset += (uint32_t)from;
-    at.len = inside;
+    at.len = count_chars(text, from, to);
     return at;
+}
+
+static struct place place_within(const struct parser *p, const struct token *t, size_t from, size_t to)
+{
+    struct counted nothing = {0, 0};
+    return place_behind(p, t, &nothing, from, to);
 }
 
 static bool add_piece(struct parser *p, struct value *v, struct str raw, struct place at, bool is_name)
@@ -80,7 +101,8 @@ static bool add_piece(struct parser *p, struct value *v, struct str raw, struct 
 }
 
 /* `${name}` in a text: begin is at its `$`, in the token with its quotes. *behind: just after its `}`. */
-static bool add_reference(struct parser *p, const struct token *t, size_t begin, size_t *behind, struct value *v)
+static bool add_reference(struct parser *p, const struct token *t, struct counted *counted, size_t begin,
+                          size_t *behind, struct value *v)
 {
     struct str text = parse_text(p, t);
     size_t from = begin + 2, to = from;
@@ -88,28 +110,30 @@ static bool add_reference(struct parser *p, const struct token *t, size_t begin,
         to++;
     struct str name = str_sub(text, from, to - from);
     if (to == text.len - 1)
-        return diag_error(p->d, place_within(p, t, begin, begin + 2), "this ${ is never closed");
+        return diag_error(p->d, place_behind(p, t, counted, begin, begin + 2), "this ${ is never closed");
     if (text.ptr[to] != '}' || !shape_is_dotted_name(name)) {
         size_t shown = str_find(str_from(text, from), '}');
         struct str found = str_sub(text, from, MIN_OF(shown, text.len - 1 - from));
-        return diag_error(p->d, place_within(p, t, from, from + found.len),
+        return diag_error(p->d, place_behind(p, t, counted, from, from + found.len),
                           "expected an attribute, found \"" PRI_STR "\"", STR_ARG(found));
     }
     *behind = to + 1;
-    return add_piece(p, v, name, place_within(p, t, from, to), true);
+    return add_piece(p, v, name, place_behind(p, t, counted, from, to), true);
 }
 
 static bool split_pieces(struct parser *p, const struct token *t, struct value *v)
 {
     struct str text = parse_text(p, t);
+    struct counted counted = {0, 0};
     size_t plain = 1, i = 1;
     bool any = false;
     while (i < text.len - 1) {
         if (text.ptr[i] == '\\') {
             i += 2;
         } else if (text.ptr[i] == '$' && text.ptr[i + 1] == '{') {
-            if (!add_piece(p, v, str_sub(text, plain, i - plain), place_within(p, t, plain, i), false) ||
-                !add_reference(p, t, i, &i, v))
+            struct place at = place_behind(p, t, &counted, plain, i);
+            if (!add_piece(p, v, str_sub(text, plain, i - plain), at, false) ||
+                !add_reference(p, t, &counted, i, &i, v))
                 return false;
             plain = i;
             any = true;
@@ -117,8 +141,8 @@ static bool split_pieces(struct parser *p, const struct token *t, struct value *
             i++;
         }
     }
-    return !any ||
-           add_piece(p, v, str_sub(text, plain, text.len - 1 - plain), place_within(p, t, plain, text.len - 1), false);
+    return !any || add_piece(p, v, str_sub(text, plain, text.len - 1 - plain),
+                             place_behind(p, t, &counted, plain, text.len - 1), false);
 }
 
 bool parse_string(struct parser *p, bool interpolates, struct value *v)
@@ -252,7 +276,7 @@ static bool is_whole_enough(const struct want *want, const struct value *v)
     return is_whole && (want->has_range || v->number >= 0);
 }
 
-/* Reads the letters of *value as what is wanted; says what is wrong at `at`. */
+/* Reads the letters of *value as what is wanted, in whatever range; says what is wrong at `at`. */
 static bool read_as(struct diagnostics *d, struct arena *arena, const struct want *want, struct value *value,
                     struct place at)
 {
@@ -261,7 +285,7 @@ static bool read_as(struct diagnostics *d, struct arena *arena, const struct wan
     if (result == SHAPE_FITS && want->shape == SHAPE_NUMBER && !is_whole_enough(want, value))
         return diag_error(d, at, "expected a whole number, found \"" PRI_STR "\"", STR_ARG(value->text));
     if (result == SHAPE_FITS)
-        return !want->has_range || want_range_check(d, want, value, at);
+        return true;
     if (result == SHAPE_WRONG)
         return diag_error(d, at, "%s", err.text);
     if (result == SHAPE_NO_MEMORY)
@@ -276,6 +300,16 @@ static bool read_as(struct diagnostics *d, struct arena *arena, const struct wan
     if (want->shape == SHAPE_DURATION && is_number)
         diag_hint(d, "a duration has a unit: " PRI_STR "s", STR_ARG(value->text));
     return false;
+}
+
+/* What is out of range is said, and read all the same: it does not hide what else is wrong with its statement. */
+static bool read_here(struct parser *p, const struct want *want, struct value *v)
+{
+    if (!read_as(p->d, &p->tree->arena, want, v, v->at))
+        return false;
+    if (want->has_range)
+        (void)!want_range_check(p->d, want, v, v->at);
+    return true;
 }
 
 static bool parse_sender(struct parser *p, struct value *v)
@@ -334,10 +368,10 @@ bool parse_wanted_value(struct parser *p, const struct want *want, bool interpol
     } else if (shape == SHAPE_SENDER && parse_is_sign(p, SIGN_NULL_SENDER)) {
         fine = parse_sender(p, v);
     } else if (parse_is_string(p) && may_be_quoted(shape)) {
-        fine = parse_string(p, false, v) && read_as(p->d, &p->tree->arena, want, v, v->at);
+        fine = parse_string(p, false, v) && read_here(p, want, v);
     } else if (t->kind == TOKEN_WORD) {
         *v = (struct value){.at = parse_place(p, t), .text = parse_text(p, t)};
-        fine = read_as(p->d, &p->tree->arena, want, v, v->at);
+        fine = read_here(p, want, v);
         if (fine)
             parse_take(p);
         if (fine && shape == SHAPE_CODE)
@@ -361,7 +395,7 @@ bool want_check(struct diagnostics *d, const struct want *want, struct value *va
     if (is_text || (value->is_quoted && !may_be_quoted(want->shape)))
         return diag_error(d, at, "expected %s, found \"" PRI_STR "\"", shape_rows[want->shape].expected,
                           STR_ARG(value->text));
-    return read_as(d, arena, want, value, at);
+    return read_as(d, arena, want, value, at) && (!want->has_range || want_range_check(d, want, value, at));
 }
 
 bool parse_list(struct parser *p, struct values *values)

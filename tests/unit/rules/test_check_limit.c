@@ -234,6 +234,7 @@ static const struct check_case THRESHOLDS[] = {
      "1:69+4 user is not known at connect; it is known from login on"},
     {"limit l per user count messages { 5/1h at 50% alert opss, tarpit 2m, tag \"x\" }\n"
      "alert ops syslog",
+     "1:53+4 unknown alert \"opss\" | did you mean \"ops\"?\n"
      "1:66+2 tarpit must be from 1ms to 60s, not 2m"},
     {"limit l per user count messages { 5/1h at 50% accept }", "1:47+6 accept is not possible in a threshold"},
     {"limit l per user count messages { 5/1h at 50% log at 50% tarpit 1s }", "1:54+3 50% stands twice"},

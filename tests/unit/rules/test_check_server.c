@@ -60,7 +60,8 @@ static const struct check_case SERVER[] = {
     {"alert a mail nobody", "1:14+6 expected an address, found \"nobody\" | it has a domain: alice@example.org"},
     {"include \"missing.rules\"", "1:9+15 cannot read \"missing.rules\": No such file or directory"},
     {"workers 0", "1:9+1 workers must be from 1 to 256, not 0"},
-    {"network prefix 7 65", "1:16+1 network prefix must be from 8 to 32, not 7"},
+    {"network prefix 7 65", "1:16+1 network prefix must be from 8 to 32, not 7\n"
+                            "1:18+2 network prefix must be from 16 to 64, not 65"},
     {"relay to 127.0.0.1:0", "1:20+1 port must be from 1 to 65535, not 0"},
     {"max-header 100", "1:12+3 max-header must be from 1K to 16M, not 100"},
 };

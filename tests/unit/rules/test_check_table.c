@@ -66,7 +66,8 @@ static const struct check_case TABLES[] = {
      ""},
     {"dnsbl d \"zen.example\" { timeout 1ms cache 8d }\n"
      "on connect { rule r drop if client in d }",
-     "1:33+3 dnsbl timeout must be from 100ms to 30s, not 1ms"},
+     "1:33+3 dnsbl timeout must be from 100ms to 30s, not 1ms\n"
+     "1:43+2 dnsbl cache must be from 0s to 7d, not 8d"},
     {"table t networks redis \"nets\"\n"
      "on mail { rule r log if client in t }",
      "1:9+8 redis holds no networks"},

@@ -32,8 +32,9 @@ static const struct check_case TESTS[] = {
      "to 499, not 550 | reject refuses for good\n1:65+3 disconnect takes the code 421, not 450\n1:87+5 4.7.1 does not "
      "fit 550; it must begin with 5"},
     {"test \"x\" { expect reject at foo }", "1:29+3 unknown phase \"foo\""},
-    {"test \"x\" { send 0 messages to 1001 recipients }", "1:17+1 send must be from 1 to 1000000, not 0"},
-    {"test \"x\" { fail 1000001 logins }", "1:17+7 fail must be from 1 to 1000000, not 1000001"},
+    {"test \"x\" { send 0 messages to 1001 recipients }", "1:17+1 send must be from 1 to 1000000, not 0\n"
+                                                          "1:31+4 recipients must be from 1 to 1000, not 1001"},
+    {"test \"x\" { user u fail 1000001 logins }", "1:24+7 fail must be from 1 to 1000000, not 1000001"},
     {"test \"x\" { mail from foo }", "1:22+3 expected an address or <>, found \"foo\""},
     {"test \"x\" { client example.org }",
      "1:19+11 expected an address, found \"example.org\" | it is written 192.0.2.1, 2001:db8::1"},
