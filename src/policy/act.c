@@ -14,6 +14,7 @@ static bool act(struct asking *a, const struct policy_rule *rule)
         ends = ends || (action_rows[rule->actions[i].kind].ends && !rule->is_observed) ||
                a->answer->verdict != POLICY_GO_ON; /* a limit that it charges may refuse */
     }
+    asking_show_marks(a);
     return ends;
 }
 

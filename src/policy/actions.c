@@ -19,8 +19,7 @@ static bool is_of_mail(const struct asking *a)
     return a->phase >= PHASE_MAIL && a->question->mail;
 }
 
-/* The context is what the rules that follow see. */
-static void refresh(struct asking *a)
+void asking_show_marks(struct asking *a)
 {
     const struct policy_case *q = a->question;
     a->context.connection_tags = q->connection->tags;
@@ -57,7 +56,6 @@ static bool set_tag(struct asking *a, const struct policy_action *action)
     }
     if (a->phase == PHASE_CONNECT)
         q->connection->tags_of_connect = q->connection->tags;
-    refresh(a);
     return true;
 }
 
@@ -69,7 +67,6 @@ static void add_score(struct asking *a, int64_t millionths)
         *to = millionths < 0 ? INT64_MIN / 4 : INT64_MAX / 4; /* the sum of two still is a number */
     if (a->phase == PHASE_CONNECT)
         q->connection->score_of_connect = q->connection->score;
-    refresh(a);
 }
 
 /* ---- what becomes of the mail ---- */

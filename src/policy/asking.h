@@ -68,6 +68,10 @@ struct actor {
  * is then in the answer; a rule's `accept` is not. False: trouble, which the answer says: nothing more is done. */
 MUST_USE bool asking_act(struct asking *a, const struct actor *actor, const struct policy_action *action);
 
+/* Score and tags as they are now: what is asked and said from here on sees them. A rule's own texts still see what was
+ * before it (GRAMMAR.md 4: from the next rule on). */
+void asking_show_marks(struct asking *a);
+
 /* Whom an alert of the actor concerns: of a limit its key, of a rule the user, or who has not logged in, the client. */
 struct str asking_key(struct asking *a, const struct actor *actor);
 

@@ -50,6 +50,7 @@ bool asking_act_passed(struct asking *a, const struct reservation *r, const stru
         if (!asking_act(a, &actor, action))
             return false;
     }
+    asking_show_marks(a);
     return true;
 }
 

@@ -6,6 +6,8 @@
  * A parameter may stand for another one. Its literal is found once, and copied to wherever it is used; there it is held
  * against what that place wants.
  */
+#include <string.h>
+
 #include "rules/check_internal.h"
 #include "rules/hint.h"
 #include "rules/pattern.h"
@@ -79,8 +81,10 @@ static bool is_textual(enum shape shape)
 
 static void make_text(struct value *v)
 {
-    v->shape = SHAPE_TEXT;
     v->is_quoted = true;
+    if (v->shape == SHAPE_TEXT)
+        return;
+    v->shape = SHAPE_TEXT;
     v->parts.pieces = NULL;
     v->parts.count = 0;
 }
@@ -206,6 +210,20 @@ static bool check_rate_parts(struct checker *c, struct value *v)
 
 /* ---- values ---- */
 
+/* What `${name}` is depends on where the text is shown: each place has pieces of its own. */
+static bool copy_pieces(struct checker *c, struct value *v)
+{
+    size_t bytes = v->shape == SHAPE_TEXT ? v->parts.count * sizeof *v->parts.pieces : 0;
+    if (!bytes)
+        return true;
+    struct text_piece *pieces = arena_alloc(&c->tree->arena, bytes);
+    if (!pieces)
+        return check_no_memory(c);
+    memcpy(pieces, v->parts.pieces, bytes);
+    v->parts.pieces = pieces;
+    return true;
+}
+
 bool check_value(struct checker *c, struct value *v)
 {
     if (v->shape != SHAPE_PARAM) {
@@ -230,6 +248,8 @@ bool check_value(struct checker *c, struct value *v)
         made.code.enhanced = v->code.enhanced;
         made.code.enhanced_at = v->code.enhanced_at;
     }
+    if (!copy_pieces(c, &made))
+        return false;
     *v = made;
     return true;
 }

@@ -48,6 +48,11 @@ static void check_header_name(struct checker *c, const struct value *v)
         (void)diag_error(c->d, v->at, "\"" PRI_STR "\" is not a header name", STR_ARG(v->text));
 }
 
+static bool is_header_name(const struct action *a, size_t value)
+{
+    return value == 0 && (a->kind == ACTION_ADD_HEADER || a->kind == ACTION_REMOVE_HEADER);
+}
+
 static bool takes_code(enum action_kind kind)
 {
     return kind == ACTION_REJECT || kind == ACTION_DEFER || kind == ACTION_DISCONNECT;
@@ -63,7 +68,7 @@ static void check_action(struct checker *c, struct action *a, struct moment m)
     if (takes_code(a->kind))
         check_code_by_name(c, &a->values, 1);
     for (size_t i = 0; i < a->values.count; i++)
-        if (check_value(c, &a->values.items[i]))
+        if (check_value(c, &a->values.items[i]) && !is_header_name(a, i))
             check_text(c, &a->values.items[i], m);
     const struct value *first = values_arg(&a->values, 0);
     if (is_by_name && takes_code(a->kind) && first && first->shape == SHAPE_CODE)

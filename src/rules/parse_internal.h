@@ -95,6 +95,9 @@ MUST_USE bool parse_text_value(struct parser *p, const char *what, struct value 
 /* Any literal, quoted or bare, or $name. is_item: what is wrong about a network is left to who knows the table's type.
  */
 MUST_USE bool parse_any_value(struct parser *p, bool is_item, struct value *v);
+/* The same of a parameter: where `$name` then stands for a text that is shown, its ${…} are looked at as if the text
+ * stood there itself; elsewhere, or where they are not well formed, they are only letters. */
+MUST_USE bool parse_parameter_value(struct parser *p, struct value *v);
 /* A value of one shape. */
 MUST_USE bool parse_wanted_value(struct parser *p, const struct want *want, bool interpolates, struct value *v);
 /* { } of values, the { at hand. */

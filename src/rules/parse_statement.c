@@ -39,7 +39,7 @@ static bool parse_include(struct parser *p, struct statement *s)
 static bool parse_parameter(struct parser *p, struct statement *s)
 {
     if (!parse_name(p, "a name for the parameter", &s->parameter.name) ||
-        !parse_any_value(p, false, &s->parameter.value))
+        !parse_parameter_value(p, &s->parameter.value))
         return false;
     if (s->kind == STATEMENT_PARAMETER && parse_is_string(p))
         return parse_string(p, false, &s->parameter.about);

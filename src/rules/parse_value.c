@@ -100,25 +100,41 @@ static bool add_piece(struct parser *p, struct value *v, struct str raw, struct 
     return is_name || unescape(p, raw, &piece->text);
 }
 
+enum reference { REFERENCE_FINE, REFERENCE_WRONG, REFERENCE_UNCLOSED };
+
+/* What stands behind the `${` at begin, in a token with its quotes. name: what stands for the name, fine or not. */
+static enum reference read_reference(struct str text, size_t begin, struct str *name)
+{
+    size_t from = begin + 2, to = from, last = text.len - 1;
+    while (to < last && lex_is_word_char(text.ptr[to]))
+        to++;
+    *name = str_sub(text, from, to - from);
+    if (to == last)
+        return REFERENCE_UNCLOSED;
+    if (text.ptr[to] == '}' && shape_is_dotted_name(*name))
+        return REFERENCE_FINE;
+    size_t shown = str_find(str_from(text, from), '}');
+    *name = str_sub(text, from, MIN_OF(shown, last - from));
+    return REFERENCE_WRONG;
+}
+
 /* `${name}` in a text: begin is at its `$`, in the token with its quotes. *behind: just after its `}`. */
 static bool add_reference(struct parser *p, const struct token *t, struct counted *counted, size_t begin,
                           size_t *behind, struct value *v)
 {
-    struct str text = parse_text(p, t);
-    size_t from = begin + 2, to = from;
-    while (to < text.len - 1 && (lex_is_word_char(text.ptr[to])))
-        to++;
-    struct str name = str_sub(text, from, to - from);
-    if (to == text.len - 1)
-        return diag_error(p->d, place_behind(p, t, counted, begin, begin + 2), "this ${ is never closed");
-    if (text.ptr[to] != '}' || !shape_is_dotted_name(name)) {
-        size_t shown = str_find(str_from(text, from), '}');
-        struct str found = str_sub(text, from, MIN_OF(shown, text.len - 1 - from));
-        return diag_error(p->d, place_behind(p, t, counted, from, from + found.len),
-                          "expected an attribute, found \"" PRI_STR "\"", STR_ARG(found));
+    struct str name;
+    size_t from = begin + 2;
+    switch (read_reference(parse_text(p, t), begin, &name)) {
+    case REFERENCE_UNCLOSED:
+        return diag_error(p->d, place_behind(p, t, counted, begin, from), "this ${ is never closed");
+    case REFERENCE_WRONG:
+        return diag_error(p->d, place_behind(p, t, counted, from, from + name.len),
+                          "expected an attribute, found \"" PRI_STR "\"", STR_ARG(name));
+    case REFERENCE_FINE:
+        break;
     }
-    *behind = to + 1;
-    return add_piece(p, v, name, place_behind(p, t, counted, from, to), true);
+    *behind = from + name.len + 1;
+    return add_piece(p, v, name, place_behind(p, t, counted, from, from + name.len), true);
 }
 
 static bool split_pieces(struct parser *p, const struct token *t, struct value *v)
@@ -143,6 +159,18 @@ static bool split_pieces(struct parser *p, const struct token *t, struct value *
     }
     return !any || add_piece(p, v, str_sub(text, plain, text.len - 1 - plain),
                              place_behind(p, t, &counted, plain, text.len - 1), false);
+}
+
+static bool has_fine_references(struct str text)
+{
+    struct str name;
+    for (size_t i = 1; i + 1 < text.len; i++) {
+        if (text.ptr[i] == '\\')
+            i++;
+        else if (text.ptr[i] == '$' && text.ptr[i + 1] == '{' && read_reference(text, i, &name) != REFERENCE_FINE)
+            return false;
+    }
+    return true;
 }
 
 bool parse_string(struct parser *p, bool interpolates, struct value *v)
@@ -223,6 +251,13 @@ bool parse_any_value(struct parser *p, bool is_item, struct value *v)
         place_rate(p, t, v);
     parse_take(p);
     return true;
+}
+
+bool parse_parameter_value(struct parser *p, struct value *v)
+{
+    const struct token *t = parse_peek(p);
+    bool is_text = t->kind == TOKEN_STRING && has_fine_references(parse_text(p, t));
+    return parse_any_value(p, false, v) && (!is_text || split_pieces(p, t, v));
 }
 
 /* Shapes that a text in quotes may be: where names, hosts, networks, addresses and endpoints stand, quoted is the same.

@@ -238,8 +238,10 @@ static const struct check_case THRESHOLDS[] = {
      "1:66+2 tarpit must be from 1ms to 60s, not 2m"},
     {"limit l per user count messages { 5/1h at 50% accept }", "1:47+6 accept is not possible in a threshold"},
     {"limit l per user count messages { 5/1h at 50% log at 50% tarpit 1s }", "1:54+3 50% stands twice"},
-    {"limit l per user count messages { 5/1h at 0% log at 1001% log }",
-     "1:43+2 threshold percent must be from 1% to 1000%, not 0%"},
+    {"limit l per user count messages { 5/1h at 0% log at 1001% log if qqqqq }",
+     "1:43+2 threshold percent must be from 1% to 1000%, not 0%\n"
+     "1:53+5 threshold percent must be from 1% to 1000%, not 1001%\n"
+     "1:66+5 unknown attribute \"qqqqq\""},
     {"limit l per user count messages { 5/1h at 100% reject 450 }",
      "1:55+3 reject takes a code from 500 to 599, not 450 | defer refuses for now"},
     {"limit l per user count messages { 5/1h at 50% log, log, defer at 60% drop }",
