@@ -24,6 +24,18 @@ struct rate policy_rate_of(enum limit_unit unit, const struct value *v)
 
 /* ---- those of an entity ---- */
 
+/* An IPv6 client is counted by its /64; in the map its address may stand as well. */
+static const struct lookup_values *find_client(const struct policy_limit *l, const struct facts *facts)
+{
+    char text[IP_TEXT_MAX + 4];
+    struct fact x = {.kind = FACT_NONE};
+    facts->get(facts, ATTRIBUTE_CLIENT, STR_NONE, &x);
+    if (x.kind != FACT_IP)
+        return NULL;
+    x = (struct fact){.kind = FACT_TEXT, .text = ip_format(&x.ip, text)};
+    return lookup_get(l->overrides, &x);
+}
+
 /* The map's key is the limit's, as one would write it: an address of mail, a domain, 192.0.2.7, 2001:db8::/64. */
 static const struct lookup_values *find(const struct policy_limit *l, const struct facts *facts, enum phase at)
 {
@@ -37,7 +49,8 @@ static const struct lookup_values *find(const struct policy_limit *l, const stru
         x = (struct fact){.kind = FACT_TEXT, .text = ip_net_format(&x.network, text)};
     else if (x.kind == FACT_NONE)
         x = (struct fact){.kind = FACT_TEXT, .text = str_of_z(key_rows[l->keys[0]].word)}; /* global */
-    return lookup_get(l->overrides, &x);
+    const struct lookup_values *values = lookup_get(l->overrides, &x);
+    return values || l->keys[0] != KEY_CLIENT ? values : find_client(l, facts);
 }
 
 bool override_find(const struct policy_limit *l, const struct facts *facts, enum phase at, struct arena *arena,

@@ -104,7 +104,6 @@ void trial_free(struct trial **trial)
     trial_close(t);
     trial_hang_up(t);
     free(t->held);
-    free(t->default_sender_text);
     if (t->limiter.store)
         limiter_fini(&t->limiter);
     if (t->store.ops)
@@ -159,25 +158,6 @@ static int64_t moment(int64_t over_us, size_t i, size_t count)
     return over_us / n * (int64_t)i + over_us % n * (int64_t)i / n;
 }
 
-static bool set_default_sender(struct trial *t)
-{
-    struct str user = t->settings.user;
-    free(t->default_sender_text);
-    t->default_sender_text = NULL;
-    if (user.len == 0) {
-        t->default_sender = STR("sender@example.com");
-        return true;
-    }
-    size_t size = user.len + sizeof "@example.org";
-    t->default_sender_text = malloc(size);
-    if (!t->default_sender_text)
-        return false;
-    int n = snprintf(t->default_sender_text, size, PRI_STR "%s", STR_ARG(user),
-                     str_find(user, '@') < user.len ? "" : "@example.org");
-    t->default_sender = str_of(t->default_sender_text, (size_t)n);
-    return true;
-}
-
 static const struct str *recipients_as_set(const struct trial *t, size_t *count)
 {
     static const struct str USUAL[] = {{"r1@example.net", sizeof "r1@example.net" - 1}};
@@ -191,8 +171,6 @@ bool trial_send(struct trial *t, size_t count, int64_t over_us, const struct tri
     over_us = bounded(t, over_us);
     trial_hang_up(t);
     t->outcome = (struct trial_outcome){0};
-    if (!set_default_sender(t))
-        return false;
     for (size_t i = 0; i < count && !is_enough(t, i); i++) {
         size_t rcpt_count;
         const struct str *rcpts = recipients_as_set(t, &rcpt_count);
@@ -288,17 +266,6 @@ void trial_wait(struct trial *t, int64_t us)
 
 /* ---- looking ---- */
 
-/* Who would send, if a mail were sent now. ptr NULL: no memory. */
-static struct str sender_as_set(const struct trial *t, struct arena *arena)
-{
-    struct str user = t->settings.user;
-    if (t->settings.has_sender)
-        return t->settings.sender;
-    if (user.len == 0)
-        return STR("sender@example.com");
-    return arena_printf(arena, PRI_STR "%s", STR_ARG(user), str_find(user, '@') < user.len ? "" : "@example.org");
-}
-
 bool trial_count(struct trial *t, struct str limit, uint64_t *count)
 {
     struct facts facts;
@@ -307,7 +274,7 @@ bool trial_count(struct trial *t, struct str limit, uint64_t *count)
     arena_init(&scratch, MAIL_MAX_BYTES);
     as_set.is_logged_in = t->settings.user.len;
     as_set.mail = &t->mail_state;
-    as_set.sender = sender_as_set(t, &scratch);
+    as_set.sender = trial_sender_as_set(t, &scratch);
     as_set.asked = recipients_as_set(t, &as_set.asked_count);
     trial_facts(&as_set, &facts);
     bool ok = as_set.sender.ptr && policy_count_get(&t->engine, limit, &facts, t->now_us, &scratch, count);

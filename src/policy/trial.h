@@ -148,8 +148,6 @@ struct trial {
     bool is_connected, said_hello, is_logged_in;
     int64_t opened_us;
     struct str sender;         /* of the mail at hand, after defaults */
-    struct str default_sender; /* alice@example.org of alice */
-    char *default_sender_text;
     const struct str *asked; /* the recipients that facts.rcpt runs over: the one at hand, or the accepted */
     size_t asked_count;
     bool has_one_at_hand;

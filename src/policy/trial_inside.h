@@ -25,6 +25,9 @@ void trial_begin_one(struct trial *t);
 /* Closes the connection at hand, if one is open. */
 void trial_close(struct trial *t);
 
+/* Who sends a mail now, after defaults: alice@example.org where alice logs in. ptr NULL: no memory. */
+struct str trial_sender_as_set(const struct trial *t, struct arena *arena);
+
 /* ---- trial_message.c ---- */
 
 /* The header of the mail at hand, made when it is asked about first. NULL: no memory. */

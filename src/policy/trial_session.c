@@ -210,12 +210,21 @@ void trial_guess(struct trial *t, struct str password)
 
 /* ---- the envelope ---- */
 
+struct str trial_sender_as_set(const struct trial *t, struct arena *arena)
+{
+    struct str user = t->settings.user;
+    if (t->settings.has_sender)
+        return t->settings.sender.len ? t->settings.sender : STR("");
+    if (user.len == 0)
+        return STR("sender@example.com");
+    return arena_printf(arena, PRI_STR "%s", STR_ARG(user), str_find(user, '@') < user.len ? "" : "@example.org");
+}
+
 static bool begin_mail(struct trial *t)
 {
     t->mail_state = (struct policy_mail){0};
     t->mail = &t->mail_state;
     t->asked_count = t->accepted_count = 0;
-    t->sender = t->settings.has_sender ? t->settings.sender : t->default_sender;
     t->commands++;
     return ask(t, PHASE_MAIL);
 }
@@ -334,6 +343,9 @@ static bool give_message(struct trial *t)
 bool trial_mail(struct trial *t, const struct str *rcpts, size_t count)
 {
     bool ok = true;
+    t->sender = trial_sender_as_set(t, &t->arena);
+    if (!t->sender.ptr)
+        return false;
     if ((t->is_connected || trial_enter(t)) && (t->said_hello || trial_hello(t)) &&
         (t->is_logged_in || t->settings.user.len == 0 || trial_login(t)) && begin_mail(t) &&
         t->settings.end != TRIAL_ENDS_AFTER_MAIL && offer_recipients(t, rcpts, count) &&

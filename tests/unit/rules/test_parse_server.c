@@ -77,8 +77,9 @@ static const struct parse_case WRONG[] = {
     {"relay if to 1.2.3.4:25", "1:7+2 expected \"to\", found \"if\""},
     {"store", "1:6+1 expected \"memory\" or \"redis\", found end of line"},
     {"store disk", "1:7+4 expected \"memory\" or \"redis\", found \"disk\""},
-    {"store memory { entries 5 persist maybe }", "1:24+1 store entries must be from 1024 to 100000000, not 5\n"
-                                                 "1:34+5 expected on or off, found \"maybe\""},
+    {"store memory { entries 5 persist maybe }",
+     "1:24+1 store entries must be from 1024 to 100000000, not 5\n"
+     "1:34+5 expected on or off, found \"maybe\" | it is written on, off, true, false"},
     {"store redis", "1:12+1 expected a text, found end of line"},
     {"store redis \"x\" { timeout 6s }", "1:27+2 store timeout must be from 1ms to 5s, not 6s"},
     {"max-connections 0", "1:17+1 max-connections must be from 1 to 1000000, not 0"},
