@@ -75,7 +75,8 @@ void server_tls_check(struct config_builder *b)
         const struct statement *listen = builder_first_of(b, STATEMENT_LISTEN);
         if (listen && needs_certificate(cfg) && !builder_first_of(b, STATEMENT_TLS_CERTIFICATE))
             builder_missing(b, listen->at,
-                            "this listener needs a certificate: tls certificate \"chain.pem\" key \"key.pem\"");
+                            "this listener needs a certificate: tls certificate \"chain.pem\" key \"key.pem\" "
+                            "(`serve --try` makes one)");
         return;
     }
     if (b->lacks_certificates) /* said, at their names */

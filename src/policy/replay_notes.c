@@ -39,7 +39,8 @@ static const struct thing THINGS[] = {
     {{ATTRIBUTE_HEADER, ATTRIBUTE_HEADER_COUNT, ATTRIBUTE_HEADER_SIZE, ATTRIBUTE_HEADER_LINES},
      4,
      NULL,
-     "the header, of which a log holds the address in From and the Message-ID only"},
+     "the header, of which a log holds the address in From and the Message-ID only (what they refused then may seem "
+     "newly accepted)"},
     {{ATTRIBUTE_TLS_CERTIFICATE}, 1, NULL, "certificates of clients, which are not in the log"},
     {{ATTRIBUTE_SESSION_EARLY, ATTRIBUTE_SESSION_ERRORS, ATTRIBUTE_STRESS},
      3,

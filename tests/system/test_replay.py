@@ -300,7 +300,7 @@ def test_text(binary, tmp_path, rules):
     for part in ("300 mails from 2026-01-05T12:0", "newly refused:", "limit hour", "  user", "the first 2 of them (--list N)",
                  "    then: accept", " at mail by ", "try again in",
                  "note: counts begin at zero: in the first 1d limits refuse less than the server would have",
-                 "note: 1 rule or limit looks at the header, of which a log holds the address in From and the Message-ID only: h"):
+                 "note: 1 rule or limit looks at the header, of which a log holds the address in From and the Message-ID only (what they refused then may seem newly accepted): h"):
         assert part in text, (part, text)
     assert text.count("    now: ") == 2
     quiet = run("replay", tmp_path / "events.jsonl", "--rules", rules(NO_RULES))

@@ -268,7 +268,8 @@ static const struct {
     {"on mail { rule a reject if sender = \"x@y\" }\n", ""},
     {"on header {\nrule a reject if header[\"Subject\"] = \"x\"\nrule b reject if header.from = \"x@y\"\n"
      "rule c reject if not (header.lines > 3)\n}\n",
-     "2 rules or limits look at the header, of which a log holds the address in From and the Message-ID only: a, c\n"},
+     "2 rules or limits look at the header, of which a log holds the address in From and the Message-ID only (what "
+     "they refused then may seem newly accepted): a, c\n"},
     {"dnsbl l \"l.example\"\nlimit g per user, client count guesses { 9/1h }\nlimit n per client count messages { 9/1h "
      "if client in l }\n"
      "on mail { rule a reject if client.name is none or client in l }\n",
