@@ -5,21 +5,6 @@
 #include "policy/trial_inside.h"
 #include "smtp/address.h"
 
-static struct fact text_fact(struct str text)
-{
-    return text.len ? (struct fact){.kind = FACT_TEXT, .text = text} : (struct fact){.kind = FACT_NONE};
-}
-
-static struct fact number_fact(uint64_t n)
-{
-    return (struct fact){.kind = FACT_NUMBER, .number = (int64_t)MIN_OF(n, (uint64_t)INT64_MAX)};
-}
-
-static struct fact truth_fact(bool truth)
-{
-    return (struct fact){.kind = FACT_TRUTH, .truth = truth};
-}
-
 static struct str part_of(struct str address, bool is_domain)
 {
     struct str local, domain;
@@ -48,35 +33,35 @@ static struct fact connection_fact(const struct trial *t, int attribute)
     case ATTRIBUTE_CLIENT_NETWORK:
         return (struct fact){.kind = FACT_NETWORK, .network = ip_net_of(&set->client, prefix)};
     case ATTRIBUTE_CLIENT_PORT:
-        return number_fact(set->port);
+        return fact_of_number(set->port);
     case ATTRIBUTE_LISTENER:
-        return text_fact(set->listener);
+        return fact_of_text(set->listener);
     case ATTRIBUTE_NODE:
-        return text_fact(set->node.len ? set->node : t->world->node);
+        return fact_of_text(set->node.len ? set->node : t->world->node);
     case ATTRIBUTE_NOW:
         return local_time_fact(t, false);
     case ATTRIBUTE_WEEKDAY:
         return local_time_fact(t, true);
     case ATTRIBUTE_STRESS:
-        return truth_fact(false);
+        return fact_of_truth(false);
     case ATTRIBUTE_HELO:
-        return text_fact(t->said_hello ? set->helo : STR_NONE);
+        return fact_of_text(t->said_hello ? set->helo : STR_NONE);
     case ATTRIBUTE_TLS:
-        return truth_fact(set->is_tls);
+        return fact_of_truth(set->is_tls);
     case ATTRIBUTE_TLS_VERSION:
-        return text_fact(set->is_tls ? set->tls_version : STR_NONE);
+        return fact_of_text(set->is_tls ? set->tls_version : STR_NONE);
     case ATTRIBUTE_TLS_CIPHER:
-        return text_fact(set->is_tls ? set->tls_cipher : STR_NONE);
+        return fact_of_text(set->is_tls ? set->tls_cipher : STR_NONE);
     case ATTRIBUTE_SESSION_EARLY:
-        return truth_fact(false);
+        return fact_of_truth(false);
     case ATTRIBUTE_SESSION_ERRORS:
-        return number_fact(0);
+        return fact_of_number(0);
     case ATTRIBUTE_SESSION_COMMANDS:
-        return number_fact(t->commands);
+        return fact_of_number(t->commands);
     case ATTRIBUTE_SESSION_AGE:
         return (struct fact){.kind = FACT_DURATION, .number = (t->now_us - t->opened_us) / 1000};
     case ATTRIBUTE_SESSION_MESSAGES:
-        return number_fact(t->messages);
+        return fact_of_number(t->messages);
     default:
         return (struct fact){.kind = FACT_NONE};
     }
@@ -87,15 +72,15 @@ static struct fact login_fact(const struct trial *t, int attribute)
     struct str user = t->is_logged_in ? t->settings.user : STR_NONE;
     switch (attribute) {
     case ATTRIBUTE_AUTH_MECHANISM:
-        return text_fact(t->gave_login ? t->settings.mechanism : STR_NONE);
+        return fact_of_text(t->gave_login ? t->settings.mechanism : STR_NONE);
     case ATTRIBUTE_AUTH_USER:
-        return text_fact(t->gave_login ? t->settings.user : STR_NONE);
+        return fact_of_text(t->gave_login ? t->settings.user : STR_NONE);
     case ATTRIBUTE_AUTHENTICATED:
-        return truth_fact(user.len != 0);
+        return fact_of_truth(user.len != 0);
     case ATTRIBUTE_USER:
-        return text_fact(user);
+        return fact_of_text(user);
     case ATTRIBUTE_USER_DOMAIN:
-        return text_fact(part_of(user, true));
+        return fact_of_text(part_of(user, true));
     default:
         return (struct fact){.kind = FACT_NONE};
     }
@@ -113,21 +98,21 @@ static struct fact mail_fact(const struct trial *t, int attribute)
 {
     switch (attribute) {
     case ATTRIBUTE_SENDER:
-        return text_fact(t->sender);
+        return fact_of_text(t->sender);
     case ATTRIBUTE_SENDER_LOCAL:
-        return text_fact(part_of(t->sender, false));
+        return fact_of_text(part_of(t->sender, false));
     case ATTRIBUTE_SENDER_DOMAIN:
-        return text_fact(part_of(t->sender, true));
+        return fact_of_text(part_of(t->sender, true));
     case ATTRIBUTE_SENDER_NULL:
-        return truth_fact(t->sender.len == 0);
+        return fact_of_truth(t->sender.len == 0);
     case ATTRIBUTE_MAIL_SIZE:
-        return number_fact(t->settings.size_bytes);
+        return fact_of_number(t->settings.size_bytes);
     case ATTRIBUTE_MAIL_BODY:
-        return text_fact(STR("7BIT"));
+        return fact_of_text(STR("7BIT"));
     case ATTRIBUTE_MAIL_SMTPUTF8:
-        return truth_fact(needs_utf8(t));
+        return fact_of_truth(needs_utf8(t));
     case ATTRIBUTE_MAIL_RECIPIENTS:
-        return number_fact(t->accepted_count + t->has_one_at_hand);
+        return fact_of_number(t->accepted_count + t->has_one_at_hand);
     default:
         return (struct fact){.kind = FACT_NONE};
     }
@@ -137,13 +122,13 @@ static struct fact recipient_fact(struct str rcpt, int attribute)
 {
     switch (attribute) {
     case ATTRIBUTE_RCPT:
-        return text_fact(rcpt);
+        return fact_of_text(rcpt);
     case ATTRIBUTE_RCPT_LOCAL:
-        return text_fact(part_of(rcpt, false));
+        return fact_of_text(part_of(rcpt, false));
     case ATTRIBUTE_RCPT_DOMAIN:
-        return text_fact(part_of(rcpt, true));
+        return fact_of_text(part_of(rcpt, true));
     case ATTRIBUTE_RCPT_TAG:
-        return text_fact(smtp_address_tag(part_of(rcpt, false)));
+        return fact_of_text(smtp_address_tag(part_of(rcpt, false)));
     default:
         return (struct fact){.kind = FACT_NONE};
     }
@@ -155,7 +140,7 @@ static struct fact milter_fact(const struct trial *t, struct str name)
         [POLICY_GO_ON] = "accept", [POLICY_REJECT] = "reject", [POLICY_DEFER] = "defer"};
     for (size_t i = 0; i < t->settings.milter_count; i++)
         if (str_equal(t->settings.milters[i].name, name))
-            return text_fact(str_of_z(WORDS[t->settings.milters[i].verdict]));
+            return fact_of_text(str_of_z(WORDS[t->settings.milters[i].verdict]));
     return (struct fact){.kind = FACT_NONE};
 }
 
@@ -174,13 +159,13 @@ static struct fact message_fact(const struct trial *t, int attribute, struct str
     if (t->header && header_facts_get(t->header, attribute, name, &x))
         return x;
     if (attribute == ATTRIBUTE_MESSAGE_SIZE && t->is_message)
-        return number_fact(t->settings.size_bytes);
+        return fact_of_number(t->settings.size_bytes);
     if (attribute == ATTRIBUTE_MILTER && t->is_message)
         return milter_fact(t, name);
     if (attribute == ATTRIBUTE_RESULT_CODE && t->has_result)
-        return number_fact(t->settings.result_code ? (uint64_t)t->settings.result_code : 250);
+        return fact_of_number(t->settings.result_code ? (uint64_t)t->settings.result_code : 250);
     if (attribute == ATTRIBUTE_RESULT_TEXT && t->has_result)
-        return text_fact(t->settings.result_text.ptr ? t->settings.result_text : STR("Ok"));
+        return fact_of_text(t->settings.result_text.ptr ? t->settings.result_text : STR("Ok"));
     return x;
 }
 

@@ -41,4 +41,20 @@ struct facts {
     size_t rcpt;       /* which recipient rcpt… speaks of, from 0 */
 };
 
+/* Facts as getters make them. An empty text is one that is not known. */
+static inline struct fact fact_of_text(struct str text)
+{
+    return text.len ? (struct fact){.kind = FACT_TEXT, .text = text} : (struct fact){.kind = FACT_NONE};
+}
+
+static inline struct fact fact_of_number(uint64_t n)
+{
+    return (struct fact){.kind = FACT_NUMBER, .number = (int64_t)MIN_OF(n, (uint64_t)INT64_MAX)};
+}
+
+static inline struct fact fact_of_truth(bool truth)
+{
+    return (struct fact){.kind = FACT_TRUTH, .truth = truth};
+}
+
 #endif

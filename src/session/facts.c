@@ -6,21 +6,6 @@
 
 #include <time.h>
 
-static struct fact text_fact(struct str text)
-{
-    return text.len ? (struct fact){.kind = FACT_TEXT, .text = text} : (struct fact){.kind = FACT_NONE};
-}
-
-static struct fact number_fact(uint64_t n)
-{
-    return (struct fact){.kind = FACT_NUMBER, .number = (int64_t)MIN_OF(n, (uint64_t)INT64_MAX)};
-}
-
-static struct fact truth_fact(bool truth)
-{
-    return (struct fact){.kind = FACT_TRUTH, .truth = truth};
-}
-
 static struct str domain_of(struct str address)
 {
     struct str local, domain;
@@ -49,37 +34,37 @@ static struct fact connection_fact(const struct session *s, int attribute)
     case ATTRIBUTE_CLIENT_NETWORK:
         return (struct fact){.kind = FACT_NETWORK, .network = ip_net_of(&s->client, prefix)};
     case ATTRIBUTE_CLIENT_PORT:
-        return number_fact(s->port);
+        return fact_of_number(s->port);
     case ATTRIBUTE_LISTENER:
-        return text_fact(s->listener->name);
+        return fact_of_text(s->listener->name);
     case ATTRIBUTE_NODE:
-        return text_fact(str_of_z(cfg->hostname));
+        return fact_of_text(str_of_z(cfg->hostname));
     case ATTRIBUTE_NOW:
         return local_time_fact(s, false);
     case ATTRIBUTE_WEEKDAY:
         return local_time_fact(s, true);
     case ATTRIBUTE_STRESS: /* more than four fifths of the places are taken */
-        return truth_fact(s->worker->session_count > s->worker->max_sessions - s->worker->max_sessions / 5);
+        return fact_of_truth(s->worker->session_count > s->worker->max_sessions - s->worker->max_sessions / 5);
     case ATTRIBUTE_HELO:
-        return text_fact(str_of_z(s->helo));
+        return fact_of_text(str_of_z(s->helo));
     case ATTRIBUTE_TLS:
-        return truth_fact(conn_is_tls(&s->conn));
+        return fact_of_truth(conn_is_tls(&s->conn));
     case ATTRIBUTE_TLS_VERSION:
-        return text_fact(conn_tls_version(&s->conn));
+        return fact_of_text(conn_tls_version(&s->conn));
     case ATTRIBUTE_TLS_CIPHER:
-        return text_fact(conn_tls_cipher(&s->conn));
+        return fact_of_text(conn_tls_cipher(&s->conn));
     case ATTRIBUTE_TLS_CERTIFICATE:
-        return text_fact(str_of_z(s->certificate));
+        return fact_of_text(str_of_z(s->certificate));
     case ATTRIBUTE_SESSION_EARLY:
-        return truth_fact(s->flags & SESSION_IS_EARLY);
+        return fact_of_truth(s->flags & SESSION_IS_EARLY);
     case ATTRIBUTE_SESSION_ERRORS:
-        return number_fact(s->errors);
+        return fact_of_number(s->errors);
     case ATTRIBUTE_SESSION_COMMANDS:
-        return number_fact(s->commands);
+        return fact_of_number(s->commands);
     case ATTRIBUTE_SESSION_AGE:
         return (struct fact){.kind = FACT_DURATION, .number = (loop_wall_us(s->worker->loop) - s->opened_us) / 1000};
     case ATTRIBUTE_SESSION_MESSAGES:
-        return number_fact(s->messages);
+        return fact_of_number(s->messages);
     default:
         return (struct fact){.kind = FACT_NONE};
     }
@@ -89,15 +74,15 @@ static struct fact login_fact(const struct session *s, int attribute)
 {
     switch (attribute) {
     case ATTRIBUTE_AUTH_MECHANISM:
-        return text_fact(str_of_z(s->mechanism));
+        return fact_of_text(str_of_z(s->mechanism));
     case ATTRIBUTE_AUTH_USER:
-        return text_fact(login_name(s));
+        return fact_of_text(login_name(s));
     case ATTRIBUTE_AUTHENTICATED:
-        return truth_fact(s->user != NULL);
+        return fact_of_truth(s->user != NULL);
     case ATTRIBUTE_USER:
-        return text_fact(str_of_z(s->user));
+        return fact_of_text(str_of_z(s->user));
     case ATTRIBUTE_USER_DOMAIN:
-        return text_fact(domain_of(str_of_z(s->user)));
+        return fact_of_text(domain_of(str_of_z(s->user)));
     default:
         return (struct fact){.kind = FACT_NONE};
     }
@@ -108,27 +93,27 @@ static struct fact mail_fact(const struct transaction *tx, int attribute)
     static const char *const BODIES[] = {"7BIT", "7BIT", "8BITMIME"};
     switch (attribute) {
     case ATTRIBUTE_SENDER:
-        return text_fact(tx->sender.whole);
+        return fact_of_text(tx->sender.whole);
     case ATTRIBUTE_SENDER_LOCAL:
-        return text_fact(tx->sender.local);
+        return fact_of_text(tx->sender.local);
     case ATTRIBUTE_SENDER_DOMAIN:
-        return text_fact(tx->sender.domain);
+        return fact_of_text(tx->sender.domain);
     case ATTRIBUTE_SENDER_NULL:
-        return truth_fact(tx->sender.null);
+        return fact_of_truth(tx->sender.null);
     case ATTRIBUTE_MAIL_SIZE:
-        return tx->params.has_size ? number_fact(tx->params.size_bytes) : (struct fact){.kind = FACT_NONE};
+        return tx->params.has_size ? fact_of_number(tx->params.size_bytes) : (struct fact){.kind = FACT_NONE};
     case ATTRIBUTE_MAIL_BODY:
-        return text_fact(str_of_z(BODIES[tx->params.body]));
+        return fact_of_text(str_of_z(BODIES[tx->params.body]));
     case ATTRIBUTE_MAIL_SMTPUTF8:
-        return truth_fact(tx->params.smtputf8);
+        return fact_of_truth(tx->params.smtputf8);
     case ATTRIBUTE_MAIL_RECIPIENTS:
-        return number_fact(tx->recipient_count - tx->refused_by_mta_count + (tx->at_hand ? 1 : 0));
+        return fact_of_number(tx->recipient_count - tx->refused_by_mta_count + (tx->at_hand ? 1 : 0));
     case ATTRIBUTE_MESSAGE_SIZE:
-        return tx->is_whole ? number_fact(tx->dot.size_bytes) : (struct fact){.kind = FACT_NONE};
+        return tx->is_whole ? fact_of_number(tx->dot.size_bytes) : (struct fact){.kind = FACT_NONE};
     case ATTRIBUTE_RESULT_CODE:
-        return tx->answered_us ? number_fact((uint64_t)tx->relay_code) : (struct fact){.kind = FACT_NONE};
+        return tx->answered_us ? fact_of_number((uint64_t)tx->relay_code) : (struct fact){.kind = FACT_NONE};
     case ATTRIBUTE_RESULT_TEXT:
-        return text_fact(tx->answered_us ? tx->relay_text : STR_NONE);
+        return fact_of_text(tx->answered_us ? tx->relay_text : STR_NONE);
     default:
         return (struct fact){.kind = FACT_NONE};
     }
@@ -138,13 +123,13 @@ static struct fact recipient_fact(const struct recipient *r, int attribute)
 {
     switch (attribute) {
     case ATTRIBUTE_RCPT:
-        return text_fact(r->path.whole);
+        return fact_of_text(r->path.whole);
     case ATTRIBUTE_RCPT_LOCAL:
-        return text_fact(r->path.local);
+        return fact_of_text(r->path.local);
     case ATTRIBUTE_RCPT_DOMAIN:
-        return text_fact(r->path.domain);
+        return fact_of_text(r->path.domain);
     case ATTRIBUTE_RCPT_TAG:
-        return text_fact(smtp_address_tag(r->path.local));
+        return fact_of_text(smtp_address_tag(r->path.local));
     default:
         return (struct fact){.kind = FACT_NONE};
     }

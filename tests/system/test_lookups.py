@@ -107,6 +107,7 @@ on mail { rule passed-over reject if not (client in skipped)
     started = time.monotonic()
     assert verdict(server, "192.0.2.8").code == 450
     assert time.monotonic() - started < 0.5 * SLOWNESS
+    assert len(server.events("dnsbl", dnsbl="needed", state="silent")) == 1, "it is said once"
 
 
 def test_clients_that_go_while_they_wait(weir, mta):
@@ -211,7 +212,12 @@ def test_socketmap_without_an_answer(weir, fault):
         reply = verdict(server, "127.0.0.1", "a@example.com")
         assert (reply.both, reply.text) == ("450 4.7.1", "A lookup failed (owners); try again later")
         if not isinstance(fault, str):
-            assert server.wait_event("table", table="owners", state="down")
+            for _ in range(3):
+                assert verdict(server, "127.0.0.1", "a@example.com").code == 450
+            server.wait_event("table", table="owners", state="down")
+            assert len(server.events("table", table="owners")) == 1, "it is said once"
+        else:
+            assert server.stderr().count("answers \"TEMP tables are away\"") <= 3, "once for each table"
 
 
 def test_socketmap_goes_away_and_comes_back(weir):

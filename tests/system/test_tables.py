@@ -119,3 +119,39 @@ def test_a_pattern_made_to_backtrack(weir, mta):
     eventually(lambda: in_all_workers(weir, "spam@example.net", "named"), LOOK, "the others still count")
     said = weir.stderr().count("the pattern '(a+)+$' of table \"names\" takes too many steps")
     assert 1 <= said <= 2, "once in each worker"
+
+
+def processor_ms(pid):
+    """How long the process has run, without what it waited for a processor."""
+    with open("/proc/%d/schedstat" % pid) as file:
+        return int(file.read().split()[0]) / 1e6
+
+
+@pytest.mark.heavy
+def test_a_million_addresses_are_replaced_and_nobody_waits(start_mailweir, mta):
+    """Neither a wrong refusal nor a turn of the loop of ten milliseconds: what the worker itself ran between a command and its reply, for on a
+    loaded machine it also waits for a processor."""
+    server = start_mailweir(mta, run=False, workers=1, server="max-errors 10000\n",
+                            rules='table ours addresses "ours.txt"\non rcpt { rule no reject 550 5.7.1 "no" unless rcpt in ours }\n')
+
+    def replace(number):
+        lines = ("user%07d@domain%d.example\n" % (i + number, i % 5000) for i in range(1000000))
+        put(server, "ours.txt", "".join(lines) + "bob@example.net\nmark%d@example.net\n" % number)
+    replace(0)
+    server.start()
+    worker, = server.children("worker")
+    longest = 0.0
+    for number in (1, 2):
+        replace(number)
+        end, is_new = time.monotonic() + 3 * LOOK, False
+        while not is_new and time.monotonic() < end:
+            with session(server.plain, "plain") as client:
+                for _ in range(200):
+                    before = processor_ms(worker)
+                    assert client.mail(message()).code == 250
+                    longest = max(longest, processor_ms(worker) - before)
+                client.expect("250", "MAIL FROM:<alice@example.org>")
+                is_new = client.command("RCPT TO:<mark%d@example.net>" % number).code == 250
+        assert is_new
+    assert longest < 10 * SLOWNESS, "%.1f ms" % longest
+    assert not server.events("table") and server.children("worker") == [worker]
