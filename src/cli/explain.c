@@ -260,7 +260,7 @@ static int explain_all(const struct config *cfg, const struct explain_arguments 
     if (code != CLI_DONE)
         return code;
     buf_init(&out, EXPLAIN_MAX_BYTES);
-    bool is_connection = a->event && m->past.kind == PAST_CONNECT;
+    bool is_connection = a->event && m->past.event->kind == LOGGED_CONNECT;
     bool ok = explain(t, is_connection ? EXPLAIN_CONNECTION : EXPLAIN_MAIL, &out);
     fwrite(buf_str(&out).ptr, 1, buf_len(&out), stdout);
     buf_fini(&out);

@@ -35,7 +35,7 @@ MUST_USE bool explain_read_message(const char *path, size_t max_header_bytes, st
                                    struct err *err);
 
 /* Finds the event in the file that is named, or in that of the configuration and its older ones. False: err, with what
- * to do. */
+ * to do. Always past_fini. */
 MUST_USE bool explain_find_past(const struct config *cfg, const char *events, const char *id, struct past *past,
                                 struct err *err);
 /* What the log says of it, beside what the trial came to. */

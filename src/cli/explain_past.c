@@ -14,8 +14,8 @@ enum { MAILS_SHOWN = 5, PATH_MAX_BYTES = 4096 };
 struct search {
     const char *id;
     char exact[128], prefix[128]; /* "id":"6N2-1" and "id":"6N2-1- : how an event line has it (stats/event.c) */
-    struct past *past;
-    bool is_found, is_other; /* is_other: the id is that of something else */
+    struct past *past;            /* has its event once it is found */
+    bool is_other;                /* the id is that of something else */
     char mails[MAILS_SHOWN][64];
     size_t mail_count;
     struct err *err;
@@ -44,15 +44,18 @@ static bool look_at(struct search *s, struct str line, const char *path, size_t 
     struct err err = {0};
     if (contains(line, s->prefix))
         note_mail(s, line);
-    if (s->is_found || !contains(line, s->exact))
+    if (s->past->event || !contains(line, s->exact))
         return true;
-    enum past_result result = past_read(s->past, line, &err);
-    bool is_it = str_equal(s->past->id, str_of_z(s->id));
-    s->is_found = result == PAST_READ && is_it;
-    s->is_other |= result == PAST_OTHER && is_it;
-    if (!s->is_found)
-        past_fini(s->past);
-    return result != PAST_WRONG || err_set(s->err, "%s:%zu: %s", path, number, err.text);
+    struct logged *event;
+    enum logged_result result = logged_read(line, &event, &err);
+    bool is_decided = event && (event->kind == LOGGED_MAIL || event->kind == LOGGED_CONNECT);
+    if (is_decided && str_equal(event->id, str_of_z(s->id)))
+        return past_init(s->past, event) || err_no_memory(s->err);
+    s->is_other |= !is_decided;
+    free(event);
+    if (result == LOGGED_NO_MEMORY)
+        return err_no_memory(s->err);
+    return result != LOGGED_WRONG || err_set(s->err, "%s:%zu: %s", path, number, err.text);
 }
 
 /* False: err; or there is no such file, and it may be missing. */
@@ -105,7 +108,7 @@ bool explain_find_past(const struct config *cfg, const char *events, const char 
     }
     snprintf(s.exact, sizeof s.exact, "\"id\":\"%s\"", id);
     snprintf(s.prefix, sizeof s.prefix, "\"id\":\"%s-", id);
-    for (; is_there && !s.is_found; n++) {
+    for (; is_there && !past->event; n++) {
         char path[PATH_MAX_BYTES];
         int len = n ? snprintf(path, sizeof path, "%s.%u", first, n) : snprintf(path, sizeof path, "%s", first);
         if (len < 0 || (size_t)len >= sizeof path)
@@ -115,36 +118,37 @@ bool explain_find_past(const struct config *cfg, const char *events, const char 
         if (events) /* this one, and no other */
             break;
     }
-    return s.is_found || say_absent(&s, first, n);
+    return past->event || say_absent(&s, first, n);
 }
 
 /* ---- comparing ---- */
 
-static const char *const VERDICTS[] = {
-    [POLICY_GO_ON] = "accept",          [POLICY_REJECT] = "reject", [POLICY_DEFER] = "defer",
-    [POLICY_DISCONNECT] = "disconnect", [POLICY_DROP] = "drop",     [POLICY_BAN] = "ban",
+static const enum logged_verdict VERDICTS[] = {
+    [POLICY_GO_ON] = LOGGED_ACCEPT,          [POLICY_REJECT] = LOGGED_REJECT, [POLICY_DEFER] = LOGGED_DEFER,
+    [POLICY_DISCONNECT] = LOGGED_DISCONNECT, [POLICY_DROP] = LOGGED_DROP,     [POLICY_BAN] = LOGGED_BAN,
 };
 
-static void print_then(const struct past *p)
+static void print_then(const struct past *past)
 {
-    printf("then:    " PRI_STR, STR_ARG(p->verdict));
+    const struct logged *p = past->event;
+    printf("then:    %s", logged_verdict_words[p->verdict]);
     if (p->code)
         printf(" %d", p->code);
-    if (p->at.len && !str_equal(p->verdict, STR("accept")))
+    if (p->at.len && p->verdict != LOGGED_ACCEPT)
         printf(" at " PRI_STR, STR_ARG(p->at));
     if (p->by.len)
         printf(" by " PRI_STR, STR_ARG(p->by));
     else if (p->relay_code >= 400)
         printf(" by the server behind");
-    if (p->kind == PAST_MAIL && p->refused && p->accepted)
+    if (p->kind == LOGGED_MAIL && p->refused && p->accepted)
         printf(", for %llu of %llu recipients", (unsigned long long)p->accepted,
                (unsigned long long)(p->accepted + p->refused));
     putchar('\n');
     if (p->text.len)
         printf("         %d " PRI_STR "%s" PRI_STR "\n", p->code, STR_ARG(p->enhanced), p->enhanced.len ? " " : "",
                STR_ARG(p->text));
-    for (size_t i = 0; i < p->count_count; i++) {
-        const struct past_count *c = &p->counts[i];
+    for (size_t i = 0; i < past->limits.count; i++) {
+        const struct logged_limit *c = &past->limits.items[i];
         char period[64];
         struct str words = limit_duration_text(period, sizeof period, c->period_s);
         printf("         limit " PRI_STR " (" PRI_STR "): %llu of %llu per " PRI_STR ", this mail included\n",
@@ -155,12 +159,12 @@ static void print_then(const struct past *p)
 
 /* A mail that goes on to some of its recipients is accepted; what is said early at MAIL or RCPT (450) a trial says at
  * data (451). */
-static bool is_same(const struct past *p, const struct trial *t)
+static bool is_same(const struct logged *p, const struct trial *t)
 {
     const struct trial_result *r = &t->outcome.last;
     enum policy_verdict now = t->was_taken ? POLICY_GO_ON : r->verdict;
     bool is_early = p->code == 450 && r->code == 451 && r->by_what == TRIAL_BY_LIMIT;
-    if (!str_equal(p->verdict, str_of_z(VERDICTS[now])))
+    if (p->verdict != VERDICTS[now])
         return false;
     return now == POLICY_GO_ON || ((p->code == r->code || is_early) && str_equal(p->by, r->by));
 }
@@ -168,7 +172,7 @@ static bool is_same(const struct past *p, const struct trial *t)
 static void print_now(const struct trial *t)
 {
     const struct trial_result *r = &t->outcome.last;
-    printf("now:     %s", VERDICTS[t->was_taken ? POLICY_GO_ON : r->verdict]);
+    printf("now:     %s", logged_verdict_words[VERDICTS[t->was_taken ? POLICY_GO_ON : r->verdict]]);
     if (!t->was_taken && r->code)
         printf(" %d", r->code);
     if (!t->was_taken && r->verdict != POLICY_GO_ON)
@@ -176,19 +180,20 @@ static void print_now(const struct trial *t)
     putchar('\n');
 }
 
-void explain_compare(const struct past *p, const struct trial *t)
+void explain_compare(const struct past *past, const struct trial *t)
 {
-    print_then(p);
+    const struct logged *p = past->event;
+    print_then(past);
     if (is_same(p, t))
         printf("now:     the same\n");
     else if (p->relay_code >= 400 && !p->by.len)
         printf("note:    what the server behind answers is not asked here\n");
     else
         print_now(t);
-    if (p->kind == PAST_MAIL && p->rcpt_count == 0)
+    if (p->kind == LOGGED_MAIL && past->rcpt_count == 0)
         printf("note:    the log names no recipient; r1@example.net stands for one\n");
-    if (p->kind == PAST_MAIL && p->rcpt_count < p->accepted + p->refused && p->rcpt_count)
-        printf("note:    the log names %zu of its %llu recipients\n", p->rcpt_count,
+    if (p->kind == LOGGED_MAIL && past->rcpt_count < p->accepted + p->refused && past->rcpt_count)
+        printf("note:    the log names %zu of its %llu recipients\n", past->rcpt_count,
                (unsigned long long)(p->accepted + p->refused));
     if (!str_equal(t->settings.listener, p->listener))
         printf("note:    there is no listener \"" PRI_STR "\" any more; " PRI_STR " is asked\n", STR_ARG(p->listener),

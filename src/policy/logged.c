@@ -76,6 +76,7 @@ static const struct member_row ROWS[] = {
     ROW(MEMBER_TEXT, "text", text),
     ROW(MEMBER_TEXT, "at", at),
     ROW(MEMBER_TEXT, "by", by),
+    ROW(MEMBER_RAW, "limits", limits),
     ROW(MEMBER_RAW, "milters", milters),
     ROW(MEMBER_CODE, "relay_code", relay_code),
     ROW(MEMBER_TEXT, "relay_text", relay_text),
@@ -93,10 +94,17 @@ static const struct member_row *find_row(struct str name, size_t *next)
     return NULL;
 }
 
-/* The text lies in the struct's own copy of the line, which may be written to. */
+/* It lies in memory of ours, a copy of the line or of a part, which may be written to; so does what is cleaned. */
 static struct str unescape(struct str raw)
 {
     return raw.len ? json_unescape((char *)(uintptr_t)raw.ptr, raw.len) : STR("");
+}
+
+static void clean(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 127)
+            ((char *)(uintptr_t)text.ptr)[i] = '?';
 }
 
 /* Null is as good as not there. */
@@ -266,6 +274,10 @@ enum logged_result logged_read(struct str line, struct logged **to, struct err *
     struct err ignored;
     *to = NULL;
     err = err ? err : &ignored;
+    if (line.len > LOGGED_LINE_MAX_BYTES) {
+        err_set(err, "the line is longer than an event can be");
+        return LOGGED_WRONG;
+    }
     struct logged *p = calloc(1, sizeof *p + line.len);
     if (!p)
         return LOGGED_NO_MEMORY;
@@ -284,7 +296,20 @@ enum logged_result logged_read(struct str line, struct logged **to, struct err *
     return is_right && !is_ours ? LOGGED_IGNORED : LOGGED_WRONG;
 }
 
-/* ---- recipients ---- */
+void logged_clean(struct logged *p)
+{
+    p->is_clean = true;
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++)
+        if (ROWS[i].form == MEMBER_TEXT && !ROWS[i].is_word)
+            clean(*(struct str *)(void *)((char *)p + ROWS[i].at));
+}
+
+/* ---- lists ---- */
+
+static void walk_list(struct json_walk *w, struct str list)
+{
+    json_walk_into(w, &(struct json_value){.kind = JSON_ARRAY, .raw = list});
+}
 
 static size_t count_of(struct str list)
 {
@@ -292,11 +317,23 @@ static size_t count_of(struct str list)
     struct json_value value;
     struct str name;
     size_t n = 0;
-    json_walk_into(&w, &(struct json_value){.kind = JSON_ARRAY, .raw = list});
+    walk_list(&w, list);
     while (json_next(&w, &name, &value))
         n++;
     return n;
 }
+
+/* A copy, for the line is to be read again, another time. What is no text is empty. */
+static struct str copy_text(const struct logged *p, const struct json_value *value, struct arena *arena)
+{
+    struct str copy = value->kind == JSON_TEXT ? arena_copy(arena, value->raw) : STR("");
+    copy = unescape(copy);
+    if (p->is_clean)
+        clean(copy);
+    return copy;
+}
+
+/* ---- recipients ---- */
 
 struct refusal {
     struct str recipient;
@@ -304,7 +341,7 @@ struct refusal {
     bool is_by_us;
 };
 
-static struct refusal read_refusal(const struct json_value *object, struct arena *arena)
+static struct refusal read_refusal(const struct logged *p, const struct json_value *object, struct arena *arena)
 {
     struct refusal r = {0};
     struct json_walk w;
@@ -312,9 +349,8 @@ static struct refusal read_refusal(const struct json_value *object, struct arena
     struct str name;
     json_walk_into(&w, object);
     while (json_next(&w, &name, &value)) {
-        if (str_equal(name, STR("recipient")) && value.kind == JSON_TEXT) {
-            r.recipient = arena_copy(arena, value.raw); /* to be read again, another time */
-            r.recipient = r.recipient.ptr ? unescape(r.recipient) : STR_NONE;
+        if (str_equal(name, STR("recipient"))) {
+            r.recipient = copy_text(p, &value, arena);
         } else if (str_equal(name, STR("code"))) {
             if (!json_u64(&value, 999, &r.code))
                 r.code = 0;
@@ -337,29 +373,27 @@ static void add(struct list *l, struct str rcpt)
         l->items[l->count++] = rcpt;
 }
 
-static size_t add_listed(struct list *l, struct str recipients, struct arena *arena)
+static size_t add_listed(struct list *l, const struct logged *p, struct arena *arena)
 {
     struct json_walk w;
     struct json_value value;
     struct str name;
-    json_walk_into(&w, &(struct json_value){.kind = JSON_ARRAY, .raw = recipients});
-    while (json_next(&w, &name, &value)) {
-        struct str copy = value.kind == JSON_TEXT ? arena_copy(arena, value.raw) : STR("");
-        add(l, copy.len ? unescape(copy) : STR(""));
-    }
+    walk_list(&w, p->recipients);
+    while (json_next(&w, &name, &value))
+        add(l, copy_text(p, &value, arena));
     return l->count;
 }
 
 /* Those that the MTA refused are marked where they stand. Both lists are in one order. */
-static void mark_refused(struct list *l, size_t listed, struct str refusals, struct arena *arena)
+static void mark_refused(struct list *l, size_t listed, const struct logged *p, struct arena *arena)
 {
     struct json_walk w;
     struct json_value value;
     struct str name;
     size_t at = 0;
-    json_walk_into(&w, &(struct json_value){.kind = JSON_ARRAY, .raw = refusals});
+    walk_list(&w, p->refusals);
     while (json_next(&w, &name, &value)) {
-        struct refusal r = read_refusal(&value, arena);
+        struct refusal r = read_refusal(p, &value, arena);
         if (r.is_by_us)
             continue; /* nobody knows what the MTA would have said */
         while (at < listed && !str_equal(l->items[at], r.recipient))
@@ -377,13 +411,56 @@ bool logged_recipients(const struct logged *p, struct arena *arena, struct logge
     l.codes = arena_alloc(arena, l.max * sizeof *l.codes);
     if (!l.items || !l.codes)
         return false;
-    size_t listed = add_listed(&l, p->recipients, arena);
-    mark_refused(&l, listed, p->refusals, arena);
+    size_t listed = add_listed(&l, p, arena);
+    mark_refused(&l, listed, p, arena);
     /* a list that was too long for its line; and who was refused before it came to them had one at least */
     for (uint64_t i = listed; i < p->accepted + p->refused && l.count < l.max; i++)
         add(&l, STR(""));
     if (l.count == 0)
         add(&l, STR(""));
     *to = (struct logged_rcpts){.items = l.items, .codes = l.codes, .count = l.count, .unknown = l.count - listed};
+    return true;
+}
+
+/* ---- limits ---- */
+
+static struct logged_limit read_limit(const struct logged *p, const struct json_value *object, struct arena *arena)
+{
+    struct logged_limit l = {0};
+    struct json_walk w;
+    struct json_value value;
+    struct str name;
+    json_walk_into(&w, object);
+    while (json_next(&w, &name, &value)) {
+        uint64_t number;
+        if (!json_u64(&value, UINT64_MAX, &number))
+            number = 0;
+        if (str_equal(name, STR("name")))
+            l.name = copy_text(p, &value, arena);
+        else if (str_equal(name, STR("key")))
+            l.key = copy_text(p, &value, arena);
+        else if (str_equal(name, STR("period")))
+            l.period_s = number;
+        else if (str_equal(name, STR("limit")))
+            l.limit = number;
+        else if (str_equal(name, STR("used")))
+            l.used = number;
+    }
+    return l;
+}
+
+bool logged_limits(const struct logged *p, struct arena *arena, struct logged_limits *to)
+{
+    struct json_walk w;
+    struct json_value value;
+    struct str name;
+    size_t max = MIN_OF(count_of(p->limits), (size_t)LOGGED_LIMITS_MAX), count = 0;
+    struct logged_limit *items = arena_alloc(arena, (max + 1) * sizeof *items);
+    if (!items)
+        return false;
+    walk_list(&w, p->limits);
+    while (count < max && json_next(&w, &name, &value))
+        items[count++] = read_limit(p, &value, arena);
+    *to = (struct logged_limits){.items = items, .count = count};
     return true;
 }

@@ -1,9 +1,10 @@
 /*
  * logged.h - a line of the event log, as what it tells of: who did what, and what became of it (OPERATIONS.md
- * "Events"). Read by replay, by the hundred thousand: one pass over the line, one allocation, no JSON library. (past.h
- * reads one line for `explain --event`, with what limits had counted then.)
+ * "Events"). For `explain --event`, which looks at one, and for replay, which reads them by the hundred thousand: one
+ * pass over the line, one allocation. A JSON library would build a tree of each line, and replay take two and a half
+ * times as long.
  *
- *   line ─▶ logged_read ─▶ struct logged ─▶ logged_recipients …
+ *   line ─▶ logged_read ─▶ struct logged ─▶ logged_recipients, logged_limits
  *
  * A line comes from a file that anybody may have put together: whatever it holds, it is read, ignored or wrong, and
  * costs no more memory than a few times its length.
@@ -18,6 +19,7 @@ enum {
     LOGGED_LINE_MAX_BYTES = 1 << 20, /* of an event line: sixteen times what we write */
     LOGGED_SESSION_BYTES = 13,       /* of an id: they name the connection */
     LOGGED_RCPTS_MAX = 100000,       /* of a mail: more are cut */
+    LOGGED_LIMITS_MAX = 1000,        /* as well: more are cut */
 };
 
 enum logged_kind {
@@ -53,7 +55,8 @@ struct logged {
     struct str user, mechanism;
     struct str sender, message_id, from;
     struct str enhanced, text, at, by, relay_text;
-    struct str recipients, refusals, milters; /* as they stand in the line */
+    struct str recipients, refusals, milters, limits; /* as they stand in the line */
+    bool is_clean;                                    /* and so is what is read of these */
     struct ip client;
     uint16_t port;
     enum logged_verdict verdict;
@@ -72,6 +75,10 @@ enum logged_result {
 /* LOGGED_READ: *to is the caller's, for free(). err is set for LOGGED_WRONG only. */
 enum logged_result logged_read(struct str line, struct logged **to, struct err *err);
 
+/* What a log that somebody else wrote may hold must not reach a terminal: control characters in its texts become '?',
+ * and in those of the lists below. */
+void logged_clean(struct logged *past);
+
 /* To whom a mail was to go, as far as the log says. */
 struct logged_rcpts {
     const struct str *items; /* empty: one whose address is not known */
@@ -81,5 +88,17 @@ struct logged_rcpts {
 };
 /* In the arena. False: no memory. */
 MUST_USE bool logged_recipients(const struct logged *past, struct arena *arena, struct logged_rcpts *to);
+
+/* What limits had counted by then, this mail included. */
+struct logged_limit {
+    struct str name, key;
+    uint64_t period_s, limit, used;
+};
+struct logged_limits {
+    const struct logged_limit *items;
+    size_t count;
+};
+/* As logged_recipients. */
+MUST_USE bool logged_limits(const struct logged *past, struct arena *arena, struct logged_limits *to);
 
 #endif

@@ -1,7 +1,8 @@
 // uses: policy
 /*
  * fuzz_replay.c - event logs. Promises held: a line is read, ignored or wrong, whatever it holds; what was read decides
- * again without a fault, in whatever order lines come; every mail is told of exactly once.
+ * again without a fault, in whatever order lines come; every mail is told of exactly once; nothing that `explain
+ * --event` shows of a line would move a terminal's cursor.
  *
  * The input is a log.
  */
@@ -10,6 +11,7 @@
 #include "base/escape.h"
 #include "base/json.h"
 #include "base/panic.h"
+#include "policy/past.h"
 #include "policy/replay.h"
 #include "rules/check.h"
 
@@ -94,6 +96,34 @@ static struct logged *read_line(struct str line)
     return past;
 }
 
+static void check_clean(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        PANIC_IF((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 127, "a control character");
+}
+
+/* As explain does. */
+static void check_past(struct str line)
+{
+    struct logged *event;
+    struct past p;
+    if (logged_read(line, &event, NULL) != LOGGED_READ)
+        return;
+    PANIC_IF(!past_init(&p, event), "no memory");
+    const struct str texts[] = {event->id,       event->at,         event->by,       event->text,
+                                event->enhanced, event->helo,       event->user,     event->sender,
+                                event->from,     event->message_id, event->listener, event->name};
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        check_clean(texts[i]);
+    for (size_t i = 0; i < p.rcpt_count; i++)
+        check_clean(p.rcpts[i]);
+    for (size_t i = 0; i < p.limits.count; i++) {
+        check_clean(p.limits.items[i].name);
+        check_clean(p.limits.items[i].key);
+    }
+    past_fini(&p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!policy)
@@ -111,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     told = 0;
     for (struct str rest = str_of((const char *)data, size); rest.len && lines < LINES_MAX; lines++) {
         struct str line = str_split(rest, '\n', &rest);
+        check_past(line);
         struct logged *past = read_line(line);
         if (!past)
             continue;

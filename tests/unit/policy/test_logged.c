@@ -22,6 +22,10 @@ static const struct {
     {"a login",
      "{\"time\":\"2026-01-05T12:00:30Z\",\"event\":\"auth\",\"id\":\"" ID "\",\"client\":\"::1\",\"result\":\"ok\"}",
      LOGGED_READ, ""},
+    {"a connection",
+     "{\"time\":\"2026-01-05T12:00:30Z\",\"event\":\"connect\",\"id\":\"" ID
+     "\",\"client\":\"::1\",\"verdict\":\"drop\"}",
+     LOGGED_READ, ""},
     {"something else", "{\"time\":\"2026-01-05T12:00:30Z\",\"event\":\"start\",\"node\":\"mx1\"}", LOGGED_IGNORED, ""},
     {"nothing", "", LOGGED_WRONG, "it is no JSON object"},
     {"half a line", "{\"time\":\"2026-", LOGGED_WRONG, "it is no JSON object"},
@@ -36,6 +40,7 @@ static const struct {
     {"a number for a text", MAIL ",\"user\":7}", LOGGED_WRONG, "its \"user\" is not what an event has there"},
     {"a text for a number", MAIL ",\"size\":\"7\"}", LOGGED_WRONG, "its \"size\" is not what an event has there"},
     {"a code of four digits", MAIL ",\"code\":2500}", LOGGED_WRONG, "its \"code\" is not what an event has there"},
+    {"a number for limits", MAIL ",\"limits\":7}", LOGGED_WRONG, "its \"limits\" is not what an event has there"},
     {"a text for a list", MAIL ",\"recipients\":\"x\"}", LOGGED_WRONG,
      "its \"recipients\" is not what an event has there"},
 };
@@ -118,6 +123,86 @@ static void texts_are_what_they_mean(void **state)
     free(p);
 }
 
+static void a_line_has_a_bound(void **state)
+{
+    (void)state;
+    static char line[LOGGED_LINE_MAX_BYTES + 1];
+    struct logged *p;
+    struct err err;
+    memset(line, ' ', sizeof line);
+    memcpy(line, MAIL "}", sizeof MAIL);
+    assert_int_equal(logged_read(str_of(line, sizeof line - 1), &p, &err), LOGGED_READ);
+    free(p);
+    assert_int_equal(logged_read(str_of(line, sizeof line), &p, &err), LOGGED_WRONG);
+    assert_string_equal(err.text, "the line is longer than an event can be");
+}
+
+/* ---- limits ---- */
+
+static const struct {
+    const char *name, *limits, *seen;
+} LIMITS[] = {
+    {"none", "[]", ""},
+    {"two",
+     "[{\"name\":\"hour\",\"key\":\"user:alice\",\"period\":3600,\"limit\":200,\"used\":87},{\"name\":\"day\",\"key\":"
+     "\"\","
+     "\"period\":86400,\"limit\":18446744073709551615,\"used\":0}]",
+     "hour(user:alice)=87/200/3600 day()=0/18446744073709551615/86400 "},
+    {"members of another kind, others, and none",
+     "[{\"name\":1,\"used\":\"2\",\"limit\":-3,\"period\":4.5,\"x\":[{}]},7,{}]", "()=0/0/0 ()=0/0/0 ()=0/0/0 "},
+    {"control characters", "[{\"name\":\"a\\u001b[2J\",\"key\":\"\\u007f\\n\"}]",
+     "a?[2J(?"
+     "?)=0/0/0 "},
+};
+
+static void limits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(LIMITS); i++) {
+        char line[1024], seen[256] = "";
+        struct logged *p;
+        struct logged_limits found;
+        struct arena arena;
+        arena_init(&arena, 1 << 20);
+        int n = snprintf(line, sizeof line, "%s,\"limits\":%s}", MAIL, LIMITS[i].limits);
+        assert_int_equal(logged_read(str_of(line, (size_t)n), &p, NULL), LOGGED_READ);
+        logged_clean(p);
+        assert_true(logged_limits(p, &arena, &found));
+        size_t len = 0;
+        for (size_t k = 0; k < found.count; k++) {
+            const struct logged_limit *l = &found.items[k];
+            len += (size_t)snprintf(seen + len, sizeof seen - len, PRI_STR "(" PRI_STR ")=%llu/%llu/%llu ",
+                                    STR_ARG(l->name), STR_ARG(l->key), (unsigned long long)l->used,
+                                    (unsigned long long)l->limit, (unsigned long long)l->period_s);
+        }
+        if (strcmp(seen, LIMITS[i].seen) != 0)
+            fail_msg("%s: %s", LIMITS[i].name, seen);
+        arena_fini(&arena);
+        free(p);
+    }
+}
+
+static void control_characters_stay_until_they_are_cleaned(void **state)
+{
+    (void)state;
+    struct logged *p;
+    struct logged_rcpts rcpts;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(logged_read(STR(MAIL ",\"text\":\"a\\u001b[2J\\n\",\"recipients\":[\"b\\t@x\"],\t\"accepted\":1,"
+                                          "\"refused\":1,\"refusals\":[{\"recipient\":\"b\\t@x\",\t\"code\":550}]}"),
+                                 &p, NULL),
+                     LOGGED_READ);
+    assert_true(str_equal(p->text, STR("a\x1b[2J\n")));
+    assert_true(logged_recipients(p, &arena, &rcpts) && str_equal(rcpts.items[0], STR("b\t@x")));
+    logged_clean(p);
+    assert_true(str_equal(p->text, STR("a?[2J?")));
+    assert_true(logged_recipients(p, &arena, &rcpts) && str_equal(rcpts.items[0], STR("b?@x")));
+    assert_int_equal(rcpts.codes[0], 550);
+    arena_fini(&arena);
+    free(p);
+}
+
 /* ---- recipients ---- */
 
 static const struct {
@@ -180,6 +265,9 @@ int main(void)
         cmocka_unit_test(times),
         cmocka_unit_test(the_id_says_when_it_began),
         cmocka_unit_test(texts_are_what_they_mean),
+        cmocka_unit_test(a_line_has_a_bound),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(control_characters_stay_until_they_are_cleaned),
         cmocka_unit_test(recipients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
