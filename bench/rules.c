@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "config/config.h"
 #include "config/starter.h"
 
@@ -52,25 +52,33 @@ static int print_errors(struct diagnostics *d)
     return 1;
 }
 
+/* Of this process: what else runs on the machine is not counted, but for what it does to the caches. */
+static int64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 static int measure(const struct config *config)
 {
     struct trial *trial = trial_new(&config->world);
     struct trial_recipients source = {.make = make};
-    int64_t best_us = INT64_MAX;
+    int64_t best_ns = INT64_MAX;
     if (!trial)
         return fail("no memory");
     trial->settings.user = STR("alice@example.org");
     name_recipients();
     for (int i = 0; i < MAILS; i++) {
-        int64_t began_us = clock_monotonic_us();
+        int64_t began_ns = cpu_ns();
         if (!trial_send(trial, 1, 0, &source))
             return fail("no memory");
         if (trial->outcome.accepted != 1)
             return fail("a rule concerned a recipient, so that not all rules were looked at");
-        best_us = MIN_OF(best_us, clock_monotonic_us() - began_us);
+        best_ns = MIN_OF(best_ns, cpu_ns() - began_ns);
     }
     trial_free(&trial);
-    printf("rules=%zu rcpt_ns=%lld\n", policy_rule_count(config->policy), (long long)(best_us * 1000 / RECIPIENTS));
+    printf("rules=%zu rcpt_ns=%lld\n", policy_rule_count(config->policy), (long long)(best_ns / RECIPIENTS));
     return 0;
 }
 

@@ -166,25 +166,46 @@ run_tsan() {
     unset TSAN_OPTIONS
 }
 
+# each FUNCTION NAME…: calls it with each of the names, as many at a time as there are processors.
+each() {
+    local function=$1 name
+    shift
+    for name in "$@"; do
+        while [ "$(jobs -pr | wc -l)" -ge "$jobs" ]; do wait -n; done
+        "$function" "$name" &
+    done
+    wait
+}
+
+# valgrind_one PROGRAM: leaves its log, and PROGRAM.good if nothing was wrong. Tests that hash passwords take fewer then.
+valgrind_one() {
+    if MAILWEIR_SLOWNESS=20 timeout 300 valgrind -q --error-exitcode=99 --leak-check=full \
+        --errors-for-leak-kinds=definite,possible --trace-children=no "build/debug/tests/$1" >"$results/valgrind-$1.log" 2>&1; then
+        : >"$results/valgrind-$1.good"
+    fi
+}
+
 run_valgrind() {
     build debug || return
     say "unit tests under valgrind"
-    local program name good=0 bad=0
-    # Each writes its own log; two at a time, each with a deadline.
-    find build/debug/tests -maxdepth 1 -type f -perm -u+x | sort | xargs -P "$jobs" -I{} sh -c '
-        name=$(basename {})
-        if timeout 300 valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible \
-            --trace-children=no {} >"$1/valgrind-$name.log" 2>&1; then echo "$name"; fi' sh "$results" >"$results/valgrind.good"
-    while read -r program; do
-        name=$(basename "$program")
-        if grep -qx "$name" "$results/valgrind.good"; then
+    local name names good=0 bad=0
+    mapfile -t names < <(find build/debug/tests -maxdepth 1 -type f -perm -u+x -printf '%f\n' | sort)
+    each valgrind_one "${names[@]}"
+    for name in "${names[@]}"; do
+        # Sockets and clocks, twenty times slower than usual: once more, alone, and that is said.
+        if [ ! -f "$results/valgrind-$name.good" ]; then
+            mv "$results/valgrind-$name.log" "$results/valgrind-$name-first.log"
+            valgrind_one "$name"
+            [ ! -f "$results/valgrind-$name.good" ] || printf -- '-- valgrind: %s failed, and passed when tried alone\n' "$name"
+        fi
+        if [ -f "$results/valgrind-$name.good" ]; then
             good=$((good + 1))
         else
             bad=$((bad + 1))
             printf -- '-- %s\n' "$name"
             tail -n 40 "$results/valgrind-$name.log"
         fi
-    done < <(find build/debug/tests -maxdepth 1 -type f -perm -u+x | sort)
+    done
     add valgrind $good $bad 0
 }
 
@@ -212,12 +233,7 @@ run_fuzz() {
     say "fuzzers, $fuzz_seconds s each, those of rules $fuzz_rules_seconds s"
     local name good=0 bad=0 names
     mapfile -t names < <(find tests/fuzz -name 'fuzz_*.c' -printf '%f\n' | sed 's/\.c$//' | sort)
-    for name in "${names[@]}"; do
-        # One on each processor.
-        while [ "$(jobs -pr | wc -l)" -ge "$jobs" ]; do wait -n; done
-        fuzz_one "$name" &
-    done
-    wait
+    each fuzz_one "${names[@]}"
     for name in "${names[@]}"; do
         if [ -f "$results/$name.good" ]; then
             good=$((good + 1))

@@ -27,7 +27,8 @@ static void load(struct loaded *l, struct str text)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text.ptr, text.len), (ssize_t)text.len);
     close(fd);
-    struct config_options options = {.purpose = CONFIG_CHECK};
+    /* Without: the starter's tests are run by tests/system/test_cli.py. */
+    struct config_options options = {.purpose = CONFIG_CHECK, .without_tests = true};
     source_set_init(&l->sources, starter_builtins, starter_builtin_count);
     diag_init(&l->d, &l->sources);
     l->cfg = config_load(path, &options, &l->sources, &l->d);

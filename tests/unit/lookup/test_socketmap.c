@@ -6,6 +6,7 @@
 
 #include "lookup/socketmap.h"
 #include "lookup/socketmap_reply.h"
+#include "slowness.h"
 
 /* ---- the server ---- */
 
@@ -104,7 +105,7 @@ static void on_answer(void *arg)
 static enum started start(struct asked *q, unsigned table, const char *key)
 {
     *q = (struct asked){0};
-    enum started s = socketmap_start(&q->query, maps, table, str_of_z(key), loop_now_ms(&loop) + 4000, on_answer, q);
+    enum started s = socketmap_start(&q->query, maps, table, str_of_z(key), loop_now_ms(&loop) + 4000 * (int64_t)tests_slowness(), on_answer, q);
     assert_int_equal(q->times, 0); /* never from inside */
     if (s == DONE)
         keep(q);
