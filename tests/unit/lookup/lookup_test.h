@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "net/addr.h"
 #include "net/loop.h"
+#include "slowness.h"
 
 static struct loop loop;
 
@@ -32,10 +33,11 @@ static inline int tear_down_loop(void **state)
     return was_left_clean ? 0 : -1;
 }
 
-/* Turns of the loop until the condition holds; five seconds at most. */
+/* Turns of the loop until the condition holds; five seconds at most, as fast as programs usually are. */
 #define RUN_UNTIL(condition)                                                                                           \
     do {                                                                                                               \
-        for (int64_t until_ = clock_monotonic_ms() + 5000 * (int64_t)tests_slowness(); !(condition) && clock_monotonic_ms() < until_;)             \
+        for (int64_t until_ = clock_monotonic_ms() + 5000 * (int64_t)tests_slowness();                                 \
+             !(condition) && clock_monotonic_ms() < until_;)                                                           \
             loop_run_once(&loop, 20);                                                                                  \
         assert_true(condition);                                                                                        \
     } while (0)

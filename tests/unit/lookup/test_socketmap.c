@@ -6,7 +6,6 @@
 
 #include "lookup/socketmap.h"
 #include "lookup/socketmap_reply.h"
-#include "slowness.h"
 
 /* ---- the server ---- */
 
@@ -154,8 +153,9 @@ static int set_up(void **state)
         return -1;
     memset(&S, 0, sizeof S);
     server_start();
-    options[0] = (struct socketmap_options){"first", &S.at, "one", 300, 60000};
-    options[1] = (struct socketmap_options){"second", &S.at, "two", 300, 0};
+    unsigned timeout_ms = tests_slowness() == 1 ? 300 : 2000;
+    options[0] = (struct socketmap_options){"first", &S.at, "one", timeout_ms, 60000};
+    options[1] = (struct socketmap_options){"second", &S.at, "two", timeout_ms, 0};
     event_log_init(&events, event_fds[1], "mx1", NULL);
     maps = socketmaps_new(&loop, NULL, options, COUNT_OF(options), &events, &err);
     return maps ? 0 : -1;
