@@ -189,7 +189,9 @@ run_valgrind() {
     build debug || return
     say "unit tests under valgrind"
     local name names good=0 bad=0
-    mapfile -t names < <(find build/debug/tests -maxdepth 1 -type f -perm -u+x -printf '%f\n' | sort)
+    # Debian 12's valgrind knows no pidfd_open: what needs it is left to ASan.
+    local beyond=process_test_table_keeper
+    mapfile -t names < <(find build/debug/tests -maxdepth 1 -type f -perm -u+x ! -name "$beyond" -printf '%f\n' | sort)
     each valgrind_one "${names[@]}"
     for name in "${names[@]}"; do
         # Sockets and clocks, twenty times slower than usual: once more, alone, and that is said.
@@ -206,7 +208,7 @@ run_valgrind() {
             tail -n 40 "$results/valgrind-$name.log"
         fi
     done
-    add valgrind $good $bad 0
+    add valgrind $good $bad 1
 }
 
 # fuzz_one NAME: leaves its log, and NAME.good if it found nothing.

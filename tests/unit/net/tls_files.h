@@ -20,10 +20,43 @@ static inline void write_file(const char *file, const char *text)
     assert_int_equal(fclose(f), 0);
 }
 
+/* Made for these tests, which would otherwise spend most of their time on making one. */
+static const char TEST_RSA_KEY[] = "-----BEGIN PRIVATE KEY-----\n"
+                                   "MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQCUyShwXVzrqRj4\n"
+                                   "wTIm4CRGXbHUnvs0yMeMvH/v3aWb22o8zK5Mv2/limZ6BMafYfc4JobJLUVmksin\n"
+                                   "YTONgpZdtfP9UxwneVHKCObyzZT9Lv65a9mMHNiQLAzEwEl7S5bGstgkd0Uddo2t\n"
+                                   "fOjjDs+mgYm6PNHd1ph4d/439vaSkCAFsj1lQFJzVXHFN1+AeRs329l7y8GlThsC\n"
+                                   "26mGXh6hukBt4YVzw20ZQipsmgHWMy8/vAvBrhwOge1ep9eimQUgBpnSDrmVvfCg\n"
+                                   "zA6MxVWWUDi6JGw03AlsQTKG1wmbco5YYHNxHm5TRrMC+halAn3WUC/q6e+Vze5+\n"
+                                   "kgKvT1U1AgMBAAECggEAARq/LJpc0rkGIO6aNzSpwEX4yHnHppwo8xABKSAtlwsZ\n"
+                                   "bkscriArrfoJibVYXh2FjsqmbH7kCX9kcu2jStUh1Z9AqOxBhL9/Tm8je8Dv7rM3\n"
+                                   "G9xDmKksKGHTVHCS+xHUFDSGqzqhbjcPlS6csfbNrtA+W/4QlsN9jUNixTqVmP/q\n"
+                                   "/mvNfY0liF2xq9yYFxyJWevRYnM2MtJmHGllB4PznPzhwbh4rHtadMNjmPn1vyr8\n"
+                                   "hBW2T0R7SLFhMuljTx/vA1L1dN1KCcxVAzos1AsqW1qN9/7o9/HyKDpcd2kv+3GM\n"
+                                   "m4R6otPou2aIh2gEupT9nKASd0s8k3tdZvKcHTILoQKBgQDMEaoT7+kUL83w9VlT\n"
+                                   "IYyvIzKtwdzwbKSqf35i90ftLh6LA2zgovEJHQE9XIme3e3gg+WYMnt9DlMvmqs0\n"
+                                   "AXyMqzDXVWEty6R227+kR2uWCG33WMnvOGGm63s6INqN1qvs7seK4CYgyQOvz/oR\n"
+                                   "ZRi0gSDbHZfFcrPZXv3vUy9dZQKBgQC6pf9DUb/qEF4tHZs+x08bESbGBvi8rnsr\n"
+                                   "J0ZqpsarCZR55oVGYtSHLg/MgjiGKI8kmYOhFkekbyBT2DM/pKq8uk8qgYwu3inj\n"
+                                   "Pj2WGBmack31URrV/dauL3bv1fzNhmdcLlp42Uy6TVhcbFTukeLYAWvMDv2Dejhm\n"
+                                   "hWSvOEJDkQKBgHRrL2goWgQWMZrhnY/7d9MCdYsDKhRPJrHOAkBbakE5KluMHLUa\n"
+                                   "v/+++FIVVL25RlfrZzQouKJjZbmmtzz4DCIEF90A7Gu/3ZehTfded1YkgPe3Q5yh\n"
+                                   "wbQEa0yCKaz5ZyPIJTZpIddaViwarkL2Nd3kPOZEP614/nln496AymixAoGAWvhp\n"
+                                   "D6CajzRnEkopzlFKJwEXCtF/DkdkVMYRtg2PKvHCYh+OuZ2VxEUZAi496nV+PvJr\n"
+                                   "i2nWhTh8YyEu6UgSx2VvDGKTtowlklJVpgAdCn/Hq1daYw4TQlZz+7UqP+nQGsek\n"
+                                   "5N3UXcEw3esXAigsjeczaQOtYBWDw8QkLJqZAWECgYBvpVAAsNZH0hB+HIuIw6lC\n"
+                                   "8eK0T8vvoBDOgw5uc9vxolfJx5z+ubU19vrQQRfohQxgxlH0GEIbz+4nlVm0a2AQ\n"
+                                   "8njS5sxJcPw7UELDXrY5y/jGO74Ms7IFsv52djtaL3I8aUWrXNv/crM8LTy8V6+2\n"
+                                   "9LFOmPZfDUMOQWNBJgLErQ==\n"
+                                   "-----END PRIVATE KEY-----\n";
+
 /* A second kind of key, for contexts with two certificates. */
 static inline void make_rsa(void)
 {
-    EVP_PKEY *key = EVP_RSA_gen(2048);
+    BIO *text = BIO_new_mem_buf(TEST_RSA_KEY, -1);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(text, NULL, NULL, NULL);
+    BIO_free(text);
+    assert_non_null(key);
     X509 *x = X509_new();
     X509_set_version(x, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
