@@ -33,15 +33,13 @@ static enum eval_result get_outside(const struct test_operand *o, const struct e
     return c->outside->count(c->outside, o->limit, o->attribute == ATTRIBUTE_LEFT, c->facts, out);
 }
 
-static enum eval_result get(const struct test_operand *o, const struct eval_context *c, struct fact *out);
-
 /* NETMAP[ip]: the address is an attribute or a literal, so this goes no deeper. */
 static enum eval_result get_net_value(const struct test_operand *o, const struct eval_context *c, struct fact *out)
 {
     struct test_operand ip = *o;
     struct fact key;
     ip.kind = o->key;
-    enum eval_result known = get(&ip, c, &key);
+    enum eval_result known = eval_get(&ip, c, &key);
     if (known != EVAL_TRUE)
         return known;
     struct str value = lookup_net_value(o->lookup, &key);
@@ -90,7 +88,7 @@ static bool is_plain(const struct test_operand *o, const struct eval_context *c)
 }
 
 /* TRUE: *out is what there is, or none; else WAIT or FAILED. */
-static enum eval_result get(const struct test_operand *o, const struct eval_context *c, struct fact *out)
+enum eval_result eval_get(const struct test_operand *o, const struct eval_context *c, struct fact *out)
 {
     bool is_set;
     switch (o->kind) {
@@ -114,6 +112,19 @@ static enum eval_result get(const struct test_operand *o, const struct eval_cont
         return get_net_value(o, c, out);
     }
     return EVAL_TRUE;
+}
+
+/* The same without a copy, where the value lies somewhere already; else it is put into *own. Read only if TRUE. */
+static inline const struct fact *look(const struct test_operand *o, const struct eval_context *c, struct fact *own,
+                                      enum eval_result *known)
+{
+    *known = EVAL_TRUE;
+    if (o->kind == FROM_CONSTANT)
+        return &o->constant;
+    if (o->kind == FROM_ATTRIBUTE && c->memory && !o->name.ptr && bit(c->memory->known, o->attribute))
+        return &c->memory->facts[o->attribute];
+    *known = eval_get(o, c, own);
+    return own;
 }
 
 static enum eval_result truth(bool is_true)
@@ -184,18 +195,19 @@ static bool holds(const struct test_node *n, const struct fact *a, const struct 
 
 static enum eval_result compare(const struct test_node *n, const struct eval_context *c)
 {
-    struct fact a, b;
-    enum eval_result known = get(&n->left, c, &a);
+    struct fact own_a, own_b;
+    enum eval_result known;
+    const struct fact *a = look(&n->left, c, &own_a, &known);
     if (known != EVAL_TRUE)
         return known;
-    if (a.kind == FACT_NONE)
+    if (a->kind == FACT_NONE)
         return EVAL_FALSE;
-    known = get(&n->right, c, &b);
+    const struct fact *b = look(&n->right, c, &own_b, &known);
     if (known != EVAL_TRUE)
         return known;
-    if (a.kind == FACT_TEXT && b.kind == FACT_TEXT && is_plain(&n->left, c) && is_plain(&n->right, c))
-        return truth(str_equal_nocase(a.text, b.text) == (n->op == OP_EQUAL));
-    return truth(b.kind != FACT_NONE && holds(n, &a, &b));
+    if (a->kind == FACT_TEXT && b->kind == FACT_TEXT && is_plain(&n->left, c) && is_plain(&n->right, c))
+        return truth(str_equal_nocase(a->text, b->text) == (n->op == OP_EQUAL));
+    return truth(b->kind != FACT_NONE && holds(n, a, b));
 }
 
 /* ---- in ---- */
@@ -243,7 +255,7 @@ static enum eval_result in_values(const struct test_node *n, const struct eval_c
 {
     struct fact key;
     struct str text = STR_NONE;
-    enum eval_result known = get(&n->right, c, &key);
+    enum eval_result known = eval_get(&n->right, c, &key);
     if (known != EVAL_TRUE)
         return known;
     if (key.kind == FACT_NONE)
@@ -265,9 +277,20 @@ static enum eval_result in_source(const struct test_node *n, const struct eval_c
                                       : c->outside->remote(c->outside, n->source, x, NULL);
 }
 
+/* Of a list of a few plain texts: without the normal forms and hashes that a table takes. */
+static bool is_one_of(const struct few_texts *few, struct str x)
+{
+    for (size_t i = 0; i < few->count; i++)
+        if (str_equal_nocase(few->items[i], x))
+            return true;
+    return false;
+}
+
 static bool is_member(const struct test_node *n, const struct eval_context *c, const struct fact *x)
 {
     struct eval_memory *memory = n->source < EVAL_MAX_MEMBERSHIPS ? c->memory : NULL;
+    if (n->few && is_plain(&n->left, c) && str_find(x->text, '+') == x->text.len)
+        return is_one_of(n->few, x->text);
     if (memory && bit(memory->asked, n->source))
         return bit(memory->is_member, n->source);
     bool is_in = lookup_has(n->lookup, x);
@@ -280,31 +303,32 @@ static bool is_member(const struct test_node *n, const struct eval_context *c, c
 
 static enum eval_result in(const struct test_node *n, const struct eval_context *c)
 {
-    struct fact x;
-    enum eval_result is_in = get(&n->left, c, &x);
+    struct fact own;
+    enum eval_result is_in;
+    const struct fact *x = look(&n->left, c, &own, &is_in);
     if (is_in != EVAL_TRUE)
         return is_in;
-    if (x.kind == FACT_NONE)
+    if (x->kind == FACT_NONE)
         return EVAL_FALSE;
     switch (n->place) {
     case IN_PLACE_LOOKUP:
-        is_in = truth(is_member(n, c, &x));
+        is_in = truth(is_member(n, c, x));
         break;
     case IN_PLACE_MAP_VALUES:
     case IN_PLACE_REMOTE_VALUES:
-        return in_values(n, c, &x);
+        return in_values(n, c, x);
     case IN_PLACE_DNSBL:
     case IN_PLACE_REMOTE:
-        is_in = in_source(n, c, &x);
+        is_in = in_source(n, c, x);
         break;
     case IN_PLACE_RANGES:
-        is_in = truth(in_spans(n, x.number));
+        is_in = truth(in_spans(n, x->number));
         break;
     case IN_PLACE_NUMBERS:
-        is_in = truth(in_numbers(n, magnitude(&n->left, &x)));
+        is_in = truth(in_numbers(n, magnitude(&n->left, x)));
         break;
     case IN_PLACE_FACTS:
-        is_in = truth(in_facts(n, &x));
+        is_in = truth(in_facts(n, x));
         break;
     }
     return n->is_negated ? opposite(is_in) : is_in;
@@ -337,10 +361,10 @@ static bool is_like(struct str s, struct str glob)
 }
 
 /* The domain itself or below it. */
-static bool is_under(struct str x, struct str domain)
+static bool is_under(struct str x, struct str domain, bool x_is_plain)
 {
     char normal[SUBJECT_MAX_BYTES];
-    struct str name = str_is_ascii(x) ? x : domain_normal(x, normal, sizeof normal);
+    struct str name = x_is_plain || str_is_ascii(x) ? x : domain_normal(x, normal, sizeof normal);
     if (!str_ends_nocase(name, domain))
         return false;
     return name.len == domain.len || name.ptr[name.len - domain.len - 1] == '.';
@@ -348,21 +372,22 @@ static bool is_under(struct str x, struct str domain)
 
 static enum eval_result test_text(const struct test_node *n, const struct eval_context *c)
 {
-    struct fact x;
-    enum eval_result known = get(&n->left, c, &x);
+    struct fact own;
+    enum eval_result known;
+    const struct fact *x = look(&n->left, c, &own, &known);
     if (known != EVAL_TRUE)
         return known;
-    if (x.kind != FACT_TEXT)
+    if (x->kind != FACT_TEXT)
         return EVAL_FALSE;
     switch (n->kind) {
     case TEST_LIKE:
-        return truth(is_like(x.text, n->text));
+        return truth(is_like(x->text, n->text));
     case TEST_CONTAINS:
-        return truth(str_contains_nocase(x.text, n->text));
+        return truth(str_contains_nocase(x->text, n->text));
     case TEST_UNDER:
-        return truth(is_under(x.text, n->text));
+        return truth(is_under(x->text, n->text, is_plain(&n->left, c)));
     default:
-        return truth(pattern_matches(n->pattern, x.text));
+        return truth(pattern_matches(n->pattern, x->text));
     }
 }
 
@@ -370,11 +395,12 @@ static enum eval_result test_text(const struct test_node *n, const struct eval_c
 
 static enum eval_result test_alone(const struct test_node *n, const struct eval_context *c)
 {
-    struct fact x;
-    enum eval_result known = get(&n->left, c, &x);
+    struct fact own;
+    enum eval_result known;
+    const struct fact *x = look(&n->left, c, &own, &known);
     if (known != EVAL_TRUE || n->kind == TEST_IS_NONE)
-        return known == EVAL_TRUE ? truth(x.kind == FACT_NONE) : known;
-    return truth(n->left.kind == FROM_TAG ? x.kind != FACT_NONE : x.kind == FACT_TRUTH && x.truth);
+        return known == EVAL_TRUE ? truth(x->kind == FACT_NONE) : known;
+    return truth(n->left.kind == FROM_TAG ? x->kind != FACT_NONE : x->kind == FACT_TRUTH && x->truth);
 }
 
 /* The first child that is not as all must be decides; what it waits for or failed at, too: what stands behind it is
@@ -443,8 +469,8 @@ bool eval_asks_rcpt(const struct test_node *n)
 
 static bool operand_looks_at(const struct test_operand *o, enum attribute attribute)
 {
-    bool has_one = o->kind == FROM_ATTRIBUTE || o->kind == FROM_OUTSIDE ||
-                   (o->kind == FROM_NETMAP && o->key == FROM_ATTRIBUTE);
+    bool has_one =
+        o->kind == FROM_ATTRIBUTE || o->kind == FROM_OUTSIDE || (o->kind == FROM_NETMAP && o->key == FROM_ATTRIBUTE);
     return has_one && o->attribute == attribute;
 }
 
@@ -472,7 +498,7 @@ bool eval_asks_remote(const struct test_node *n)
     return false;
 }
 
-static bool operand_may_wait(const struct test_operand *o)
+bool eval_operand_may_wait(const struct test_operand *o)
 {
     return o->kind == FROM_COUNT || (o->kind == FROM_OUTSIDE && o->attribute == ATTRIBUTE_CLIENT_NAME);
 }
@@ -482,7 +508,7 @@ bool eval_may_wait(const struct test_node *n)
     if (!n)
         return false;
     bool is_outside = n->place == IN_PLACE_DNSBL || n->place == IN_PLACE_REMOTE || n->place == IN_PLACE_REMOTE_VALUES;
-    if ((n->kind == TEST_IN && is_outside) || operand_may_wait(&n->left) || operand_may_wait(&n->right))
+    if ((n->kind == TEST_IN && is_outside) || eval_operand_may_wait(&n->left) || eval_operand_may_wait(&n->right))
         return true;
     for (const struct test_node *child = n->child; child; child = child->next)
         if (eval_may_wait(child))
@@ -498,103 +524,4 @@ uint64_t eval_dnsbls(const struct test_node *n)
     for (const struct test_node *child = n->child; child; child = child->next)
         all |= eval_dnsbls(child);
     return all;
-}
-
-/* ---- rendering ---- */
-
-static bool append_clean(struct buf *to, struct str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] >= 0x20 && s.ptr[i] != 0x7f && !buf_append_char(to, s.ptr[i]))
-            return false;
-    return true;
-}
-
-/* "2.5", "-1": as many decimals as it has. */
-static bool append_decimal(struct buf *to, int64_t in_millionths)
-{
-    uint64_t n = in_millionths < 0 ? -(uint64_t)in_millionths : (uint64_t)in_millionths, fraction = n % NUMBER_ONE;
-    int digits = 6;
-    while (digits && fraction % 10 == 0) {
-        fraction /= 10;
-        digits--;
-    }
-    return (in_millionths >= 0 || buf_append_char(to, '-')) &&
-           buf_printf(to, "%llu", (unsigned long long)(n / NUMBER_ONE)) &&
-           (digits == 0 || buf_printf(to, ".%0*llu", digits, (unsigned long long)fraction));
-}
-
-static bool append_fact(struct buf *to, const struct fact *x)
-{
-    static const char *const DAYS[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
-    char text[IP_TEXT_MAX + 4];
-    switch (x->kind) {
-    case FACT_NONE:
-        return buf_append_char(to, '-');
-    case FACT_TEXT:
-        return append_clean(to, x->text);
-    case FACT_NUMBER:
-        return buf_printf(to, "%lld", (long long)x->number);
-    case FACT_DECIMAL:
-        return append_decimal(to, x->number);
-    case FACT_TRUTH:
-        return buf_append_str(to, x->truth ? STR("true") : STR("false"));
-    case FACT_IP:
-        return buf_append_str(to, ip_format(&x->ip, text));
-    case FACT_NETWORK:
-        return buf_append_str(to, ip_net_format(&x->network, text));
-    case FACT_DURATION:
-        return buf_printf(to, "%llds", (long long)x->number / 1000);
-    case FACT_TIME:
-        return buf_printf(to, "%02d:%02d", (int)(x->number / 60), (int)(x->number % 60));
-    case FACT_WEEKDAY:
-        return buf_append_str(to, str_of_z(DAYS[x->number % 7]));
-    }
-    return true;
-}
-
-/* The null sender is none, and prints <>. */
-static bool append_operand(struct buf *to, const struct test_operand *o, const struct eval_context *c)
-{
-    struct fact x, null;
-    if (get(o, c, &x) != EVAL_TRUE)
-        x.kind = FACT_NONE;
-    if (x.kind == FACT_NONE && o->kind == FROM_ATTRIBUTE && o->attribute == ATTRIBUTE_SENDER) {
-        c->facts->get(c->facts, ATTRIBUTE_SENDER_NULL, STR_NONE, &null);
-        if (null.kind == FACT_TRUTH && null.truth)
-            return buf_append_str(to, STR("<>"));
-    }
-    return append_fact(to, &x);
-}
-
-bool text_may_wait(const struct text_template *t)
-{
-    for (const struct text_part *part = t->parts; part; part = part->next)
-        if (part->is_operand && operand_may_wait(&part->operand))
-            return true;
-    return false;
-}
-
-enum eval_result text_ask(const struct text_template *t, const struct eval_context *c)
-{
-    struct fact x;
-    for (const struct text_part *part = t->parts; part; part = part->next)
-        if (part->is_operand && get(&part->operand, c, &x) == EVAL_WAIT)
-            return EVAL_WAIT;
-    return EVAL_TRUE;
-}
-
-bool text_render(const struct text_template *t, const struct eval_context *c, struct buf *to)
-{
-    for (const struct text_part *part = t->parts; part; part = part->next)
-        if (part->is_operand ? !append_operand(to, &part->operand, c) : !buf_append_str(to, part->text))
-            return false;
-    return true;
-}
-
-struct str text_constant(const struct text_template *t)
-{
-    if (!t->parts)
-        return STR("");
-    return t->parts->next || t->parts->is_operand ? STR_NONE : t->parts->text;
 }

@@ -284,6 +284,31 @@ static bool add_list_item(struct lookup *t, const struct value *v, struct err *e
     return t->type == TABLE_MAP ? lookup_add_value(t, v->text, STR("-"), err) : lookup_add(t, v->text, err);
 }
 
+enum { FEW_TEXTS = 8 };
+
+/* The texts of a list that are found by comparing, or NULL: they are many, or there is more to them than letter case
+ * (subdomains, @domain, other spellings). */
+static const struct few_texts *few_texts(struct eval_program *p, const struct in_place *in, enum type type)
+{
+    struct few_texts *few;
+    if (type == TYPE_IP || in->values.count > FEW_TEXTS)
+        return NULL;
+    for (size_t i = 0; i < in->values.count; i++) {
+        struct str text = in->values.items[i].text;
+        if (!text.len || text.ptr[0] == '.' || text.ptr[0] == '@' || !text_is_plain(text))
+            return NULL;
+    }
+    few = arena_alloc(&p->arena, sizeof *few + in->values.count * sizeof few->items[0]);
+    for (size_t i = 0; few && i < in->values.count; i++) {
+        few->items[i] = arena_copy(&p->arena, in->values.items[i].text);
+        if (!few->items[i].ptr)
+            return NULL;
+    }
+    if (few)
+        few->count = in->values.count;
+    return few;
+}
+
 static bool compile_list(struct eval_program *p, struct test_node *n, const struct in_place *in, enum type type,
                          struct diagnostics *d)
 {
@@ -295,6 +320,7 @@ static bool compile_list(struct eval_program *p, struct test_node *n, const stru
     n->place = IN_PLACE_LOOKUP;
     n->lookup = t;
     n->source = EVAL_MAX_MEMBERSHIPS;
+    n->few = few_texts(p, in, type);
     for (size_t i = 0; i < in->values.count; i++)
         if (!add_list_item(t, &in->values.items[i], &err))
             return diag_error(d, in->values.items[i].at, "%s", err.text);

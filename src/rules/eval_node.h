@@ -65,6 +65,11 @@ struct test_range {
     int64_t from, to; /* of a time: minutes, `to` does not belong; of a number: from alone */
 };
 
+struct few_texts {
+    size_t count;
+    struct str items[];
+};
+
 struct test_node {
     uint8_t kind, op, place; /* enum test_kind, compare_op, in_place_kind */
     bool is_negated;
@@ -72,9 +77,12 @@ struct test_node {
     struct test_node *next, *child;
     struct test_operand left, right; /* right: of a comparison, and the key of MAP[key] */
     union {
-        struct str text;             /* LIKE, CONTAINS; of UNDER: in normal form */
-        struct pattern *pattern;     /* MATCHES */
-        const struct lookup *lookup; /* IN_PLACE_LOOKUP, …_MAP_VALUES */
+        struct str text;         /* LIKE, CONTAINS; of UNDER: in normal form */
+        struct pattern *pattern; /* MATCHES */
+        struct {
+            const struct lookup *lookup; /* IN_PLACE_LOOKUP, …_MAP_VALUES */
+            const struct few_texts *few; /* of a list: the same, where plain texts are few; NULL: they are not */
+        };
         struct {
             const struct test_range *items;
             size_t count;
@@ -97,5 +105,10 @@ struct text_part {
 struct text_template {
     struct text_part *parts;
 };
+
+/* TRUE: *out is what there is, or none; else WAIT or FAILED. */
+enum eval_result eval_get(const struct test_operand *o, const struct eval_context *c, struct fact *out);
+
+bool eval_operand_may_wait(const struct test_operand *o);
 
 #endif
