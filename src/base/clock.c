@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+enum { QUARTER_S = 900 };
+
 static int64_t read_us(clockid_t id)
 {
     struct timespec t;
@@ -23,4 +25,17 @@ int64_t clock_monotonic_ms(void)
 int64_t clock_wall_us(void)
 {
     return read_us(CLOCK_REALTIME);
+}
+
+int64_t clock_utc_offset_s(int64_t time_s)
+{
+    static _Thread_local int64_t known_quarter = INT64_MIN, offset_s;
+    int64_t quarter = time_s / QUARTER_S;
+    if (quarter != known_quarter) {
+        time_t t = (time_t)time_s;
+        struct tm tm;
+        offset_s = localtime_r(&t, &tm) ? tm.tm_gmtoff : 0;
+        known_quarter = quarter;
+    }
+    return offset_s;
 }

@@ -10,5 +10,8 @@ int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_us(void);
 /* Microseconds since 1970 (CLOCK_REALTIME): for events, headers and limit windows. */
 int64_t clock_wall_us(void);
+/* How far local time was ahead of UTC then, in seconds; time_s: since 1970. 0 where that is not known. Cheap: zones
+ * change at whole quarters of an hour, and the last one asked about is remembered. */
+int64_t clock_utc_offset_s(int64_t time_s);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "cli/cli.h"
@@ -127,11 +126,8 @@ static int set_session(struct trial *t, const struct explain_arguments *a, struc
 /* Rules look at the clock: it is now. */
 static void set_time(struct trial *t)
 {
-    struct tm tm;
     t->now_us = clock_wall_us();
-    time_t now = (time_t)(t->now_us / 1000000);
-    if (localtime_r(&now, &tm))
-        t->utc_offset_s = tm.tm_gmtoff;
+    t->utc_offset_s = clock_utc_offset_s(t->now_us / 1000000);
 }
 
 static bool is_header_name(struct str name)

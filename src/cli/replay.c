@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -294,20 +293,6 @@ static void close_logs(struct replay_run *r)
     }
 }
 
-/* Rules look at the clock on the wall where they run; it changes at most every quarter of an hour. */
-static int64_t utc_offset_s(int64_t now_us)
-{
-    static int64_t quarter = INT64_MIN, offset_s;
-    int64_t now = now_us / 1000000;
-    if (now / 900 == quarter)
-        return offset_s;
-    struct tm tm;
-    time_t t = (time_t)now;
-    offset_s = localtime_r(&t, &tm) ? tm.tm_gmtoff : 0;
-    quarter = now / 900;
-    return offset_s;
-}
-
 static int print(const struct replay_run *r, bool is_json)
 {
     if (!is_json) {
@@ -326,7 +311,7 @@ static int replay_with(const struct config *cfg, const struct arguments *a)
     struct replay_run *r = calloc(1, sizeof *r);
     struct replay_options options = {.world = &cfg->world,
                                      .longest_us = cfg->timeout.session_ms * 1000,
-                                     .utc_offset_s = utc_offset_s,
+                                     .utc_offset_s = clock_utc_offset_s,
                                      .on_event = tally_on_event,
                                      .arg = &tally};
     int code = CLI_NO;

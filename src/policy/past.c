@@ -2,7 +2,8 @@
 #include "policy/past.h"
 
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 enum { PAST_MAX_BYTES = 16 << 20 }; /* the lists of the longest line take less */
 
@@ -58,11 +59,8 @@ void past_set(struct past *p, struct trial *t)
 {
     const struct logged *e = p->event;
     struct trial_settings *set = &t->settings;
-    time_t seconds = (time_t)(e->time_us / 1000000);
-    struct tm tm;
     t->now_us = e->time_us;
-    if (localtime_r(&seconds, &tm))
-        t->utc_offset_s = tm.tm_gmtoff;
+    t->utc_offset_s = clock_utc_offset_s(e->time_us / 1000000);
     set->client = e->client;
     set->port = e->port;
     set->helo = e->helo;

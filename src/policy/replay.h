@@ -52,7 +52,7 @@ struct replay_options {
     size_t store_entries; /* room for so many counts; 0: REPLAY_STORE_ENTRIES */
     int64_t longest_us;   /* of a connection: one that is silent for longer is over */
     /* Of local time, at that moment; NULL: UTC. */
-    int64_t (*utc_offset_s)(int64_t now_us);
+    int64_t (*utc_offset_s)(int64_t time_s);
     /* Every mail, login and refused connection, and the end of each that is refused only now; in the order of time.
      * Both are borrowed until it returns. */
     void (*on_event)(void *arg, const struct logged *past, const struct replay_outcome *outcome);

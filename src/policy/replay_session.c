@@ -26,7 +26,7 @@ static void set_connection(struct replay *r, struct trial *t, const struct logge
     t->given.name = past->name;
     t->given.country = past->country;
     t->now_us = r->now_us;
-    t->utc_offset_s = r->options.utc_offset_s ? r->options.utc_offset_s(r->now_us) : 0;
+    t->utc_offset_s = r->options.utc_offset_s ? r->options.utc_offset_s(r->now_us / 1000000) : 0;
 }
 
 /* "milters":{"opendkim":"accept"}. False: no memory. */

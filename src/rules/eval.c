@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "base/escape.h"
-
 enum { CACHE_LINE_BYTES = 64 };
 
 /* ---- operands ---- */

@@ -14,8 +14,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "policy/edits.h"
 #include "smtp/received.h"
 
@@ -26,19 +26,6 @@ void header_forget(struct transaction *tx)
 }
 
 /* ---- on to the MTA ---- */
-
-/* Remembered for a second, in which a busy worker asks thousands of times. */
-static int utc_offset_s(int64_t time_s)
-{
-    static int64_t known_for_s = -1;
-    static int offset_s;
-    struct tm tm;
-    time_t t = (time_t)time_s;
-    if (time_s != known_for_s)
-        offset_s = localtime_r(&t, &tm) ? (int)tm.tm_gmtoff : 0;
-    known_for_s = time_s;
-    return offset_s;
-}
 
 static bool write_received(struct session *s, struct buf *to)
 {
@@ -56,7 +43,7 @@ static bool write_received(struct session *s, struct buf *to)
                                      .is_esmtp = s->flags & SESSION_IS_ESMTP,
                                      .is_smtputf8 = tx->params.smtputf8,
                                      .time_s = now_s,
-                                     .utc_offset_s = utc_offset_s(now_s)};
+                                     .utc_offset_s = (int)clock_utc_offset_s(now_s)};
     return smtp_received_write(to, (enum smtp_trace)s->worker->config->trace_header, &received);
 }
 
@@ -86,7 +73,7 @@ static struct smtp_header_missing what_may_be_missing(struct session *s)
     int64_t now_s = loop_wall_us(s->worker->loop) / 1000000;
     return (struct smtp_header_missing){
         .time_s = now_s,
-        .utc_offset_s = utc_offset_s(now_s),
+        .utc_offset_s = (int)clock_utc_offset_s(now_s),
         .message_id = arena_printf(&tx->arena, "<" PRI_STR "@%s>", STR_ARG(tx->client.id), s->worker->config->hostname),
         .sender = policy_edit_sender(str_of_z(s->user), tx->sender.null ? STR_NONE : tx->sender.whole)};
 }
