@@ -12,11 +12,11 @@ set -euo pipefail
 
 build=(gcc libc6-dev cmake ninja-build pkg-config
        libev-dev libssl-dev libc-ares-dev libpcre2-dev libargon2-dev libcrypt-dev libidn2-dev libmaxminddb-dev
-       libjansson-dev libcurl4-openssl-dev)
+       libjansson-dev libcurl4-openssl-dev libhiredis-dev)
 try=(postfix swaks libnet-ssleay-perl openssl procps)
 test=(python3 python3-pytest python3-pytest-xdist python3-pytest-timeout libcmocka-dev
-      clang clang-tidy libclang-rt-14-dev llvm valgrind libsasl2-modules dnsmasq-base)
-bench=(python3 haproxy nginx libnginx-mod-mail)
+      clang clang-tidy libclang-rt-14-dev llvm valgrind libsasl2-modules dnsmasq-base redis-server redis-sentinel redis-tools iproute2)
+bench=(python3 haproxy nginx libnginx-mod-mail redis-server redis-tools)
 
 usage() {
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"
