@@ -61,7 +61,8 @@ enum started attempt_start(struct limiter *l, struct attempt *a, struct str user
     a->arg = arg;
     if (!a->counts_guesses)
         return reserve(a);
-    a->password = hash128(&l->store->key, password);
+    struct hash_key key = store_values_key(l->store);
+    a->password = hash128(&key, password);
     a->tried = (struct known_value){
         .entity = user,
         .what = TRIED,

@@ -30,8 +30,10 @@ static int compare(const void *a, const void *b)
 void distinct_set_members(struct take *take, struct take_member *to, const struct str *values, size_t count,
                           const struct hash_key *key)
 {
+    struct counter counter = take->counter;
+    counter_set_id(&counter, key);
     for (size_t i = 0; i < count; i++)
-        to[i] = member_of(take->counter.id, values[i], key);
+        to[i] = member_of(counter.id, values[i], key);
     if (count > 1)
         qsort(to, count, sizeof *to, compare);
     size_t kept = 0;

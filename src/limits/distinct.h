@@ -11,7 +11,7 @@
 #include "limits/store.h"
 
 /* Fills take->members from `count` values, into `to`, which has room for them and must last as long as the take:
- * sorted, each once. Sets the take's cost to their number. The counter's id is set. */
+ * sorted, each once. Sets the take's cost to their number. key: store_values_key. */
 void distinct_set_members(struct take *take, struct take_member *to, const struct str *values, size_t count,
                           const struct hash_key *key);
 

@@ -24,7 +24,8 @@ static enum started start(struct store *store, struct known *k, enum take_mode m
     k->take.counter = (struct counter){
         .entity = value->entity, .name = value->what, .period_s = value->keep_s, .kind = COUNTER_KNOWN};
     counter_set_id(&k->take.counter, &store->key);
-    distinct_set_members(&k->take, &k->member, &value->value, 1, &store->key);
+    struct hash_key key = store_values_key(store);
+    distinct_set_members(&k->take, &k->member, &value->value, 1, &key);
     for (size_t c = 0; c < COLUMNS; c++)
         k->take.allowed[c] = ALLOWED_ANY;
     k->takes[0] = &k->take;

@@ -102,7 +102,7 @@ static void take_set_values(struct reservation *r, struct take *take, const stru
     r->member_count += charge->value_count;
 }
 
-static void reading_add(struct reservation *r, const struct hash_key *key, const struct charge *charge, size_t index,
+static void reading_add(struct reservation *r, const struct store *store, const struct charge *charge, size_t index,
                         const struct rate *rate)
 {
     size_t at = r->reading_count++;
@@ -121,10 +121,11 @@ static void reading_add(struct reservation *r, const struct hash_key *key, const
     memset(take, 0, sizeof *take);
     take->mode = r->mode;
     counter_of(&take->counter, charge, rate);
-    counter_set_id(&take->counter, key);
+    counter_set_id(&take->counter, &store->key);
     take_set(take, reading, charge);
     if (limit_unit_shape(charge->limit->unit) == SHAPE_DISTINCT) {
-        take_set_values(r, take, charge, key);
+        struct hash_key key = store_values_key(store);
+        take_set_values(r, take, charge, &key);
         reading->cost = take->cost[COLUMN_ONE];
     }
     r->sorted[at] = take;
@@ -194,7 +195,7 @@ static void prepare(struct limiter *l, struct reservation *r, enum take_mode mod
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < rate_count(&charges[i]); k++) {
             PANIC_IF(r->reading_count == r->reading_max, "more charges than the reservation was made for");
-            reading_add(r, &l->store->key, &charges[i], i, &rates(&charges[i])[k]);
+            reading_add(r, l->store, &charges[i], i, &rates(&charges[i])[k]);
         }
     takes_unite(r);
 }

@@ -28,7 +28,7 @@
  * - A memory is only told (TAKE_ALWAYS) and asked (TAKE_NOTHING): used is the number of the take's values that it
  * knows, growth that of the others. Nothing is held.
  * - Time is an argument, and a counter's time never runs backwards: an earlier now is taken for the newest one the
- * counter saw.
+ * counter saw. A remote store has a clock of its own, the same for all nodes, and takes that one instead.
  * - take_start never blocks for longer than deadline_ms and answers DONE, or STARTED and op->on_done exactly once,
  * never from inside take_start; after take_cancel it never comes, and what the take got meanwhile is given back by the
  * store itself.
@@ -83,6 +83,7 @@ struct take {
         uint32_t generation; /* of the counter's memory: what was evicted since cannot be given back */
         uint64_t slot;
         bool is_held;
+        bool is_local; /* a remote store's: decided by this node alone */
     } held;
 
     /* The answer. */
@@ -116,9 +117,28 @@ struct store_op {
 
 struct store;
 
+struct loop;
+struct redis;
+struct mirror;
+struct outage;
+
+/* What a node decides while its remote store is away (RULES.md "Server", `failure`). */
+enum store_failure { STORE_SHARE, STORE_LOCAL, STORE_OPEN, STORE_CLOSED };
+
 struct store_options {
     void *memory;   /* shared by all workers, made by store_memory_init */
     uint32_t owner; /* of the leases this opener takes: unique among all workers alive, not 0 */
+    /* Of a store in Redis, all borrowed: */
+    struct loop *loop;
+    struct redis *redis;
+    struct mirror *mirror; /* shared by all processes of the node */
+    struct outage *outage;
+    enum store_failure failure;
+    unsigned timeout_ms; /* a take waits no longer, whatever its own deadline is */
+    struct str prefix;   /* "mw1:" */
+    struct str node;     /* this node's id, in the leases' names (keeper.h) */
+    /* For tests: the time that takes bring along is the store's clock, not Redis'. */
+    bool time_is_given;
 };
 
 struct store_ops {
@@ -143,15 +163,20 @@ struct store_ops {
     void (*drop_lease)(struct store *store, struct hash128 id, uint32_t count, uint32_t generation);
     /* Drops all leases of an owner that has died. */
     void (*release_owner)(struct store *store, uint32_t owner);
+    /* NULL: `key`. */
+    struct hash_key (*values_key)(const struct store *store);
 };
 
 struct store {
     const struct store_ops *ops;
-    struct hash_key key; /* the same for all who share the counts */
+    struct hash_key key; /* of the counters' ids: the same for all processes of the node */
     uint32_t owner;
     void *state; /* the store's */
 };
 
+/* What values are hashed with (distinct.h): the same for all who share the counts. It may change once, when a remote
+ * store is first reached. */
+struct hash_key store_values_key(const struct store *store);
 /* Names the counter: all fields but id are set. */
 void counter_set_id(struct counter *c, const struct hash_key *key);
 /* A column's answer from its sum without this take, and from what of that sum the take holds. Is it over? */

@@ -29,6 +29,11 @@ void store_close(struct store *store)
     *store = (struct store){0};
 }
 
+struct hash_key store_values_key(const struct store *store)
+{
+    return store->ops->values_key ? store->ops->values_key(store) : store->key;
+}
+
 /* What stands before the entity in the bytes that are hashed: of fixed shape, so that no two counters' bytes are alike.
  */
 struct id_head {

@@ -1,0 +1,109 @@
+/*
+ * mirror.h - what this node knows of the counters that live in Redis: in memory that all its processes share.
+ *
+ *            seen    the last reading of the counter, all nodes' charges in it; it ages as the counter does
+ *   entry    since   what this node admitted by itself and Redis was not told of yet
+ *            own     all that this node admitted, told or not: what it adds again if Redis lost its data
+ *            stem    the counter's name in Redis (redis_keys.h): for whoever pushes
+ *
+ * Redis answers:     seen = the reading, own += what was admitted
+ * Redis is away:     admitted while seen + N * since + cost fits (LIMITS.md "When Redis is away"): own and since grow
+ * Redis is back:     the keeper pushes since (or, the data set being lost, own) into the same slots
+ *
+ * The reading, together with since, is also what MAIL and RCPT are refused by early, what a flood is answered with for
+ * a few seconds without asking anybody, and where a look comes before the reservation (LIMITS.md "The check").
+ *
+ * Only counters of slots lie here. The table is bounded: what has expired goes first, then what was not used for
+ * longest; an entry with since is the last to go, and if it does that is counted. Locks and the order of writes as in
+ * memory_table.h: any process may be killed at any instant. Slots are numbered on the clock of the counter's shard.
+ */
+#ifndef LIMITS_MIRROR_H
+#define LIMITS_MIRROR_H
+
+#include "limits/store.h"
+#include "limits/window.h"
+
+#define MIRROR_ENTRIES_DEFAULT 65536
+#define MIRROR_STEM_MAX_BYTES  192 /* a longer one is made shorter by hashing the entity (redis_keys.h) */
+
+struct mirror;
+
+size_t mirror_size(size_t entries);
+/* In mirror_size(entries) bytes of zeros (a fresh mapping), aligned to 64. */
+MUST_USE struct mirror *mirror_init(void *memory, size_t entries, struct err *err);
+void mirror_fini(struct mirror *m);
+
+/* ---- what is known ---- */
+
+struct mirror_view {
+    bool is_known;                 /* else all is zero */
+    int64_t read_at_us;            /* the reading's time, shard's clock; 0: never read */
+    uint64_t newest;               /* the slot that the rings end with */
+    uint64_t used_unaged[COLUMNS]; /* the reading as it was, without what aged since */
+    uint32_t seen[COLUMNS][WINDOW_CELLS];
+    uint32_t since[COLUMNS][WINDOW_CELLS];
+};
+/* As of now, aged. False: the lock was not had in time. */
+MUST_USE bool mirror_look(struct mirror *m, const struct counter *counter, int64_t now_us, struct mirror_view *view);
+
+/* A reading came: rings end with slot. stem: the counter's name. What is older than the last reading is dropped. */
+void mirror_read(struct mirror *m, const struct counter *counter, struct str stem, uint64_t slot,
+                 uint32_t rings[COLUMNS][WINDOW_CELLS], int64_t now_us);
+/* This node admitted cost in slot, and Redis knows; or (negative) takes it back. Slots that are no longer among the 17
+ * are passed over. */
+void mirror_own_add(struct mirror *m, const struct counter *counter, struct str stem, uint64_t slot,
+                    const uint32_t cost[COLUMNS], int64_t now_us);
+void mirror_own_take_back(struct mirror *m, const struct counter *counter, uint64_t slot, const uint32_t cost[COLUMNS],
+                          int64_t now_us);
+
+/* ---- deciding alone ---- */
+
+/* How a node decides alone. */
+struct mirror_terms {
+    uint32_t nodes; /* N: share; 1: the whole limit (`failure local`) */
+    bool is_unaged; /* the others may not know yet that this node is away: the reading counts as it was (outage.h) */
+};
+/* All takes of counters of slots, or none, in one moment for all processes of the node: judged by seen, since and their
+ * cost (and what they hold locally counts no longer), answered (used, growth, is_over, wait_us), and charged to own and
+ * since: held then has is_local set. TAKE_ALWAYS and TAKE_NOTHING as in store.h. stems[i] is takes[i]'s name. False:
+ * some take is over, or a lock was not had: nothing is charged. */
+MUST_USE bool mirror_take(struct mirror *m, struct take **takes, const struct str *stems, const int64_t *now_us,
+                          size_t count, const struct mirror_terms *terms);
+/* A local charge is undone: from own and, where it was not pushed meanwhile, since. What was pushed is left in *pushed:
+ * the caller takes it back in Redis. */
+void mirror_give_back(struct mirror *m, struct take *take, int64_t now_us, uint32_t pushed[COLUMNS]);
+/* Redis turned out to have been told of a local charge (a late reply): out of since it goes. */
+void mirror_is_told(struct mirror *m, const struct counter *counter, uint64_t slot, const uint32_t cost[COLUMNS],
+                    int64_t now_us);
+
+/* ---- pushing, by the keeper alone ---- */
+
+struct mirror_push {
+    struct hash128 id;
+    uint64_t newest;
+    uint32_t period_s;
+    uint32_t generation;
+    size_t columns;
+    uint32_t rings[COLUMNS][WINDOW_CELLS]; /* what to add, by slot: cell of slot n at n mod 17 */
+    char stem[MIRROR_STEM_MAX_BYTES + 1];
+};
+/* The next entry from *at on (start with 0) that has since, or with is_all own, in slots that still count. An entry
+ * whose push is under way is given out again only after MIRROR_PUSH_LEASE_US. False: the end. */
+enum { MIRROR_PUSH_LEASE_US = 5000000 };
+bool mirror_push_next(struct mirror *m, size_t *at, bool is_all, int64_t now_us, struct mirror_push *push);
+/* Redis has it: out of since it goes, into seen it comes. */
+void mirror_push_done(struct mirror *m, const struct mirror_push *push, int64_t now_us);
+/* It was not sent. */
+void mirror_push_failed(struct mirror *m, const struct mirror_push *push);
+/* How many entries have since. */
+size_t mirror_due(struct mirror *m);
+
+struct mirror_stats {
+    uint64_t entries, live, due;
+    uint64_t evicted_live;  /* readings thrown away for lack of room: such an entity may use a node's share again */
+    uint64_t evicted_since; /* … with counts that Redis was never told of. Should be 0 */
+    uint64_t recovered, timeouts;
+};
+void mirror_stats_get(struct mirror *m, int64_t now_us, struct mirror_stats *stats);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * outage.h - is Redis to be believed, and how many nodes are there? What the keeper found out, for all processes of
+ * this node, in shared memory: a few atomic words, read with every take and written once a second.
+ *
+ *   worker: cannot reach a shard, or decided alone ──▶ outage_went_alone ─┐
+ *   keeper: told Redis all that was decided alone, saw the others do so ──┴▶ outage_set: settled again
+ *
+ * A domain is what may fail, and lose its data, by itself: the one server, or a shard of a Cluster. It is known by the
+ * smallest number k below OUTAGE_DOMAINS whose slot, of the tag {k}, it serves: all nodes call it alike, without having
+ * agreed on anything but the Cluster's map. Alone and with Sentinel there is domain 0.
+ *
+ * Why "it answers again" is not enough. After an outage other nodes have admitted mail that Redis was not told of yet.
+ * Who believed its counts at once would admit that much too many. So a node goes on alone, by its share, until its own
+ * counts are pushed and every node that was alive before has said that its are, or three seconds are over.
+ *
+ * And a node that is cut off while the others are not? It admits by its share, and they cannot see it. But they see
+ * that its heartbeat ended (OUTAGE_BEAT_US, held for OUTAGE_BEAT_HOLDS_US), and from then on leave it its share: of a
+ * limit of 100 three of four nodes use 75. Between the cut and that moment the one that is cut off (it knows at once)
+ * counts its last readings as if they did not age: what was full stays full. A node that left in order is not waited
+ * for.
+ */
+#ifndef LIMITS_OUTAGE_H
+#define LIMITS_OUTAGE_H
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+
+enum {
+    OUTAGE_DOMAINS = 64,
+    OUTAGE_BEAT_US = 1000000,
+    OUTAGE_BEAT_HOLDS_US = 3000000,
+    OUTAGE_SETTLE_MAX_US = 3000000,
+};
+/* A node that was not heard of for so long is forgotten, and its share used by the others again. */
+#define OUTAGE_FORGET_US INT64_C(3600000000)
+
+struct outage_domain {
+    _Alignas(64) _Atomic uint32_t is_settled; /* Redis may be believed */
+    _Atomic uint32_t nodes;                   /* known, this one among them; at least 1 */
+    _Atomic uint32_t missing;                 /* of these: without heartbeat, so perhaps alone */
+    _Atomic uint64_t alone_count;             /* decisions made alone: grows */
+    _Atomic int64_t alone_since_us;           /* monotonic; 0: not alone */
+};
+
+/* Zeroed memory is a valid one: nothing is known, nothing settled. */
+struct outage {
+    struct outage_domain domains[OUTAGE_DOMAINS];
+    /* What values (networks, passwords tried …) are hashed with, the same in all nodes; it comes from Redis. */
+    _Atomic uint64_t values_k0, values_k1;
+    _Atomic uint32_t has_values_key;
+};
+
+/* ---- workers ---- */
+
+/* May the domain's counts be believed? */
+bool outage_is_settled(const struct outage *o, unsigned domain);
+/* Redis could not be asked in time, or was not asked, and this process decides alone: the domain is unsettled until the
+ * keeper says otherwise. */
+void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us);
+/* N for a decision alone, and whether the others can know of it yet. */
+uint32_t outage_nodes(const struct outage *o, unsigned domain);
+bool outage_is_unnoticed(const struct outage *o, unsigned domain, int64_t monotonic_us);
+/* What is left of `allowed` when nodes that are missing keep their shares. ALLOWED_ANY stays. */
+uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed);
+/* The key for values; before Redis was ever asked: one of this node. */
+struct hash_key outage_values_key(const struct outage *o, const struct hash_key *node_key);
+
+/* ---- the keeper ---- */
+
+/* What was found out. Settled only if nobody went alone since alone_count was read. */
+void outage_set(struct outage *o, unsigned domain, uint32_t nodes, uint32_t missing);
+MUST_USE bool outage_settle(struct outage *o, unsigned domain, uint64_t alone_count);
+void outage_set_values_key(struct outage *o, struct hash_key key);
+
+#endif
