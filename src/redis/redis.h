@@ -33,6 +33,7 @@
 #include "net/resolve.h"
 
 struct redis;
+struct redis_shard;
 struct event_log;
 
 enum redis_shape { REDIS_ALONE, REDIS_SENTINEL, REDIS_CLUSTER };
@@ -86,13 +87,18 @@ struct redis_call {
 
     /* Inner life. */
     struct list node;
-    struct buf wire; /* the commands, formatted */
+    struct redis_shard *shard; /* it was sent to first */
+    void *state;               /* what must be sent again, and where: the shape's (redis_inside.h); NULL: nothing */
+    struct buf wire;           /* the commands, formatted */
+    int64_t sent_ms;
     uint32_t command_count;
-    uint32_t replied;
+    uint32_t answered; /* by the server: so many replies have come */
+    uint32_t replied;  /* to the caller: so many of them he has */
     uint16_t slot;
     uint8_t redirects;
     bool is_under_way, is_late;
-    void *state; /* what must be sent again, and where */
+    bool is_inner;  /* the client's own */
+    bool is_broken; /* a command did not fit */
 };
 
 void redis_call_init(struct redis_call *c, void (*on_reply)(struct redis_call *, size_t, const redisReply *),

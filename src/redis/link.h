@@ -1,0 +1,139 @@
+/*
+ * link.h - one connection to one server that speaks Redis' protocol, and the calls that wait on it.
+ *
+ *   CLOSED ──▶ RESOLVING ──▶ CONNECTING ──▶ [TLS] ──▶ OPENING ──▶ READY
+ *     ▲             │             │           │          │          │
+ *     └─────────────┴─────────────┴───────────┴──────────┴──────────┘  on_down, once; all calls end
+ *
+ * OPENING is one write: HELLO 2 [AUTH user password], SELECT n, PING, TIME; for a server before Redis 6, which knows no
+ * HELLO, a second one: AUTH, SELECT, INFO replication, PING, TIME. PING is what a server that loads its data, or a
+ * replica without its master, refuses; TIME is allowed to both. What the server says of itself lies in link->server.
+ *
+ * Calls are sent in order, those of a turn of the loop in one write; what is asked before READY waits for it. Replies
+ * are matched by order alone. The link knows nothing of circuits, keys or redirects: it tells its owner, by ops, each
+ * reply and the end of each call. It never opens itself again.
+ *
+ * An owner may close, or close and open, the link in any of its callbacks; then it touches the reply no more.
+ */
+#ifndef REDIS_LINK_H
+#define REDIS_LINK_H
+
+#include "net/conn.h"
+#include "redis/redis.h"
+#include "redis/reply.h"
+
+struct redis_link;
+struct tls_context;
+
+enum {
+    REDIS_TIME_EVERY_MS = 10000,
+    REDIS_STEP_MIN_MS = 1000, /* what connecting, TLS and opening may take, however short `step_ms` is */
+};
+
+enum redis_link_state {
+    REDIS_LINK_CLOSED,
+    REDIS_LINK_RESOLVING,
+    REDIS_LINK_CONNECTING,
+    REDIS_LINK_HANDSHAKE,
+    REDIS_LINK_OPENING,
+    REDIS_LINK_READY
+};
+
+/* What a server is, by HELLO (or INFO, where there is no HELLO). */
+enum redis_mode { REDIS_MODE_UNKNOWN, REDIS_MODE_STANDALONE, REDIS_MODE_CLUSTER, REDIS_MODE_SENTINEL };
+enum redis_role { REDIS_ROLE_UNKNOWN, REDIS_ROLE_MASTER, REDIS_ROLE_REPLICA };
+struct redis_server {
+    enum redis_mode mode;
+    enum redis_role role;
+    char version[32];
+};
+
+/* Why a link is down. */
+enum redis_down {
+    REDIS_DOWN_AWAY,         /* it cannot be reached, or went away */
+    REDIS_DOWN_BUSY,         /* it is there and says: later (LOADING, BUSY, MASTERDOWN) */
+    REDIS_DOWN_CONFIGURATION /* login, database, certificate: somebody has to do something */
+};
+
+struct redis_link_ops {
+    /* It is READY, link->server and the clock known. May refuse the server by redis_link_close. */
+    void (*on_up)(struct redis_link *link);
+    /* It could not be made, or has ended by none of its owner's doing; all its calls have ended. `why` is a sentence
+     * without the server's name ("connection refused"), borrowed. The owner may open it again here. */
+    void (*on_down)(struct redis_link *link, enum redis_down kind, const char *why);
+    /* Reply n of a call that is not inner. NULL: goes to the call. */
+    void (*on_reply)(struct redis_link *link, struct redis_call *c, size_t n, const redisReply *reply);
+    /* The link is done with a call that is not inner: DONE, every command has been answered; UNSENT, LOST. NULL: goes
+     * to the call. */
+    void (*on_call_end)(struct redis_link *link, struct redis_call *c, enum redis_result result);
+    /* Called first for every reply; true: it answers no command (a message of SUBSCRIBE). NULL: each answers one. */
+    bool (*on_push)(struct redis_link *link, const redisReply *reply);
+};
+
+struct redis_link_options {
+    const char *user, *password; /* NULL: none */
+    unsigned db;
+    struct tls_context *tls; /* NULL: plain. Verifies the server's name or address; not used on a Unix socket */
+    unsigned step_ms;        /* each step of opening has so long, at least REDIS_STEP_MIN_MS */
+    bool is_bare;            /* no opening, no TIME: READY when connected (sentinels) */
+};
+
+struct redis_link {
+    struct loop *loop;
+    struct resolver *resolver;
+    const struct redis_link_options *options;
+    const struct redis_link_ops *ops;
+    void *arg; /* the owner's */
+
+    struct endpoint endpoint;
+    enum redis_link_state state;
+    struct redis_server server;
+    bool has_clock;
+    int64_t clock_us; /* TIME minus the loop's moment (loop_now_ms): what the server's clock is ahead of it */
+
+    struct conn conn;
+    struct redis_reply_reader replies;
+    struct list calls;   /* sent, in order; the first one is being answered */
+    struct list waiting; /* for READY */
+    size_t waiting_bytes;
+    size_t commands_due; /* of both */
+    int64_t heard_ms;    /* when bytes came last, or something was first due */
+    struct timer silence;
+    struct timer step; /* the deadline of resolving and opening, then: TIME is due */
+    struct redis_call opening, time_call;
+    uint8_t opening_of[8]; /* what reply n of the opening is to (link.c) */
+    bool is_without_hello;
+    struct resolve_query *query;
+    struct resolved addresses; /* of a server given by name, tried in turn */
+    size_t address_next;
+    uint32_t epoch; /* grows with every opening and closing: how a loop over replies learns of it */
+};
+
+/* All borrowed as long as the link lives. resolver may be NULL if no endpoint is a name. */
+void redis_link_init(struct redis_link *link, struct loop *l, struct resolver *resolver,
+                     const struct redis_link_options *options, const struct redis_link_ops *ops, void *arg);
+/* Calls under way end without a callback. Not from inside a callback of the link. */
+void redis_link_fini(struct redis_link *link);
+
+/* Begins to connect (closed before, as redis_link_close does). on_up or on_down follows, never from inside. Copies
+ * the endpoint. Calls may be sent at once: they wait. */
+void redis_link_open(struct redis_link *link, const struct endpoint *to);
+/* Ends the calls: LOST what was sent, UNSENT what was not; on_call_end and on_done come from inside. Harmless when
+ * closed. No on_down follows. */
+void redis_link_close(struct redis_link *link);
+
+/* Takes a call; never calls back from inside. False: the link is closed, a bound (REDIS_OUTPUT_MAX_BYTES,
+ * REDIS_COMMANDS_DUE_MAX) is reached, or no memory: nothing was sent. */
+MUST_USE bool redis_link_send(struct redis_link *link, struct redis_call *c);
+
+static inline bool redis_link_is_ready(const struct redis_link *link)
+{
+    return link->state == REDIS_LINK_READY;
+}
+/* Is it neither READY nor closed? */
+static inline bool redis_link_is_opening(const struct redis_link *link)
+{
+    return link->state != REDIS_LINK_READY && link->state != REDIS_LINK_CLOSED;
+}
+
+#endif
