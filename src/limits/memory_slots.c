@@ -129,3 +129,15 @@ void memory_slots_give_back(struct table *t, struct take *take)
     for (size_t c = 0; c < COLUMNS; c++)
         window_take_back(e->rings[c], take->held.slot, take->held.cost[c]);
 }
+
+/* The generation first: killed in between, nothing is forgotten; a value that counted is a new one from then on. */
+void memory_slots_forget(struct table *t, const struct take *take, struct table_entry *e)
+{
+    if (!e)
+        return;
+    table_renew_generation(t, take->counter.id, e);
+    MEMORY_ORDER();
+    for (size_t c = 0; c < COLUMNS; c++)
+        if (take->cost[c] || take->members)
+            memset(e->rings[c], 0, sizeof e->rings[c]);
+}

@@ -24,6 +24,9 @@ int64_t memory_slots_wait(const struct take *take, uint32_t ring[WINDOW_CELLS], 
 bool memory_slots_look(struct table *t, struct take *take, struct table_entry *e, int64_t now_us);
 /* Moves the counter to now and adds `cost` there instead of what is held. */
 void memory_slots_charge(struct table *t, struct take *take, const uint32_t cost[COLUMNS], int64_t now_us);
+/* The columns whose cost is not 0 are empty; what was charged before cannot be given back any more. e: NULL, there is
+ * nothing. */
+void memory_slots_forget(struct table *t, const struct take *take, struct table_entry *e);
 /* Takes back what is held, if it still counts. */
 void memory_slots_give_back(struct table *t, struct take *take);
 

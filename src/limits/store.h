@@ -156,6 +156,11 @@ struct store_ops {
     /* The mail passed at now: what is held counts from then on, whatever is allowed, and is held no longer. Leases stay
      * held. */
     void (*keep)(struct store *store, struct take **takes, size_t count, int64_t now_us);
+    /* An operator's wish: nothing of these counters counts any more, of each the columns whose cost is not 0; of a
+     * counter of values (members is not NULL, and not looked at) all. No leases, no memories. What is held of them
+     * meanwhile cannot be given back where that would take away what was counted since. As take_start; STORE_TAKEN:
+     * forgotten, STORE_FAILED: some may be, some not. */
+    enum started (*forget_start)(struct store *store, struct store_op *op);
     /* Without waiting: the last counts known for the counter, and what `take` would now be answered. False: nothing
      * known. */
     MUST_USE bool (*peek)(struct store *store, struct take *take, int64_t now_us);

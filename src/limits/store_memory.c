@@ -259,6 +259,23 @@ static void memory_keep(struct store *store, struct take **takes, size_t count, 
     }
 }
 
+static enum started memory_forget_start(struct store *store, struct store_op *op)
+{
+    struct table *t = store->state;
+    struct shards shards;
+    op->result = STORE_TAKEN;
+    for (size_t i = 0; i < op->count; i++) {
+        struct take *take = op->takes[i];
+        if (!lock_one(t, take, &shards)) {
+            op->result = STORE_FAILED;
+            continue;
+        }
+        memory_slots_forget(t, take, table_find(t, take->counter.id));
+        unlock_all(t, &shards);
+    }
+    return DONE;
+}
+
 static bool memory_peek(struct store *store, struct take *take, int64_t now_us)
 {
     struct table *t = store->state;
@@ -293,6 +310,7 @@ const struct store_ops store_memory_ops = {
     .take_start = memory_take_start,
     .give_back = memory_give_back,
     .keep = memory_keep,
+    .forget_start = memory_forget_start,
     .peek = memory_peek,
     .drop_lease = memory_drop_lease,
     .release_owner = memory_release_owner,

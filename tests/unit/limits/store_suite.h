@@ -82,4 +82,12 @@ void test_values_in_any_interval(void **state);
 void test_very_many_values(void **state);
 void test_known_values(void **state);
 
+/* Of store_suite_forget.c. */
+void test_forgets_what_was_counted(void **state);
+void test_forgets_what_the_last_window_counted(void **state);
+void test_forgets_one_column(void **state);
+void test_forgets_nothing_of_nothing(void **state);
+void test_forgets_what_is_held(void **state);
+void test_forgets_values(void **state);
+
 #endif

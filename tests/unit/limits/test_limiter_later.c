@@ -23,6 +23,7 @@ struct later {
     struct store inner;
     struct store_op *waiting;
     unsigned asked;
+    bool forgets; /* what waits is to be forgotten */
 };
 
 static bool later_open(struct store *store, const struct store_options *options, struct err *err)
@@ -47,7 +48,15 @@ static enum started later_take_start(struct store *store, struct store_op *op)
     struct later *l = store->state;
     l->waiting = op;
     l->asked++;
+    l->forgets = false;
     return STARTED;
+}
+
+static enum started later_forget_start(struct store *store, struct store_op *op)
+{
+    enum started started = later_take_start(store, op);
+    ((struct later *)store->state)->forgets = true;
+    return started;
 }
 
 static void later_take_cancel(struct store *store, struct store_op *op)
@@ -68,7 +77,7 @@ static void later_answer(struct store *store, bool fails)
     l->waiting = NULL;
     if (fails)
         op->result = STORE_FAILED;
-    else if (l->inner.ops->take_start(&l->inner, op) != DONE)
+    else if ((l->forgets ? l->inner.ops->forget_start : l->inner.ops->take_start)(&l->inner, op) != DONE)
         abort();
     op->on_done(op);
 }
@@ -114,6 +123,7 @@ static const struct store_ops LATER_OPS = {
     .take_cancel = later_take_cancel,
     .give_back = later_give_back,
     .keep = later_keep,
+    .forget_start = later_forget_start,
     .peek = later_peek,
     .drop_lease = later_drop_lease,
     .release_owner = later_release_owner,
