@@ -25,7 +25,7 @@
 struct redis_shard;
 
 /* Functions that may be NULL say so. */
-struct redis_shape {
+struct redis_shape_ops {
     /* Begins: makes what it needs in r->shape_state and its first shards (redis_shard_new), and lists them
      * (redis_set_shards). False with a reason: only for lack of memory. */
     bool (*start)(struct redis *r, struct err *err);
@@ -53,7 +53,7 @@ struct redis_shape {
     void (*on_down)(struct redis_shard *shard);
 };
 
-extern const struct redis_shape redis_shape_alone, redis_shape_sentinel, redis_shape_cluster;
+extern const struct redis_shape_ops redis_shape_alone, redis_shape_sentinel, redis_shape_cluster;
 
 struct redis_shard {
     struct redis *redis;
@@ -80,7 +80,7 @@ struct redis_shard {
 struct redis {
     struct loop *loop;
     const struct redis_options *options;
-    const struct redis_shape *shape;
+    const struct redis_shape_ops *shape;
     void *shape_state;
     struct resolver *resolver;
     struct event_log *events; /* may be NULL */
