@@ -6,6 +6,8 @@
     mta.py        a scripted MTA: says, cuts, stalls and drips what a test wants, and writes down what it heard
     tools.py      swaks, smtp-source, and the way that a client without TLS and AUTH takes
     ports.py      free ports, certificates, waiting
+    redis_servers.py  Redis alone, with Sentinel, as Cluster; a way there that may be slow; resp.py asks them
+    promise.py    the measurement of a limit: the fullest window, what could have been admitted, what was lost
 
 Everything listens on 127.0.0.1, lives in one temporary directory, and is stopped by the process id it had.
 """
