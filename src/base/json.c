@@ -10,14 +10,6 @@ static const char *skip_blanks(const char *p, const char *end)
     return p;
 }
 
-static int hex_digit(char c)
-{
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static const char *skip_escape(const char *p, const char *end)
 {
     if (end - p < 2)
@@ -36,7 +28,7 @@ static const char *skip_escape(const char *p, const char *end)
         if (end - p < 6)
             return NULL;
         for (int i = 2; i < 6; i++)
-            if (hex_digit(p[i]) < 0)
+            if (ascii_hex_value(p[i]) < 0)
                 return NULL;
         return p + 6;
     default:
@@ -244,7 +236,7 @@ static uint32_t four_hex(const char *p)
 {
     uint32_t n = 0;
     for (int i = 0; i < 4; i++)
-        n = n << 4 | (uint32_t)hex_digit(p[i]);
+        n = n << 4 | (uint32_t)ascii_hex_value(p[i]);
     return n;
 }
 

@@ -32,6 +32,14 @@ static inline struct str str_of_z(const char *z)
     return z ? (struct str){z, strlen(z)} : STR_NONE;
 }
 
+/* -1: no hexadecimal digit. */
+static inline int ascii_hex_value(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
 static inline char ascii_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;

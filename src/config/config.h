@@ -9,11 +9,13 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "limits/store.h"
 #include "mta/pool.h"
 #include "net/addr.h"
 #include "net/tls.h"
 #include "policy/policy.h"
 #include "policy/trial.h"
+#include "redis/redis.h"
 #include "rules/tree.h"
 #include "stats/alert.h"
 
@@ -59,6 +61,16 @@ struct alert_config {
     size_t address_count;
 };
 
+/* Where counts are kept. */
+struct store_config {
+    bool is_redis;
+    size_t entries; /* of the embedded table, which decides while a Redis is away */
+    struct redis_options redis;
+    enum store_failure failure;
+    unsigned timeout_ms;
+    struct str prefix; /* of its keys */
+};
+
 struct config {
     struct arena arena;
     const char *path; /* as it was given */
@@ -80,7 +92,7 @@ struct config {
     struct alert_config *alerts;
     struct alert_target *alert_targets; /* of the same index: what a worker needs of them */
     size_t alert_count;
-    size_t store_entries;
+    struct store_config store;
     unsigned workers, max_recipients, max_errors;
     unsigned max_connections, max_tarpits; /* of the whole service */
     uint64_t max_message_bytes;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "auth/backend.h"
+#include "config/server_store.h"
 #include "lookup/geoip.h"
 
 enum {
@@ -251,9 +252,10 @@ static void build_statement(struct config_builder *b, const struct statement *st
         build_alert(b, &st->alert);
         break;
     case STATEMENT_STORE_MEMORY:
-        v = builder_option(st, OPTION_STORE_MEMORY_ENTRIES);
-        if (v)
-            cfg->store_entries = (size_t)builder_whole_number(v);
+    case STATEMENT_STORE_REDIS:
+    case STATEMENT_STORE_REDIS_SENTINEL:
+    case STATEMENT_STORE_REDIS_CLUSTER:
+        server_store_build(b, st);
         break;
     case STATEMENT_WORKERS:
         cfg->workers = (unsigned)builder_whole_number(v);
@@ -333,7 +335,7 @@ static void set_defaults(struct config_builder *b)
         str_copy_into(name, sizeof name, STR("localhost"));
     cfg->hostname = builder_copy_text(b, str_of_z(name));
     cfg->tls_min_version = TLS1_2_VERSION;
-    cfg->store_entries = 65536;
+    server_store_defaults(&cfg->store);
     cfg->workers = default_workers();
     cfg->max_connections = 20000;
     cfg->max_recipients = 1000;

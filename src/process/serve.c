@@ -49,11 +49,11 @@ static bool make_store(struct service *s, size_t entries, struct err *err)
 static bool check_store(struct service *s, const struct config *cfg, struct err *err)
 {
     if (!s->store_memory)
-        return make_store(s, cfg->store_entries, err);
-    if (cfg->store_entries == s->store_entries)
+        return make_store(s, cfg->store.entries, err);
+    if (cfg->store.entries == s->store_entries)
         return true;
     return err_set(err, "`store memory` has %zu entries and cannot get %zu by a reload: restart the service",
-                   s->store_entries, cfg->store_entries);
+                   s->store_entries, cfg->store.entries);
 }
 
 static void free_store(struct service *s)

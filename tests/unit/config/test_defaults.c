@@ -94,7 +94,10 @@ static void assert_same_server(const struct config *a, const struct config *b)
 {
     assert_int_equal(a->tls_min_version, b->tls_min_version);
     assert_int_equal(a->auth.cache_ms, b->auth.cache_ms);
-    assert_int_equal(a->store_entries, b->store_entries);
+    assert_int_equal(a->store.entries, b->store.entries);
+    assert_int_equal(a->store.failure, b->store.failure);
+    assert_int_equal(a->store.timeout_ms, b->store.timeout_ms);
+    assert_true(str_equal(a->store.prefix, b->store.prefix));
     assert_int_equal(a->workers, b->workers);
     assert_int_equal(a->max_connections, b->max_connections);
     assert_int_equal(a->max_recipients, b->max_recipients);
