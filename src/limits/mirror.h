@@ -2,7 +2,8 @@
  * mirror.h - what this node knows of the counters that live in Redis: in memory that all its processes share.
  *
  *            seen    the last reading of the counter, all nodes' charges in it; it ages as the counter does
- *   entry    since   what this node admitted by itself and Redis was not told of yet
+ *   entry    since   what this node admitted by itself and Redis was not told of yet; negative: what it could not take
+ *                    back there
  *            own     all that this node admitted, told or not: what it adds again if Redis lost its data
  *            stem    the counter's name in Redis (redis_keys.h): for whoever pushes
  *
@@ -41,7 +42,7 @@ struct mirror_view {
     uint64_t newest;               /* the slot that the rings end with */
     uint64_t used_unaged[COLUMNS]; /* the reading as it was, without what aged since */
     uint32_t seen[COLUMNS][WINDOW_CELLS];
-    uint32_t since[COLUMNS][WINDOW_CELLS];
+    int32_t since[COLUMNS][WINDOW_CELLS];
 };
 /* As of now, aged. False: the lock was not had in time. */
 MUST_USE bool mirror_look(struct mirror *m, const struct counter *counter, int64_t now_us, struct mirror_view *view);
@@ -62,6 +63,7 @@ void mirror_own_take_back(struct mirror *m, const struct counter *counter, uint6
 struct mirror_terms {
     uint32_t nodes; /* N: share; 1: the whole limit (`failure local`) */
     bool is_unaged; /* the others may not know yet that this node is away: the reading counts as it was (outage.h) */
+    bool is_open;   /* nothing refuses (`failure open`) */
 };
 /* All takes of counters of slots, or none, in one moment for all processes of the node: judged by seen, since and their
  * cost (and what they hold locally counts no longer), answered (used, growth, is_over, wait_us), and charged to own and
@@ -72,9 +74,13 @@ MUST_USE bool mirror_take(struct mirror *m, struct take **takes, const struct st
 /* A local charge is undone: from own and, where it was not pushed meanwhile, since. What was pushed is left in *pushed:
  * the caller takes it back in Redis. */
 void mirror_give_back(struct mirror *m, struct take *take, int64_t now_us, uint32_t pushed[COLUMNS]);
-/* Redis turned out to have been told of a local charge (a late reply): out of since it goes. */
+/* Redis turned out to have been told of a local charge (a late reply): out of since it goes. What is not there any more
+ * (it was given back, or pushed, meanwhile) is left in *excess: the caller takes it back in Redis. */
 void mirror_is_told(struct mirror *m, const struct counter *counter, uint64_t slot, const uint32_t cost[COLUMNS],
-                    int64_t now_us);
+                    int64_t now_us, uint32_t excess[COLUMNS]);
+/* What could not be sent (less than nothing: could not be taken back) is to be pushed: it goes to since, not to own. */
+void mirror_owe(struct mirror *m, const struct counter *counter, struct str stem, uint64_t slot,
+                const int64_t delta[COLUMNS], int64_t now_us);
 
 /* ---- pushing, by the keeper alone ---- */
 
@@ -84,7 +90,7 @@ struct mirror_push {
     uint32_t period_s;
     uint32_t generation;
     size_t columns;
-    uint32_t rings[COLUMNS][WINDOW_CELLS]; /* what to add, by slot: cell of slot n at n mod 17 */
+    int64_t rings[COLUMNS][WINDOW_CELLS]; /* what to add, by slot: cell of slot n at n mod 17; negative: to take back */
     char stem[MIRROR_STEM_MAX_BYTES + 1];
 };
 /* The next entry from *at on (start with 0) that has since, or with is_all own, in slots that still count. An entry
