@@ -190,7 +190,7 @@ static void prepare(struct limiter *l, struct reservation *r, enum take_mode mod
         PANIC_IF(r->sorted[i]->held.is_held, "a reservation is asked for while it still holds a charge");
     r->limiter = l;
     r->mode = mode;
-    r->is_settling = false;
+    r->is_settling = r->only_looks = false;
     r->reading_count = r->passed_count = r->member_count = 0;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < rate_count(&charges[i]); k++) {
@@ -212,13 +212,27 @@ static bool remember_refusal(struct limiter *l, const struct reservation *r, int
     return denials_remember(l->denials, take->counter.id, by->limit, used_before, fits_at_us, now_us);
 }
 
+/* Limits and store must agree on whether something is over. It is the store that says so, in is_over and not in the
+ * counts beside it: one that decides without its server, by a share of what is allowed, may refuse below the limit, and
+ * may let pass what an older reading would not. So is_over is what refuses here, too (thresholds.c); a store whose
+ * result says otherwise than its takes is broken, and then neither can be believed. */
+static void check_agreement(const struct reservation *r)
+{
+    bool is_over = false;
+    for (size_t i = 0; i < r->take_count; i++)
+        for (size_t c = 0; c < COLUMNS; c++)
+            is_over |= r->sorted[i]->is_over[c];
+    PANIC_IF(is_over != (r->op.result == STORE_FULL), "the limits and store %s do not agree",
+             r->limiter->store->ops->name);
+}
+
 /* is_recalled: it was refused from memory, which must not make the memory last longer. */
 static void answer(struct reservation *r, bool is_recalled)
 {
     struct limiter *l = r->limiter;
     bool refusal_is_new = false;
     bool refuses = thresholds_judge(r);
-    PANIC_IF(refuses != (r->op.result == STORE_FULL), "the limits and store %s do not agree", l->store->ops->name);
+    check_agreement(r);
     r->verdict = refuses ? VERDICT_REFUSED : VERDICT_RESERVED;
     if (refuses && !is_recalled)
         refusal_is_new = remember_refusal(l, r, r->op.now_us);
@@ -231,10 +245,17 @@ static void answer_event(struct reservation *r)
     struct limiter *l = r->limiter;
     bool refuses = thresholds_judge_event(r);
     if (r->mode == TAKE_NOTHING)
-        PANIC_IF(refuses != (r->op.result == STORE_FULL), "the limits and store %s do not agree", l->store->ops->name);
+        check_agreement(r);
     r->verdict = refuses ? VERDICT_REFUSED : VERDICT_RESERVED;
     thresholds_list_event(r);
     limiter_keep(l, r, r->op.now_us);
+}
+
+static void answer_look(struct reservation *r)
+{
+    r->verdict = VERDICT_RESERVED;
+    for (size_t i = 0; i < r->reading_count; i++)
+        r->readings[i].used = r->readings[i].take->used[thresholds_column(&r->readings[i])];
 }
 
 static void take_done(struct reservation *r)
@@ -243,6 +264,8 @@ static void take_done(struct reservation *r)
         r->verdict = VERDICT_FAILED;
         r->refused_by = NULL;
         r->passed_count = 0;
+    } else if (r->only_looks) {
+        answer_look(r);
     } else if (r->mode == TAKE_IF_FITS) {
         answer(r, false);
     } else {
@@ -331,6 +354,17 @@ enum started limiter_above_start(struct limiter *l, struct reservation *r, const
                                  int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg)
 {
     prepare(l, r, TAKE_NOTHING, charges, count);
+    return ask(r, now_us, deadline_ms, cb, arg);
+}
+
+enum started limiter_look_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
+                                int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg)
+{
+    prepare(l, r, TAKE_NOTHING, charges, count);
+    r->only_looks = true;
+    for (size_t i = 0; i < r->take_count; i++)
+        for (size_t c = 0; c < COLUMNS; c++)
+            r->sorted[i]->allowed[c] = ALLOWED_ANY;
     return ask(r, now_us, deadline_ms, cb, arg);
 }
 

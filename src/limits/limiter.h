@@ -25,6 +25,7 @@
  *
  *   policy/  ─ charges ─▶ limiter_count  ─▶ store            on the event
  *            ─ charges ─▶ limiter_above  ─▶ store            at MAIL: still above?
+ *            ─ charges ─▶ limiter_look   ─▶ store            a condition asks used(L), left(L)
  *
  * Several limits refuse: the first in the configuration is named, unless the mail can never pass another one: then that
  * one. retry_after is the time after which none of them refuses, if nobody else comes.
@@ -112,6 +113,7 @@ struct reservation {
     struct store_op op;
     enum take_mode mode;
     bool is_settling;
+    bool only_looks;
     bool is_waiting;
     void (*cb)(struct reservation *r, void *arg);
     void *arg;
@@ -159,6 +161,15 @@ enum started limiter_count_start(struct limiter *l, struct reservation *r, const
  * only what refuses, or of an observed limit would. */
 enum started limiter_above_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
                                  int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg);
+
+/* How much is counted, whatever is allowed? Charges nothing, judges nothing and looks at no cost: every reading's
+ * `used` is the count as it is. VERDICT_RESERVED, or VERDICT_FAILED: then there is nothing to read. */
+enum started limiter_look_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
+                                int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg);
+
+/* What limiter_reserve_start, limiter_count_start, limiter_above_start and limiter_look_start are alike. */
+typedef enum started limiter_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
+                                   int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg);
 
 /* Is it already known that these charges would be refused? Asks nobody and charges nothing: for MAIL and RCPT, before
  * the mail is complete. The answer is in *r: VERDICT_REFUSED as a reserve would say it, or VERDICT_RESERVED (not known

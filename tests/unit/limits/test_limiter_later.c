@@ -2,7 +2,7 @@
  * test_limiter_later.c - the limiter over a store that answers later, as one behind a network does: DONE or STARTED,
  * the callback exactly once, cancelled mails, failures, and floods that a remembered denial keeps away from it.
  *
- * The store is the embedded one, behind a door that this test opens. It passes the suite of every store as well.
+ * The store is late_store.h. It passes the suite of every store as well.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,122 +12,10 @@
 
 #include <cmocka.h>
 
+#include "late_store.h"
 #include "limiter_fixture.h"
 #include "limits/attempt.h"
-#include "limits/store_memory.h"
 #include "store_suite.h"
-
-/* ---- A store that answers when it is told to ---- */
-
-struct later {
-    struct store inner;
-    struct store_op *waiting;
-    unsigned asked;
-    bool forgets; /* what waits is to be forgotten */
-};
-
-static bool later_open(struct store *store, const struct store_options *options, struct err *err)
-{
-    struct later *l = calloc(1, sizeof *l);
-    store->state = l;
-    if (!l || !store_open(&l->inner, &store_memory_ops, options, err))
-        return false;
-    store->key = l->inner.key;
-    return true;
-}
-
-static void later_close(struct store *store)
-{
-    struct later *l = store->state;
-    store_close(&l->inner);
-    free(l);
-}
-
-static enum started later_take_start(struct store *store, struct store_op *op)
-{
-    struct later *l = store->state;
-    l->waiting = op;
-    l->asked++;
-    l->forgets = false;
-    return STARTED;
-}
-
-static enum started later_forget_start(struct store *store, struct store_op *op)
-{
-    enum started started = later_take_start(store, op);
-    ((struct later *)store->state)->forgets = true;
-    return started;
-}
-
-static void later_take_cancel(struct store *store, struct store_op *op)
-{
-    struct later *l = store->state;
-    if (l->waiting != op)
-        abort();
-    l->waiting = NULL;
-}
-
-/* The answer arrives. */
-static void later_answer(struct store *store, bool fails)
-{
-    struct later *l = store->state;
-    struct store_op *op = l->waiting;
-    if (!op)
-        abort();
-    l->waiting = NULL;
-    if (fails)
-        op->result = STORE_FAILED;
-    else if ((l->forgets ? l->inner.ops->forget_start : l->inner.ops->take_start)(&l->inner, op) != DONE)
-        abort();
-    op->on_done(op);
-}
-
-static void later_give_back(struct store *store, struct take **takes, size_t count)
-{
-    struct store *inner = &((struct later *)store->state)->inner;
-    inner->ops->give_back(inner, takes, count);
-}
-
-static void later_keep(struct store *store, struct take **takes, size_t count, int64_t now_us)
-{
-    struct store *inner = &((struct later *)store->state)->inner;
-    inner->ops->keep(inner, takes, count, now_us);
-}
-
-static bool later_peek(struct store *store, struct take *take, int64_t now_us)
-{
-    (void)store;
-    (void)take;
-    (void)now_us;
-    return false; /* it remembers no reading */
-}
-
-static void later_drop_lease(struct store *store, struct hash128 id, uint32_t count, uint32_t generation)
-{
-    struct store *inner = &((struct later *)store->state)->inner;
-    inner->ops->drop_lease(inner, id, count, generation);
-}
-
-static void later_release_owner(struct store *store, uint32_t owner)
-{
-    struct store *inner = &((struct later *)store->state)->inner;
-    inner->ops->release_owner(inner, owner);
-}
-
-static const struct store_ops LATER_OPS = {
-    .name = "later",
-    .is_remote = true,
-    .open = later_open,
-    .close = later_close,
-    .take_start = later_take_start,
-    .take_cancel = later_take_cancel,
-    .give_back = later_give_back,
-    .keep = later_keep,
-    .forget_start = later_forget_start,
-    .peek = later_peek,
-    .drop_lease = later_drop_lease,
-    .release_owner = later_release_owner,
-};
 
 /* ---- The limiter over it ---- */
 
@@ -151,7 +39,7 @@ static int setup(void **state)
     assert_int_equal(limiter_setup(&base), 0);
     f->base = base;
     const struct store_options options = {.memory = f->base->memory, .owner = 2};
-    assert_true(store_open(&f->store, &LATER_OPS, &options, &err));
+    assert_true(store_open(&f->store, &late_store_ops, &options, &err));
     assert_true(limiter_init(&f->limiter, &f->store));
     *state = f;
     return 0;
@@ -190,9 +78,9 @@ static struct reservation *start(struct fixture *f, const struct charge *c, int6
     return r;
 }
 
-static unsigned asked(const struct fixture *f)
+static unsigned asked(struct fixture *f)
 {
-    return ((struct later *)f->store.state)->asked;
+    return late_of(&f->store)->asked;
 }
 
 /* Behind the door: what is really counted. */
@@ -208,18 +96,18 @@ static void test_the_answer_comes_once(void **state)
     const struct charge c = mail_charge(&TEN, "u:a", 10, 1);
     struct reservation *r = start(f, &c, NOW);
     assert_int_equal(f->called, 0);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(f->called, 1);
     assert_ptr_equal(f->called_with, r);
     assert_int_equal(r->verdict, VERDICT_RESERVED);
     assert_int_equal(r->readings[0].used, 10);
     assert_int_equal(limiter_settle_start(&f->limiter, r, 500, NOW, 50, on_answer, f), STARTED);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(f->called, 2);
     assert_int_equal(r->verdict, VERDICT_RESERVED);
     limiter_keep(&f->limiter, r, NOW);
     r = start(f, &c, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_refusal(r, "ten: 10 per 1h used up, 20 with this mail; try again in 1h4m");
     assert_true(r->passed[0].newly);
     assert_int_equal(counted(f, NOW), 10);
@@ -232,11 +120,11 @@ static void test_cancelled(void **state)
     struct reservation *r = start(f, &c, NOW);
     limiter_cancel(&f->limiter, r);
     limiter_cancel(&f->limiter, r); /* harmless */
-    assert_null(((struct later *)f->store.state)->waiting);
+    assert_false(late_waits(&f->store));
     assert_int_equal(counted(f, NOW), 0);
     /* While it settles: what was reserved is given back. */
     r = start(f, &c, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(counted(f, NOW), 4);
     assert_int_equal(limiter_settle_start(&f->limiter, r, 500, NOW, 50, on_answer, f), STARTED);
     limiter_cancel(&f->limiter, r);
@@ -250,15 +138,15 @@ static void test_a_store_that_is_away(void **state)
     char text[128];
     const struct charge c = mail_charge(&TEN, "u:a", 4, 1);
     struct reservation *r = start(f, &c, NOW);
-    later_answer(&f->store, true);
+    late_answer(&f->store, true);
     assert_int_equal(r->verdict, VERDICT_FAILED);
     limiter_refusal_text(r, text, sizeof text);
     assert_string_equal(text, "limits cannot be checked now; try again later");
     /* While it settles: nothing stays charged. */
     r = start(f, &c, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(limiter_settle_start(&f->limiter, r, 500, NOW, 50, on_answer, f), STARTED);
-    later_answer(&f->store, true);
+    late_answer(&f->store, true);
     assert_int_equal(r->verdict, VERDICT_FAILED);
     assert_int_equal(counted(f, NOW), 0);
 }
@@ -271,13 +159,13 @@ static void test_a_denial_is_remembered(void **state)
     const struct charge full = mail_charge(&TEN, "u:a", 8, 1), c = mail_charge(&TEN, "u:a", 5, 1);
     const struct charge small = mail_charge(&TEN, "u:a", 2, 1), other = mail_charge(&TEN, "u:b", 5, 1);
     struct reservation *r = start(f, &full, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     limiter_keep(&f->limiter, r, NOW);
     r = prepare(f, &c);
     limiter_peek(&f->limiter, r, &c, 1, NOW);
     assert_int_equal(r->verdict, VERDICT_RESERVED); /* nothing is known yet */
     r = start(f, &c, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_refusal(r, "ten: 10 per 1h used up, 13 with this mail; try again in 1h4m");
     unsigned before = asked(f), called = f->called;
     for (int64_t now = NOW; now < NOW + 5 * S; now += S / 10) {
@@ -293,13 +181,13 @@ static void test_a_denial_is_remembered(void **state)
     assert_int_equal(f->called, called);
     /* What may fit is asked for: a smaller mail, another sender, and the same one after five seconds. */
     r = start(f, &small, NOW + S);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(r->verdict, VERDICT_RESERVED);
     r = start(f, &other, NOW + S);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(r->verdict, VERDICT_RESERVED);
     (void)start(f, &c, NOW + 5 * S);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
 }
 
 /* A window shorter than five seconds: the denial ends when the mail would fit. */
@@ -309,15 +197,93 @@ static void test_a_denial_ends_when_the_mail_fits(void **state)
     const struct limit second = {.name = STR("second"), .unit = UNIT_MESSAGES, RATES({1, 1}), AT_100_DEFER};
     const struct charge c = mail_charge(&second, "u:a", 1, 1);
     struct reservation *r = start(f, &c, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     limiter_keep(&f->limiter, r, NOW);
     r = start(f, &c, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(r->verdict, VERDICT_REFUSED);
     int64_t fits_at = NOW + r->retry_after_ms * 1000;
     r = start(f, &c, fits_at);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(r->verdict, VERDICT_RESERVED);
+}
+
+/* ---- A store that decides by itself ---- */
+
+/* By a share of what is allowed: full, though the counts it shows would fit. */
+static void decide_full(struct store_op *op)
+{
+    struct take *take = op->takes[0];
+    enum column column = take->counter.kind == COUNTER_OWN ? COLUMN_ONE : COLUMN_RECIPIENTS;
+    take->used[column] = take->growth[column] = take->cost[column];
+    take->is_over[column] = true;
+    take->wait_us = 60 * S;
+    op->result = STORE_FULL;
+}
+
+/* `failure open`: taken, though they would not. */
+static void decide_open(struct store_op *op)
+{
+    struct take *take = op->takes[0];
+    for (size_t c = 0; c < COLUMNS; c++) {
+        take->used[c] = 1000;
+        take->growth[c] = take->cost[c];
+        take->is_over[c] = false;
+    }
+    take->wait_us = 0;
+    op->result = STORE_TAKEN;
+}
+
+/* What the store says is over is what refuses, whatever counts stand beside it: the strictest limit of the counter is
+ * named. */
+static void test_a_store_that_decides_alone(void **state)
+{
+    struct fixture *f = *state;
+    const struct limit wider = {.name = STR("wider"), .unit = UNIT_RECIPIENTS, RATES({20, HOUR}), AT_100_DEFER};
+    const struct charge both[] = {mail_charge(&wider, "u:a", 4, 1), mail_charge(&TEN, "u:a", 4, 1)};
+    struct reservation *r = arena_alloc(&f->base->arena, sizeof *r);
+    assert_non_null(r);
+    assert_true(reservation_init(r, &f->base->arena, both, 2));
+    late_of(&f->store)->decide = decide_full;
+    assert_int_equal(limiter_reserve_start(&f->limiter, r, both, 2, NOW, 50, on_answer, f), STARTED);
+    late_answer(&f->store, false);
+    assert_int_equal(r->verdict, VERDICT_REFUSED);
+    assert_ptr_equal(r->refused_by->limit, &TEN);
+    assert_int_equal(r->passed_count, 1);
+    assert_int_equal(r->passed[0].threshold->refusal, REFUSAL_DEFER);
+    assert_int_equal(r->retry_after_ms, 60000);
+    late_of(&f->store)->decide = decide_open;
+    const struct charge other = mail_charge(&TEN, "u:b", 4, 1);
+    r = start(f, &other, NOW);
+    late_answer(&f->store, false);
+    assert_int_equal(r->verdict, VERDICT_RESERVED);
+    assert_int_equal(r->readings[0].used, 1000);
+}
+
+/* ---- How full it is ---- */
+
+/* Whatever is allowed, and without being charged; a store that is away has nothing to say. */
+static void test_a_look(void **state)
+{
+    struct fixture *f = *state;
+    const struct charge full = mail_charge(&TEN, "u:a", 10, 1), more = mail_charge(&TEN, "u:a", 50, 1);
+    struct reservation *r = start(f, &full, NOW);
+    late_answer(&f->store, false);
+    r = prepare(f, &more);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(limiter_look_start(&f->limiter, r, &more, 1, NOW, 50, on_answer, f), STARTED);
+        late_answer(&f->store, false);
+        assert_int_equal(r->verdict, VERDICT_RESERVED);
+        assert_int_equal(r->readings[0].used, 10);
+        assert_int_equal(r->passed_count, 0);
+    }
+    assert_int_equal(limiter_look_start(&f->limiter, r, &more, 1, NOW, 50, on_answer, f), STARTED);
+    late_answer(&f->store, true);
+    assert_int_equal(r->verdict, VERDICT_FAILED);
+    assert_int_equal(limiter_look_start(&f->limiter, r, &more, 1, NOW, 50, on_answer, f), STARTED);
+    limiter_cancel(&f->limiter, r);
+    assert_int_equal(limiter_look_start(&f->base->limiter, r, &more, 1, NOW, 50, NULL, NULL), DONE);
+    assert_int_equal(r->readings[0].used, 10);
 }
 
 /* ---- Events and login attempts over it ---- */
@@ -330,14 +296,14 @@ static void test_an_event_later(void **state)
     struct reservation *r = prepare(f, &c);
     assert_int_equal(limiter_count_start(&f->limiter, r, &c, 1, NOW, 50, on_answer, f), STARTED);
     assert_int_equal(f->called, 0);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(f->called, 1);
     assert_refusal(r, "errors: 2 per 1h used up, 3 with this error; try again in 1h4m");
     assert_int_equal(limiter_above_start(&f->limiter, r, &c, 1, NOW, 50, on_answer, f), STARTED);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_refusal(r, "errors: 2 per 1h used up, 3 by now; try again in 1h4m");
     assert_int_equal(limiter_above_start(&f->limiter, r, &c, 1, NOW, 50, on_answer, f), STARTED);
-    later_answer(&f->store, true);
+    late_answer(&f->store, true);
     assert_int_equal(r->verdict, VERDICT_FAILED);
 }
 
@@ -392,20 +358,20 @@ static void test_an_attempt_later(void **state)
 {
     struct fixture *f = *state;
     struct login *login = login_begin(f, "a");
-    later_answer(&f->store, false); /* not tried before */
+    late_answer(&f->store, false); /* not tried before */
     assert_int_equal(login->called, 0);
-    later_answer(&f->store, false); /* reserved */
+    late_answer(&f->store, false); /* reserved */
     assert_int_equal(login->called, 1);
     assert_int_equal(login->attempt.reservation.verdict, VERDICT_RESERVED);
     assert_auth_counts(f, 1, 1);
     login_fail(login);
     assert_int_equal(login->called, 1);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(login->called, 2);
     assert_auth_counts(f, 1, 1);
     login = login_begin(f, "a"); /* tried: a failure, no guess */
-    later_answer(&f->store, false);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_auth_counts(f, 1, 2);
     attempt_give_back(&login->attempt);
     assert_auth_counts(f, 1, 1);
@@ -416,22 +382,21 @@ static void test_an_attempt_later(void **state)
 static void test_an_attempt_cancelled(void **state)
 {
     struct fixture *f = *state;
-    struct later *door = f->store.state;
     for (int answered = 0; answered < 3; answered++) {
         struct login *login = login_begin(f, "a");
         for (int i = 0; i < answered; i++)
-            later_answer(&f->store, false);
+            late_answer(&f->store, false);
         attempt_cancel(&login->attempt);
-        assert_null(door->waiting);
+        assert_false(late_waits(&f->store));
         attempt_give_back(&login->attempt);
         assert_auth_counts(f, 0, 0);
     }
     struct login *login = login_begin(f, "a");
-    later_answer(&f->store, false);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
+    late_answer(&f->store, false);
     login_fail(login);
     attempt_cancel(&login->attempt);
-    assert_null(door->waiting);
+    assert_false(late_waits(&f->store));
     assert_int_equal(login->called, 1);
     attempt_give_back(&login->attempt);
     assert_auth_counts(f, 1, 1);
@@ -442,14 +407,14 @@ static void test_an_attempt_while_the_store_is_away(void **state)
 {
     struct fixture *f = *state;
     struct login *login = login_begin(f, "a");
-    later_answer(&f->store, true);
-    later_answer(&f->store, true);
+    late_answer(&f->store, true);
+    late_answer(&f->store, true);
     assert_int_equal(login->attempt.reservation.verdict, VERDICT_FAILED);
     login = login_begin(f, "a");
-    later_answer(&f->store, true);
-    later_answer(&f->store, false);
+    late_answer(&f->store, true);
+    late_answer(&f->store, false);
     login_fail(login);
-    later_answer(&f->store, true);
+    late_answer(&f->store, true);
     assert_int_equal(login->called, 2);
     assert_auth_counts(f, 1, 1);
 }
@@ -462,15 +427,15 @@ static void test_values_are_asked_for(void **state)
     static const struct str KNOWN[] = {STR("a"), STR("b")}, NEW[] = {STR("a"), STR("c")};
     struct charge c = {.limit = &two, .entity = STR("u:a"), .values = KNOWN, .value_count = 2};
     struct reservation *r = start(f, &c, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     limiter_keep(&f->limiter, r, NOW);
     c.values = NEW;
     r = start(f, &c, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_refusal(r, "two: 2 per 1h used up, 3 with this mail; try again in 1h4m");
     c.values = KNOWN;
     r = start(f, &c, NOW);
-    later_answer(&f->store, false);
+    late_answer(&f->store, false);
     assert_int_equal(r->verdict, VERDICT_RESERVED);
 }
 
@@ -495,14 +460,14 @@ static void suite_open(void *memory, struct store *store, uint32_t owner)
 {
     struct err err;
     const struct store_options options = {.memory = memory, .owner = owner};
-    if (!store_open(store, &LATER_OPS, &options, &err))
+    if (!store_open(store, &late_store_ops, &options, &err))
         abort();
 }
 
 static void suite_wait(void *context, struct store *store, const bool *done)
 {
     (void)context;
-    later_answer(store, false);
+    late_answer(store, false);
     if (!*done)
         abort();
 }
@@ -515,6 +480,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_store_that_is_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_denial_is_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_denial_ends_when_the_mail_fits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_store_that_decides_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_look, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_event_later, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_attempt_later, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_attempt_cancelled, setup, teardown),
