@@ -1,16 +1,12 @@
 /* serve.c - see process.h. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "config/config.h"
 #include "config/starter.h"
-#include "limits/ban.h"
-#include "limits/lease.h"
-#include "limits/store_memory.h"
 #include "process/alert_process.h"
+#include "process/node_limits.h"
 #include "process/process.h"
 #include "process/serve_tables.h"
 #include "process/supervisor.h"
@@ -20,80 +16,8 @@ enum { REPORT_MAX_BYTES = 1 << 20 };
 
 struct service {
     const struct serve_options *options;
-    void *store_memory; /* shared; NULL before the first configuration */
-    size_t store_entries, store_bytes;
-    struct store store;     /* the supervisor's own door to it */
-    struct ban_table *bans; /* shared; NULL before the first configuration */
+    struct node_limits limits;
 };
-
-/* ---- the embedded store's table: made once, outlives every configuration ---- */
-
-static bool make_store(struct service *s, size_t entries, struct err *err)
-{
-    s->store_bytes = store_memory_size(entries);
-    void *p = mmap(NULL, s->store_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) {
-        err_set(err, "cannot get %zu MiB of shared memory for limits: %s", s->store_bytes >> 20, strerror(errno));
-        return err_set_hint(err, "lower the entries of `store memory`");
-    }
-    struct store_options options = {.memory = p, .owner = UINT32_MAX};
-    if (store_memory_init(p, entries, err) && store_open(&s->store, &store_memory_ops, &options, err)) {
-        s->store_memory = p;
-        s->store_entries = entries;
-        return true;
-    }
-    munmap(p, s->store_bytes);
-    return false;
-}
-
-static bool check_store(struct service *s, const struct config *cfg, struct err *err)
-{
-    if (!s->store_memory)
-        return make_store(s, cfg->store.entries, err);
-    if (cfg->store.entries == s->store_entries)
-        return true;
-    return err_set(err, "`store memory` has %zu entries and cannot get %zu by a reload: restart the service",
-                   s->store_entries, cfg->store.entries);
-}
-
-static void free_store(struct service *s)
-{
-    if (!s->store_memory)
-        return;
-    store_close(&s->store);
-    store_memory_fini(s->store_memory);
-    munmap(s->store_memory, s->store_bytes);
-}
-
-/* ---- the table of bans: likewise. A ban outlives the worker that made it, and a configuration that no longer would
- * ---- */
-
-static bool check_bans(struct service *s, struct err *err)
-{
-    size_t bytes = ban_table_size(BAN_TABLE_DEFAULT);
-    if (s->bans)
-        return true;
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return err_set(err, "cannot get %zu MiB of shared memory for bans: %s", bytes >> 20, strerror(errno));
-    s->bans = ban_table_init(p, BAN_TABLE_DEFAULT, err);
-    if (!s->bans)
-        munmap(p, bytes);
-    return s->bans != NULL;
-}
-
-static void unmap_bans(struct service *s)
-{
-    munmap(s->bans, ban_table_size(BAN_TABLE_DEFAULT));
-}
-
-static void free_bans(struct service *s)
-{
-    if (!s->bans)
-        return;
-    ban_table_fini(s->bans);
-    unmap_bans(s);
-}
 
 /* ---- from a file to a plan ---- */
 
@@ -171,7 +95,7 @@ static bool load(void *arg, struct process_plan *plan, struct err *err)
         config_free(&cfg);
         return err_set(err, "more than %d certificates", PROCESS_CERTIFICATES_MAX);
     }
-    if (fill_listeners(plan, cfg, err) && check_store(s, cfg, err) && check_bans(s, err) &&
+    if (fill_listeners(plan, cfg, err) && node_limits_prepare(&s->limits, cfg, err) &&
         serve_tables_fill(plan, cfg, err))
         return true;
     config_free(&cfg);
@@ -191,28 +115,27 @@ static void unload(void *arg, struct process_plan *plan)
 static int run_worker(void *arg, struct process_context *ctx)
 {
     struct service *s = arg;
-    return worker_run(ctx, s->store_memory, s->bans);
+    return worker_run(ctx, &s->limits);
 }
 
 static int run_auth(void *arg, struct process_context *ctx)
 {
     struct service *s = arg;
-    munmap(s->store_memory, s->store_bytes); /* it has no business there */
-    unmap_bans(s);
+    node_limits_unmap(&s->limits); /* it has no business there */
     return auth_process_run(ctx);
 }
 
 static int run_alerts(void *arg, struct process_context *ctx)
 {
     struct service *s = arg;
-    munmap(s->store_memory, s->store_bytes); /* nor it */
+    node_limits_unmap(&s->limits); /* nor it */
     return alert_process_run(ctx);
 }
 
 static void on_worker_end(void *arg, uint32_t worker_id)
 {
     struct service *s = arg;
-    lease_release_owner(&s->store, worker_id);
+    node_limits_release(&s->limits, worker_id);
 }
 
 int process_serve(const struct serve_options *options)
@@ -229,7 +152,6 @@ int process_serve(const struct serve_options *options)
                                     .forget_tables = serve_forget_tables,
                                     .arg = &service};
     int code = supervisor_run(&bodies, &SUPERVISOR_TIMES);
-    free_store(&service);
-    free_bans(&service);
+    node_limits_free(&service.limits);
     return code;
 }

@@ -9,10 +9,10 @@
 
 #include "auth/auth_client.h"
 #include "config/config.h"
-#include "limits/limiter.h"
 #include "limits/store_memory.h"
 #include "net/listen.h"
 #include "policy/lookups.h"
+#include "process/node_limits.h"
 #include "process/worker_tables.h"
 #include "session/session.h"
 
@@ -42,11 +42,9 @@ struct worker {
     struct mta_pool **pools;
     size_t probed;
     struct auth_client *auth;
-    struct store store;
-    struct limiter limiter;
+    const struct node_limits *node;
+    struct limits_way limits;
     struct policy_lookups *lookups;
-    void *store_memory;
-    struct ban_table *bans;
     uint64_t evicted;        /* as last seen */
     int64_t evicted_said_ms; /* 0: never */
     struct worker_tables *tables;
@@ -241,7 +239,7 @@ static void on_write_events(void *arg)
  */
 static void watch_store(struct worker *w)
 {
-    uint64_t evicted = store_memory_evicted(w->store_memory);
+    uint64_t evicted = store_memory_evicted(w->node->memory);
     if (evicted == w->evicted || w->ctx->slot > 0)
         return;
     counter_add(w->ctx->counters, COUNTER_STORE_EVICTED, evicted - w->evicted);
@@ -350,14 +348,10 @@ static bool make_auth(struct worker *w, struct err *err)
     return w->auth != NULL;
 }
 
-static bool make_limits(struct worker *w, void *store_memory, struct err *err)
+static bool make_limits(struct worker *w, struct err *err)
 {
-    struct store_options options = {.memory = store_memory, .owner = w->ctx->worker_id};
-    w->store_memory = store_memory;
-    w->evicted = store_memory_evicted(store_memory);
-    if (!store_open(&w->store, &store_memory_ops, &options, err))
-        return false;
-    return limiter_init(&w->limiter, &w->store) || err_no_memory(err);
+    w->evicted = store_memory_evicted(w->node->memory);
+    return limits_way_open(&w->limits, w->node, w->config, w->ctx->worker_id, &w->loop, w->resolver, &w->events, err);
 }
 
 /* This worker's, of so many in the whole service. */
@@ -390,7 +384,10 @@ static void make_sessions(struct worker *w)
         .tls = w->tls,
         .auth = w->auth,
         .pools = w->pools,
-        .policy = {.policy = w->config->policy, .limiter = &w->limiter, .bans = w->bans, .lookups = w->lookups},
+        .policy = {.policy = w->config->policy,
+                   .limiter = &w->limits.limiter,
+                   .bans = w->node->bans,
+                   .lookups = w->lookups},
         .events = &w->events,
         .alerts = w->config->alert_count ? &w->alerts : NULL,
         .counters = ctx->counters,
@@ -411,7 +408,7 @@ static void tune_malloc(void)
     mallopt(M_MMAP_THRESHOLD, MAPPED_ALONE_BYTES); /* above all buffers of a connection */
 }
 
-static bool join(struct worker *w, void *store_memory, struct err *err)
+static bool join(struct worker *w, struct err *err)
 {
     tune_malloc();
     if (!make_tls(w, err) || !process_drop_privileges(w->ctx, err) || !loop_init(&w->loop, err))
@@ -430,7 +427,7 @@ static bool join(struct worker *w, void *store_memory, struct err *err)
     timer_init(&w->retire, &w->loop, on_retire_due, w);
     timer_init(&w->orphan, &w->loop, on_orphan_due, w);
     timer_init(&w->end, &w->loop, on_end_due, w);
-    if (!make_pools(w, err) || !make_auth(w, err) || !make_limits(w, store_memory, err) || !make_lookups(w, err))
+    if (!make_pools(w, err) || !make_auth(w, err) || !make_limits(w, err) || !make_lookups(w, err))
         return false;
     make_sessions(w);
     return true;
@@ -446,9 +443,8 @@ static void part(struct worker *w)
     free(w->pools);
     free(w->relay_tls);
     policy_live_free(&w->lookups);
+    limits_way_close(&w->limits);
     resolver_free(&w->resolver);
-    limiter_fini(&w->limiter);
-    store_close(&w->store);
     tls_free(&w->tls);
     event_log_fini(&w->events);
     channel_close(&w->channel);
@@ -456,15 +452,15 @@ static void part(struct worker *w)
     loop_fini(&w->loop);
 }
 
-int worker_run(struct process_context *ctx, void *store_memory, struct ban_table *bans)
+int worker_run(struct process_context *ctx, const struct node_limits *node)
 {
     static struct worker worker; /* lasts as long as the process, also while it exits */
     struct worker *w = &worker;
     struct err err = {0};
     w->ctx = ctx;
     w->config = ctx->plan->config;
-    w->bans = bans;
-    if (!join(w, store_memory, &err)) {
+    w->node = node;
+    if (!join(w, &err)) {
         process_say_failed(ctx, &err);
         return 1; /* the process ends, and with it all that was made */
     }

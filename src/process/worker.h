@@ -11,11 +11,11 @@
 
 #include "process/child.h"
 
-struct ban_table;
+struct node_limits;
 
-/* Both: the plan's config is a struct config; they return the exit code. store_memory: the embedded store's table;
- * bans: that of bans. Both are shared by all workers, of all generations. */
-int worker_run(struct process_context *ctx, void *store_memory, struct ban_table *bans);
+/* Both: the plan's config is a struct config; they return the exit code. node: what is shared by all processes, of all
+ * generations. */
+int worker_run(struct process_context *ctx, const struct node_limits *node);
 int auth_process_run(struct process_context *ctx);
 
 #endif
