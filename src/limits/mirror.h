@@ -21,11 +21,11 @@
 #ifndef LIMITS_MIRROR_H
 #define LIMITS_MIRROR_H
 
+#include "limits/redis_keys.h"
 #include "limits/store.h"
 #include "limits/window.h"
 
 #define MIRROR_ENTRIES_DEFAULT 65536
-#define MIRROR_STEM_MAX_BYTES  192 /* a longer one is made shorter by hashing the entity (redis_keys.h) */
 
 struct mirror;
 
@@ -91,7 +91,7 @@ struct mirror_push {
     uint32_t generation;
     size_t columns;
     int64_t rings[COLUMNS][WINDOW_CELLS]; /* what to add, by slot: cell of slot n at n mod 17; negative: to take back */
-    char stem[MIRROR_STEM_MAX_BYTES + 1];
+    char stem[REDIS_STEM_MAX_BYTES + 1];
 };
 /* The next entry from *at on (start with 0) that has since, or with is_all own, in slots that still count. An entry
  * whose push is under way is given out again only after MIRROR_PUSH_LEASE_US. False: the end. */

@@ -26,6 +26,7 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "limits/store.h"
 
 enum {
     OUTAGE_DOMAINS = 64,
@@ -37,11 +38,13 @@ enum {
 #define OUTAGE_FORGET_US INT64_C(3600000000)
 
 struct outage_domain {
-    _Alignas(64) _Atomic uint32_t is_settled; /* Redis may be believed */
-    _Atomic uint32_t nodes;                   /* known, this one among them; at least 1 */
-    _Atomic uint32_t missing;                 /* of these: without heartbeat, so perhaps alone */
-    _Atomic uint64_t alone_count;             /* decisions made alone: grows */
-    _Atomic int64_t alone_since_us;           /* monotonic; 0: not alone */
+    _Alignas(64) _Atomic uint64_t alone_count; /* decisions made alone: grows */
+    /* 1 + the alone_count that Redis was told of; 0: none yet. Redis may be believed while nothing was decided since:
+     * so no worker's decision is lost between the keeper's look and its word. */
+    _Atomic uint64_t settled_count;
+    _Atomic int64_t alone_since_us; /* monotonic; 0: not alone */
+    _Atomic uint32_t nodes;         /* known, this one among them; 0: none yet, which counts as 1 */
+    _Atomic uint32_t missing;       /* of these: without heartbeat, so perhaps alone */
 };
 
 /* Zeroed memory is a valid one: nothing is known, nothing settled. */
@@ -56,8 +59,8 @@ struct outage {
 
 /* May the domain's counts be believed? */
 bool outage_is_settled(const struct outage *o, unsigned domain);
-/* Redis could not be asked in time, or was not asked, and this process decides alone: the domain is unsettled until the
- * keeper says otherwise. */
+/* Redis could not be asked in time, or was not asked, and this process decides alone; or its link to the shard is
+ * another one than before: the domain is unsettled until the keeper says otherwise. */
 void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us);
 /* N for a decision alone, and whether the others can know of it yet. */
 uint32_t outage_nodes(const struct outage *o, unsigned domain);
@@ -69,8 +72,11 @@ struct hash_key outage_values_key(const struct outage *o, const struct hash_key 
 
 /* ---- the keeper ---- */
 
-/* What was found out. Settled only if nobody went alone since alone_count was read. */
+/* What was found out. */
 void outage_set(struct outage *o, unsigned domain, uint32_t nodes, uint32_t missing);
+/* Read before the counts are pushed … */
+uint64_t outage_alone_count(const struct outage *o, unsigned domain);
+/* … and given back when Redis has them: settled, unless somebody went alone meanwhile (false: push once more). */
 MUST_USE bool outage_settle(struct outage *o, unsigned domain, uint64_t alone_count);
 void outage_set_values_key(struct outage *o, struct hash_key key);
 

@@ -1,0 +1,86 @@
+/* outage.c - is Redis to be believed, and how many nodes are there? See outage.h. */
+#include "limits/outage.h"
+
+/* From the cut until the others see that this node's heartbeat ended, a beat's slack included. */
+#define UNNOTICED_US (OUTAGE_BEAT_HOLDS_US + OUTAGE_BEAT_US)
+
+static const struct outage_domain *domain_of(const struct outage *o, unsigned domain)
+{
+    return &o->domains[domain % OUTAGE_DOMAINS];
+}
+
+bool outage_is_settled(const struct outage *o, unsigned domain)
+{
+    const struct outage_domain *d = domain_of(o, domain);
+    return atomic_load(&d->settled_count) == atomic_load(&d->alone_count) + 1;
+}
+
+void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us)
+{
+    struct outage_domain *d = &o->domains[domain % OUTAGE_DOMAINS];
+    int64_t nobody = 0;
+    atomic_fetch_add(&d->alone_count, 1);
+    (void)atomic_compare_exchange_strong(&d->alone_since_us, &nobody, monotonic_us);
+}
+
+uint32_t outage_nodes(const struct outage *o, unsigned domain)
+{
+    uint32_t nodes = atomic_load_explicit(&domain_of(o, domain)->nodes, memory_order_relaxed);
+    return MAX_OF(nodes, 1);
+}
+
+bool outage_is_unnoticed(const struct outage *o, unsigned domain, int64_t monotonic_us)
+{
+    if (outage_nodes(o, domain) == 1)
+        return false; /* nobody is there to notice */
+    int64_t since_us = atomic_load(&domain_of(o, domain)->alone_since_us);
+    return since_us == 0 || monotonic_us - since_us < UNNOTICED_US;
+}
+
+uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed)
+{
+    uint32_t missing = atomic_load_explicit(&domain_of(o, domain)->missing, memory_order_relaxed);
+    uint32_t nodes = outage_nodes(o, domain);
+    if (missing == 0 || allowed == ALLOWED_ANY)
+        return allowed;
+    return allowed - allowed / nodes * MIN_OF(missing, nodes - 1);
+}
+
+struct hash_key outage_values_key(const struct outage *o, const struct hash_key *node_key)
+{
+    if (!atomic_load_explicit(&o->has_values_key, memory_order_acquire))
+        return *node_key;
+    return (struct hash_key){atomic_load_explicit(&o->values_k0, memory_order_relaxed),
+                             atomic_load_explicit(&o->values_k1, memory_order_relaxed)};
+}
+
+void outage_set(struct outage *o, unsigned domain, uint32_t nodes, uint32_t missing)
+{
+    struct outage_domain *d = &o->domains[domain % OUTAGE_DOMAINS];
+    atomic_store_explicit(&d->nodes, nodes, memory_order_relaxed);
+    atomic_store_explicit(&d->missing, missing, memory_order_relaxed);
+}
+
+uint64_t outage_alone_count(const struct outage *o, unsigned domain)
+{
+    return atomic_load(&domain_of(o, domain)->alone_count);
+}
+
+bool outage_settle(struct outage *o, unsigned domain, uint64_t alone_count)
+{
+    struct outage_domain *d = &o->domains[domain % OUTAGE_DOMAINS];
+    atomic_store(&d->settled_count, alone_count + 1);
+    if (!outage_is_settled(o, domain))
+        return false;
+    /* Who goes alone right now counted first and finds the old moment, or none: then it is said with the next decision,
+     * and until then nobody counts as noticed. */
+    atomic_store(&d->alone_since_us, 0);
+    return true;
+}
+
+void outage_set_values_key(struct outage *o, struct hash_key key)
+{
+    atomic_store_explicit(&o->values_k0, key.k0, memory_order_relaxed);
+    atomic_store_explicit(&o->values_k1, key.k1, memory_order_relaxed);
+    atomic_store_explicit(&o->has_values_key, 1, memory_order_release);
+}
