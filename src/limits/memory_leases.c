@@ -139,6 +139,13 @@ void memory_leases_drop(struct table *t, struct hash128 id, uint32_t owner, uint
     expire_if_empty(t, id, e);
 }
 
+uint64_t memory_leases_of(struct table *t, struct hash128 id, uint32_t owner)
+{
+    struct table_entry *e = table_find(t, id);
+    const struct table_lease *pair = e ? pair_find(t, id, e, owner) : NULL;
+    return pair ? pair->count : 0;
+}
+
 static void release_in_entry(struct table_entry *e, uint32_t owner)
 {
     for (size_t i = 0; i < TABLE_LEASE_PAIRS; i++)

@@ -16,6 +16,8 @@
 bool memory_leases_look(struct table *t, struct take *take, const struct table_entry *e);
 void memory_leases_charge(struct table *t, struct take *take, uint32_t owner, int64_t now_us);
 void memory_leases_drop(struct table *t, struct hash128 id, uint32_t owner, uint32_t count, uint32_t generation);
+/* How many this owner holds. */
+uint64_t memory_leases_of(struct table *t, struct hash128 id, uint32_t owner);
 /* Walks the whole table, a shard's lock at a time. */
 void memory_leases_release(struct table *t, uint32_t owner, int64_t lock_wait_us);
 

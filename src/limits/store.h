@@ -82,6 +82,7 @@ struct take {
         uint32_t cost[COLUMNS];
         uint32_t generation; /* of the counter's memory: what was evicted since cannot be given back */
         uint64_t slot;
+        uint64_t token; /* a remote store's name for what is held there */
         bool is_held;
         bool is_local; /* a remote store's: decided by this node alone */
     } held;

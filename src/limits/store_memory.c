@@ -298,6 +298,18 @@ static void memory_drop_lease(struct store *store, struct hash128 id, uint32_t c
     table_unlock(t, shard);
 }
 
+uint64_t store_memory_leases_of(struct store *store, struct hash128 id, uint32_t owner)
+{
+    struct table *t = store->state;
+    unsigned shard = table_shard_of(t, id);
+    int64_t wait_us = MEMORY_LOCK_WAIT_US;
+    if (!table_lock(t, shard, &wait_us))
+        return UINT64_MAX;
+    uint64_t count = memory_leases_of(t, id, owner);
+    table_unlock(t, shard);
+    return count;
+}
+
 static void memory_release_owner(struct store *store, uint32_t owner)
 {
     memory_leases_release(store->state, owner, MEMORY_LOCK_WAIT_US);

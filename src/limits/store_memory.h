@@ -27,6 +27,9 @@ MUST_USE bool store_memory_init(void *memory, size_t entries, struct err *err);
 /* Nobody may use it any more. */
 void store_memory_fini(void *memory);
 
+/* How many leases of the counter an owner holds; UINT64_MAX: the lock was not had in time. */
+uint64_t store_memory_leases_of(struct store *store, struct hash128 id, uint32_t owner);
+
 struct store_memory_stats {
     uint64_t entries; /* there is room for */
     uint64_t live;    /* hold a count that still matters */

@@ -37,6 +37,7 @@
 struct ask;
 struct part;
 struct redis_leases;
+struct redis_values;
 
 struct store_redis {
     struct store *store;
@@ -46,6 +47,7 @@ struct store_redis {
     struct store alone;
     struct domains domains;
     struct redis_leases *leases; /* redis_leases.c's: what this process holds, by counter */
+    struct redis_values *values; /* redis_values.c's: what was full lately, what Redis is still to be told */
     struct list asks;            /* ops whose replies are due, answered or not */
     struct list errands;
     struct ask *spare; /* a few, to be used again */
@@ -94,10 +96,14 @@ struct part_kind {
 extern const struct part_kind redis_slots_kind;    /* redis_slots.c: takes without members that have a period */
 extern const struct part_kind redis_leases_kind;   /* redis_leases.c: COUNTER_LEASES */
 extern const struct part_kind redis_distinct_kind; /* redis_distinct.c: takes with members, few values: a zset */
-extern const struct part_kind redis_many_kind;     /* redis_distinct.c: UNIT_DISTINCT_RECIPIENTS: HyperLogLogs */
+extern const struct part_kind redis_many_kind;     /* redis_many.c: UNIT_DISTINCT_RECIPIENTS: HyperLogLogs */
 extern const struct part_kind redis_known_kind;    /* redis_known.c: COUNTER_KNOWN */
 /* Which of them. */
 const struct part_kind *part_kind_of(const struct take *take);
+
+/* redis_values.c: what a process remembers of counters of values. */
+MUST_USE bool redis_values_open(struct store_redis *s, struct err *err);
+void redis_values_close(struct store_redis *s);
 
 /* redis_leases.c: what a process must do for its leases besides takes (renewing them in time). */
 MUST_USE bool redis_leases_open(struct store_redis *s, struct err *err);
