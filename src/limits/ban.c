@@ -1,7 +1,10 @@
 /*
  * ban.c - the table of bans. See ban.h.
  *
- *   header │ shards: lock, numbers │ sets of 8 places: 8 × id, 8 × ban
+ *   header │ shards: lock, numbers │ sets of 8 places: 8 × id, 8 × number of the last change, 8 × ban
+ *
+ * Changes made on this node are numbered, shard by shard, so that who tells other nodes finds them by looking at
+ * numbers alone. A number is written before its change: a process killed between both has told of nothing new.
  *
  * An entity's hash names its shard and two sets of it. An id is put there after its place was written and taken away
  * before the place is used for another; a ban that changes gets its new end first. Texts always end within their
@@ -14,7 +17,7 @@
 #include "base/hash.h"
 #include "base/memory_lock.h"
 
-#define SHARDS    16
+#define SHARDS    BAN_TABLE_SHARDS
 #define WAYS      8
 #define ROW       ((size_t)SHARDS * WAYS)
 #define SECOND_US INT64_C(1000000)
@@ -25,18 +28,26 @@
 /* A ban that begins further in the future was made while the clock was wrong. */
 #define FUTURE_US (3600 * SECOND_US)
 
+/* Clocks of nodes, and the time it takes to tell. */
+#define SAME_US SECOND_US
+
+/* The number of what was put, not changed here. */
+#define NUMBER_PUT 1
+
 struct place {
     uint64_t id_hi;
-    struct ban ban;
+    struct ban_record record;
 };
 
 struct set {
     uint64_t id_lo[WAYS]; /* 0: empty */
+    uint64_t number[WAYS];
     struct place places[WAYS];
 };
 
 struct shard {
     struct memory_lock lock;
+    uint64_t changes; /* atomic: the last number given */
     uint64_t made, evicted;
 } __attribute__((aligned(64)));
 
@@ -53,6 +64,12 @@ struct spot {
     struct hash128 id;
     struct shard *shard;
     struct set *sets[2];
+};
+
+/* Where it was found. */
+struct hit {
+    struct ban_record *record; /* NULL: nowhere */
+    uint64_t *id_lo, *number;
 };
 
 static size_t sets_for(size_t count)
@@ -75,6 +92,8 @@ struct ban_table *ban_table_init(void *memory, size_t count, struct err *err)
     int rc = 0;
     for (size_t i = 0; i < SHARDS && !rc; i++)
         rc = memory_lock_init(&t->shards[i].lock);
+    for (size_t i = 0; i < SHARDS; i++)
+        t->shards[i].changes = NUMBER_PUT;
     if (rc) {
         err_set(err, "cannot make the locks of the table of bans: %s", strerror(rc));
         return NULL;
@@ -124,22 +143,36 @@ static void bring_home(struct ban *ban, int64_t now_us)
     ban->since_us = now_us;
 }
 
-/* With its shard locked. NULL: not there. */
-static struct ban *spot_find(const struct spot *spot, uint64_t **id_lo)
+/* With its shard locked. */
+static struct hit spot_find(const struct spot *spot)
 {
     for (size_t k = 0; k < 2; k++)
-        for (size_t i = 0; i < WAYS; i++)
-            if (spot->sets[k]->id_lo[i] == spot->id.lo && spot->sets[k]->places[i].id_hi == spot->id.hi) {
-                *id_lo = &spot->sets[k]->id_lo[i];
-                return &spot->sets[k]->places[i].ban;
-            }
-    return NULL;
+        for (size_t i = 0; i < WAYS; i++) {
+            struct set *set = spot->sets[k];
+            if (set->id_lo[i] == spot->id.lo && set->places[i].id_hi == spot->id.hi)
+                return (struct hit){&set->places[i].record, &set->id_lo[i], &set->number[i]};
+        }
+    return (struct hit){0};
+}
+
+/* The next number of a change made here. */
+static uint64_t next_number(const struct spot *spot)
+{
+    uint64_t n = spot->shard->changes + 1;
+    __atomic_store_n(&spot->shard->changes, n, __ATOMIC_RELEASE);
+    return n;
+}
+
+static void number_change(const struct spot *spot, const struct hit *hit)
+{
+    *hit->number = next_number(spot);
+    MEMORY_ORDER();
 }
 
 /* When it would go: what is empty first, then what ends first. */
 static int64_t goes_at(const struct set *set, size_t i)
 {
-    return set->id_lo[i] ? set->places[i].ban.until_us : INT64_MIN;
+    return set->id_lo[i] ? set->places[i].record.ban.until_us : INT64_MIN;
 }
 
 struct victim {
@@ -168,14 +201,15 @@ static struct victim choose(const struct spot *spot, int64_t now_us)
     return goes_at(b.set, b.place) < goes_at(a.set, a.place) ? b : a;
 }
 
-/* Puts a ban of an entity that has none. */
-static void spot_put(const struct spot *spot, const struct ban *ban, int64_t now_us)
+/* Puts what is known of an entity that has no place. */
+static void spot_put(const struct spot *spot, const struct ban_record *record, uint64_t number, int64_t now_us)
 {
     struct victim v = choose(spot, now_us);
     spot->shard->evicted += v.free_count == 0;
     v.set->id_lo[v.place] = 0;
     MEMORY_ORDER();
-    v.set->places[v.place] = (struct place){.id_hi = spot->id.hi, .ban = *ban};
+    v.set->number[v.place] = number;
+    v.set->places[v.place] = (struct place){.id_hi = spot->id.hi, .record = *record};
     MEMORY_ORDER();
     v.set->id_lo[v.place] = spot->id.lo;
 }
@@ -209,8 +243,10 @@ static int64_t lasts_us(const struct ban_terms *terms, uint32_t strikes)
 }
 
 /* The entity's ban gets another, now. */
-static void renew(struct ban_table *t, struct ban *ban, const struct ban_terms *terms, int64_t now_us)
+static void renew(struct ban_table *t, const struct spot *spot, const struct hit *hit, const struct ban_terms *terms,
+                  int64_t now_us)
 {
+    struct ban *ban = &hit->record->ban;
     bool in_force = ban->until_us > now_us;
     bool is_repeat = now_us - ban->until_us < BAN_STRIKES_S * SECOND_US;
     uint32_t strikes = in_force ? ban->strikes : is_repeat ? ban->strikes + 1 : 1;
@@ -218,9 +254,11 @@ static void renew(struct ban_table *t, struct ban *ban, const struct ban_terms *
     if (until_us <= ban->until_us)
         return; /* in force, and for longer */
     raise_last_until(t, until_us);
+    number_change(spot, hit);
     ban->until_us = until_us;
     MEMORY_ORDER();
     ban->strikes = strikes;
+    hit->record->changed_us = MAX_OF(now_us, hit->record->lifted_us + 1);
     if (!in_force)
         ban->since_us = now_us;
     text_set(ban->by, sizeof ban->by, terms->by);
@@ -230,25 +268,24 @@ static void renew(struct ban_table *t, struct ban *ban, const struct ban_terms *
 bool ban_add(struct ban_table *t, struct str entity, const struct ban_terms *terms, int64_t now_us, struct ban *ban)
 {
     struct spot spot = spot_of(t, entity);
-    struct ban fresh = {.since_us = now_us, .strikes = 1};
-    uint64_t *id_lo;
+    struct ban_record fresh = {.ban = {.since_us = now_us, .strikes = 1}, .changed_us = now_us};
     if (!lock_spot(&spot, MEMORY_LOCK_WAIT_US))
         return false;
-    struct ban *found = spot_find(&spot, &id_lo);
-    if (found) {
-        bring_home(found, now_us);
-        renew(t, found, terms, now_us);
+    struct hit hit = spot_find(&spot);
+    if (hit.record) {
+        bring_home(&hit.record->ban, now_us);
+        renew(t, &spot, &hit, terms, now_us);
     } else {
-        fresh.until_us = now_us + lasts_us(terms, 1);
-        text_set(fresh.entity, sizeof fresh.entity, clip(entity));
-        text_set(fresh.by, sizeof fresh.by, terms->by);
-        text_set(fresh.reason, sizeof fresh.reason, terms->reason);
-        raise_last_until(t, fresh.until_us);
-        spot_put(&spot, &fresh, now_us);
+        fresh.ban.until_us = now_us + lasts_us(terms, 1);
+        text_set(fresh.ban.entity, sizeof fresh.ban.entity, clip(entity));
+        text_set(fresh.ban.by, sizeof fresh.ban.by, terms->by);
+        text_set(fresh.ban.reason, sizeof fresh.ban.reason, terms->reason);
+        raise_last_until(t, fresh.ban.until_us);
+        spot_put(&spot, &fresh, next_number(&spot), now_us);
     }
     spot.shard->made++;
     if (ban)
-        *ban = found ? *found : fresh;
+        *ban = hit.record ? hit.record->ban : fresh.ban;
     memory_lock_drop(&spot.shard->lock);
     return true;
 }
@@ -258,50 +295,178 @@ bool ban_find(struct ban_table *t, struct str entity, int64_t now_us, struct ban
     if (__atomic_load_n(&t->last_until_us, __ATOMIC_ACQUIRE) <= now_us)
         return false;
     struct spot spot = spot_of(t, entity);
-    uint64_t *id_lo;
     if (!lock_spot(&spot, FIND_WAIT_US))
         return false;
-    struct ban *found = spot_find(&spot, &id_lo);
-    if (found)
-        bring_home(found, now_us);
-    bool in_force = found && found->until_us > now_us;
+    struct hit hit = spot_find(&spot);
+    if (hit.record)
+        bring_home(&hit.record->ban, now_us);
+    bool in_force = hit.record && hit.record->ban.until_us > now_us;
     if (in_force && ban)
-        *ban = *found;
+        *ban = hit.record->ban;
     memory_lock_drop(&spot.shard->lock);
     return in_force;
+}
+
+/* What a record says that was lifted: over, and the first strike is the next one. */
+static void record_lift(struct ban_record *record, int64_t at_us)
+{
+    record->lifted_us =
+        MAX_OF(at_us, record->changed_us); /* it was there when it was lifted, whatever the clock says */
+    MEMORY_ORDER();
+    record->ban.until_us = MIN_OF(record->ban.until_us, at_us);
+    record->ban.strikes = 0;
 }
 
 bool ban_lift(struct ban_table *t, struct str entity, int64_t now_us)
 {
     struct spot spot = spot_of(t, entity);
-    uint64_t *id_lo;
     if (!lock_spot(&spot, MEMORY_LOCK_WAIT_US))
         return false;
-    struct ban *found = spot_find(&spot, &id_lo);
-    bool was_in_force = found && found->until_us > now_us;
-    if (found)
-        *id_lo = 0;
+    struct hit hit = spot_find(&spot);
+    bool was_in_force = hit.record && hit.record->ban.until_us > now_us;
+    if (hit.record) {
+        number_change(&spot, &hit);
+        record_lift(hit.record, now_us);
+    }
     memory_lock_drop(&spot.shard->lock);
     return was_in_force;
 }
 
-bool ban_put(struct ban_table *t, const struct ban *ban)
+/* ---- what others know ---- */
+
+static bool is_of_force(const struct ban_record *record)
 {
-    struct spot spot = spot_of(t, str_of_z(ban->entity));
-    uint64_t *id_lo;
+    return record->ban.strikes > 0 && record->changed_us > record->lifted_us;
+}
+
+void ban_record_merge(struct ban_record *mine, const struct ban_record *other)
+{
+    int64_t lifted_us = MAX_OF(mine->lifted_us, other->lifted_us);
+    struct ban_record a = *mine, b = *other;
+    a.lifted_us = b.lifted_us = lifted_us;
+    if (is_of_force(&b) && (!is_of_force(&a) || b.ban.until_us > a.ban.until_us)) {
+        struct ban_record swap = a;
+        a = b;
+        b = swap;
+    }
+    if (is_of_force(&a) && is_of_force(&b)) {
+        a.ban.strikes = MAX_OF(a.ban.strikes, b.ban.strikes);
+        a.changed_us = MAX_OF(a.changed_us, b.changed_us);
+    } else if (!is_of_force(&a)) {
+        record_lift(&a, lifted_us);
+    }
+    *mine = a;
+}
+
+bool ban_record_says_more(const struct ban_record *record, const struct ban_record *than)
+{
+    struct ban_record both = *than;
+    ban_record_merge(&both, record);
+    return both.lifted_us > than->lifted_us + SAME_US || is_of_force(&both) != is_of_force(than) ||
+           (is_of_force(&both) &&
+            (both.ban.until_us > than->ban.until_us + SAME_US || both.ban.strikes > than->ban.strikes));
+}
+
+/* Merges into the table; number: of what gets a place, or the change of one that has it. */
+static bool record_put(struct ban_table *t, const struct ban_record *record, bool is_change, int64_t now_us)
+{
+    struct spot spot = spot_of(t, str_of_z(record->ban.entity));
     if (!lock_spot(&spot, MEMORY_LOCK_WAIT_US))
         return false;
-    struct ban *found = spot_find(&spot, &id_lo);
-    raise_last_until(t, ban->until_us);
-    if (!found) {
-        spot_put(&spot, ban, ban->since_us);
-    } else if (found->until_us < ban->until_us) {
-        found->until_us = ban->until_us;
-        MEMORY_ORDER();
-        *found = *ban;
+    struct hit hit = spot_find(&spot);
+    if (!hit.record) {
+        raise_last_until(t, record->ban.until_us);
+        spot_put(&spot, record, is_change ? next_number(&spot) : NUMBER_PUT, now_us);
+        memory_lock_drop(&spot.shard->lock);
+        return true;
     }
+    struct ban_record merged = *hit.record;
+    ban_record_merge(&merged, record);
+    raise_last_until(t, merged.ban.until_us);
+    if (is_change)
+        number_change(&spot, &hit);
+    hit.record->ban.until_us = merged.ban.until_us;
+    MEMORY_ORDER();
+    *hit.record = merged;
     memory_lock_drop(&spot.shard->lock);
     return true;
+}
+
+bool ban_put(struct ban_table *t, const struct ban *ban)
+{
+    struct ban_record record = {.ban = *ban, .changed_us = ban->since_us};
+    return record_put(t, &record, true, ban->since_us);
+}
+
+bool ban_record_put(struct ban_table *t, const struct ban_record *record, int64_t now_us)
+{
+    struct ban_record clean = *record;
+    text_set(clean.ban.entity, sizeof clean.ban.entity, str_of_z(record->ban.entity));
+    text_set(clean.ban.by, sizeof clean.ban.by, str_of_z(record->ban.by));
+    text_set(clean.ban.reason, sizeof clean.ban.reason, str_of_z(record->ban.reason));
+    return record_put(t, &clean, false, now_us);
+}
+
+bool ban_record_find(struct ban_table *t, struct str entity, struct ban_record *record)
+{
+    struct spot spot = spot_of(t, entity);
+    if (!lock_spot(&spot, MEMORY_LOCK_WAIT_US))
+        return false;
+    struct hit hit = spot_find(&spot);
+    if (hit.record)
+        *record = *hit.record;
+    memory_lock_drop(&spot.shard->lock);
+    return hit.record != NULL;
+}
+
+bool ban_has_changes(const struct ban_table *t, const struct ban_cursor *c)
+{
+    for (size_t i = 0; i < SHARDS; i++)
+        if (__atomic_load_n(&t->shards[i].changes, __ATOMIC_ACQUIRE) != c->seen[i])
+            return true;
+    return false;
+}
+
+/* The first record of a shard's places from *at on whose number the cursor has not seen. */
+static bool next_change_of_shard(struct ban_table *t, size_t shard, size_t end, struct ban_cursor *c,
+                                 struct ban_record *record)
+{
+    for (; c->at < end; c->at++) {
+        const struct set *set = &t->sets[c->at / WAYS];
+        uint64_t number = set->number[c->at % WAYS];
+        if (!set->id_lo[c->at % WAYS] || number <= c->seen[shard] || number > c->until)
+            continue;
+        *record = set->places[c->at % WAYS].record;
+        c->at++;
+        return true;
+    }
+    return false;
+}
+
+bool ban_change_next(struct ban_table *t, struct ban_cursor *c, struct ban_record *record)
+{
+    size_t per_shard = t->sets_per_shard * WAYS;
+    while (c->at < per_shard * SHARDS) {
+        size_t shard = c->at / per_shard, end = (shard + 1) * per_shard;
+        int64_t wait_us = MEMORY_LOCK_WAIT_US;
+        if (c->at == shard * per_shard)
+            c->until = __atomic_load_n(&t->shards[shard].changes, __ATOMIC_ACQUIRE);
+        if (c->until == c->seen[shard]) {
+            c->at = end;
+            continue;
+        }
+        if (!memory_lock_take(&t->shards[shard].lock, &wait_us)) {
+            c->at = end; /* seen stays: the next walk's */
+            continue;
+        }
+        bool found = next_change_of_shard(t, shard, end, c, record);
+        memory_lock_drop(&t->shards[shard].lock);
+        if (found)
+            return true;
+        c->seen[shard] = c->until;
+    }
+    c->at = 0;
+    return false;
 }
 
 /* The first ban in force from place *at on, all in one shard; *at moves behind what was looked at. */
@@ -310,9 +475,9 @@ static bool next_of_shard(struct ban_table *t, size_t shard_end, size_t *at, int
     for (; *at < shard_end; ++*at) {
         const struct set *set = &t->sets[*at / WAYS];
         const struct place *place = &set->places[*at % WAYS];
-        if (!set->id_lo[*at % WAYS] || place->ban.until_us <= now_us)
+        if (!set->id_lo[*at % WAYS] || place->record.ban.until_us <= now_us)
             continue;
-        *ban = place->ban;
+        *ban = place->record.ban;
         ++*at;
         return true;
     }

@@ -1,4 +1,4 @@
-/* domains.c - which domain a key belongs to. See domains.h. */
+/* domains.c - see domains.h. */
 #include "limits/domains.h"
 
 #include <stdio.h>
@@ -6,42 +6,32 @@
 void domains_init(struct domains *d, const struct redis *redis)
 {
     *d = (struct domains){.redis = redis};
+    for (size_t k = 0; k < OUTAGE_DOMAINS; k++)
+        d->shard_of[k] = DOMAINS_NO_SHARD;
 }
 
-struct str domains_tag(unsigned domain, char *to, size_t size)
+bool domains_refresh(struct domains *d)
 {
-    int len = snprintf(to, size, "{%u}", domain);
-    return str_of(to, len < 0 ? 0 : MIN_OF((size_t)len, size - 1));
-}
-
-static void fill(struct domains *d)
-{
-    char text[16];
-    d->map_version = redis_map_version(d->redis);
-    d->is_filled = true;
+    unsigned version = redis_map_version(d->redis);
+    if (d->is_known && version == d->map_version)
+        return false;
+    d->is_known = redis_shard_count(d->redis) > 0;
+    d->map_version = version;
     for (unsigned k = 0; k < OUTAGE_DOMAINS; k++) {
-        d->of_shard[k] = DOMAIN_NONE;
-        d->shard_of[k] = SIZE_MAX;
+        char tag[8];
+        size_t shard = redis_shard_of(d->redis, str_of(tag, (size_t)snprintf(tag, sizeof tag, "{%u}", k)));
+        d->shard_of[k] = shard < DOMAINS_NO_SHARD ? (uint16_t)shard : DOMAINS_NO_SHARD;
     }
-    for (unsigned k = 0; k < OUTAGE_DOMAINS; k++) {
-        size_t shard = redis_shard_of(d->redis, domains_tag(k, text, sizeof text));
-        if (shard >= OUTAGE_DOMAINS || d->of_shard[shard] != DOMAIN_NONE)
-            continue;
-        d->of_shard[shard] = (uint8_t)k;
-        d->shard_of[k] = shard;
-    }
-}
-
-static void fill_if_changed(struct domains *d)
-{
-    if (!d->is_filled || d->map_version != redis_map_version(d->redis))
-        fill(d);
+    return true;
 }
 
 unsigned domains_of_shard(struct domains *d, size_t shard)
 {
-    fill_if_changed(d);
-    return shard < OUTAGE_DOMAINS && d->of_shard[shard] != DOMAIN_NONE ? d->of_shard[shard] : 0;
+    domains_refresh(d);
+    for (unsigned k = 0; k < OUTAGE_DOMAINS; k++)
+        if (d->shard_of[k] == shard)
+            return k;
+    return 0;
 }
 
 unsigned domains_of_key(struct domains *d, struct str key)
@@ -49,8 +39,10 @@ unsigned domains_of_key(struct domains *d, struct str key)
     return domains_of_shard(d, redis_shard_of(d->redis, key));
 }
 
-size_t domains_shard(struct domains *d, unsigned domain)
+struct str domains_key(struct str prefix, struct str name, bool is_cluster, unsigned k, char *to)
 {
-    fill_if_changed(d);
-    return domain < OUTAGE_DOMAINS ? d->shard_of[domain] : SIZE_MAX;
+    int len = is_cluster
+                  ? snprintf(to, DOMAINS_KEY_MAX_BYTES, PRI_STR PRI_STR ":{%u}", STR_ARG(prefix), STR_ARG(name), k)
+                  : snprintf(to, DOMAINS_KEY_MAX_BYTES, PRI_STR PRI_STR, STR_ARG(prefix), STR_ARG(name));
+    return str_of(to, (size_t)len);
 }

@@ -1,8 +1,10 @@
 /*
- * domains.h - which domain (outage.h) does a key belong to?
+ * domains.h - which domain (outage.h) a shard or a key belongs to.
  *
- * A shard's domain is the smallest number k below OUTAGE_DOMAINS whose tag {k} it serves. The answer is remembered
- * until the Cluster's map changes.
+ *   tag {0} {1} … {63} ── redis_shard_of ──▶ the shard that serves each; a shard's domain is the smallest of its tags
+ *
+ * The tags' slots lie at most 1230 apart, so each of up to 16 masters that share the slots evenly has one. A shard that
+ * has none belongs to domain 0.
  */
 #ifndef LIMITS_DOMAINS_H
 #define LIMITS_DOMAINS_H
@@ -13,20 +15,23 @@
 struct domains {
     const struct redis *redis;
     unsigned map_version;
-    bool is_filled;
-    uint8_t of_shard[OUTAGE_DOMAINS]; /* DOMAIN_NONE: not yet seen */
-    size_t shard_of[OUTAGE_DOMAINS];  /* of each domain that there is; SIZE_MAX: it is none */
+    bool is_known;                     /* map_version and shard_of are those of a map */
+    uint16_t shard_of[OUTAGE_DOMAINS]; /* of tag k; DOMAINS_NO_SHARD: uncovered, or not yet known */
 };
 
-#define DOMAIN_NONE 255
+#define DOMAINS_NO_SHARD UINT16_MAX
 
 void domains_init(struct domains *d, const struct redis *redis);
-/* 0 where the key's shard is not known, or serves none of the tags (a Cluster of more than 64 masters). */
-unsigned domains_of_key(struct domains *d, struct str key);
+/* Asks anew where the tags lie if the map has changed. True: it had. */
+bool domains_refresh(struct domains *d);
+
+/* Both refresh first. */
 unsigned domains_of_shard(struct domains *d, size_t shard);
-/* The shard of a domain; SIZE_MAX: there is no such domain now. */
-size_t domains_shard(struct domains *d, unsigned domain);
-/* "{k}", the tag of a domain's own keys. */
-struct str domains_tag(unsigned domain, char *to, size_t size);
+unsigned domains_of_key(struct domains *d, struct str key);
+
+/* "mw1:nodes" or, of a Cluster, "mw1:nodes:{17}": the keeper's keys of a domain or a tag. `to`: of
+ * DOMAINS_KEY_MAX_BYTES. */
+enum { DOMAINS_KEY_MAX_BYTES = 64 };
+struct str domains_key(struct str prefix, struct str name, bool is_cluster, unsigned k, char *to);
 
 #endif

@@ -18,6 +18,10 @@
  * limit of 100 three of four nodes use 75. Between the cut and that moment the one that is cut off (it knows at once)
  * counts its last readings as if they did not age: what was full stays full. A node that left in order is not waited
  * for.
+ *
+ * The keeper (keeper.h) settles a domain within a second or two; until then it pushes what was decided alone, again and
+ * again, and under load there is always a last mail that it has not pushed yet. So a worker adds its node's `since` to
+ * what Redis says of a counter, also while the domain is settled.
  */
 #ifndef LIMITS_OUTAGE_H
 #define LIMITS_OUTAGE_H
@@ -45,6 +49,7 @@ struct outage_domain {
     _Atomic int64_t alone_since_us; /* monotonic; 0: not alone */
     _Atomic uint32_t nodes;         /* known, this one among them; 0: none yet, which counts as 1 */
     _Atomic uint32_t missing;       /* of these: without heartbeat, so perhaps alone */
+    _Atomic uint64_t epoch;         /* of the tag of that number, as the keeper read it last; 0: never */
 };
 
 /* Zeroed memory is a valid one: nothing is known, nothing settled. */
@@ -59,8 +64,9 @@ struct outage {
 
 /* May the domain's counts be believed? */
 bool outage_is_settled(const struct outage *o, unsigned domain);
-/* Redis could not be asked in time, or was not asked, and this process decides alone; or its link to the shard is
- * another one than before: the domain is unsettled until the keeper says otherwise. */
+/* Redis could not be asked in time, or was not asked, and this process decided alone (the mirror has it already, so
+ * that the keeper finds it); or its link to the shard is another one than before: the domain is unsettled until the
+ * keeper says otherwise. */
 void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us);
 /* N for a decision alone, and whether the others can know of it yet. */
 uint32_t outage_nodes(const struct outage *o, unsigned domain);

@@ -1,0 +1,86 @@
+/*
+ * keeper.h - what one process of a node (the admin process) does for the store in Redis, so that its workers need not.
+ *
+ *   every 100 ms  what was decided alone ─▶ Redis, in the same slots              keeper_push.c
+ *   every second  heartbeat, the others' heartbeats, the epoch                     keeper_beat.c   world.h
+ *                 ─▶ outage.h: nodes, missing, settled
+ *   twice a second  bans made here ─▶ Redis, bans made elsewhere ─▶ here           ban_sync.h
+ *   every minute  is Redis set up as it should be?                                 health.h
+ *
+ * A domain (outage.h) is unsettled by whoever decides alone, and by the keeper when its own link was lost or the epoch
+ * is not the one it knew. It is settled again when, in this order:
+ *
+ *   1. the link is up, and the epochs of the shard's tags were read. One that is missing or changed: the data set was
+ *      lost, and all that this node admitted in the windows that still count is added again, once;
+ *   2. what was decided alone since is pushed;
+ *   3. this node's heartbeat, which says just that, has been answered;
+ *   4. each node that was alive when the trouble began has sent one after its end, or three seconds have passed.
+ *
+ * A node that has only begun knows of no trouble: it believes Redis as soon as it knows the epoch, the secret, and has
+ * said that it is there. A heartbeat is made only while nothing is due, so a node's heartbeat means: all that I decided
+ * alone is counted.
+ *
+ * Nothing blocks; every call is bounded in number (256 pushes under way) and forgotten when its link is. A keeper that
+ * dies loses nothing that matters: what it found lies in shared memory (outage.h), as does what is due (mirror.h).
+ */
+#ifndef LIMITS_KEEPER_H
+#define LIMITS_KEEPER_H
+
+#include "limits/ban.h"
+#include "limits/mirror.h"
+#include "limits/outage.h"
+#include "redis/redis.h"
+
+struct keeper;
+
+/* All borrowed. */
+struct keeper_options {
+    struct loop *loop;
+    struct redis *redis;
+    enum redis_shape shape;
+    struct mirror *mirror;
+    struct outage *outage;
+    struct ban_table *bans;   /* NULL: they do not travel */
+    struct event_log *events; /* NULL: none */
+    struct str prefix;        /* "mw1:" */
+    struct str node;          /* node_id.h */
+};
+
+/* Begins at once. NULL: no memory. */
+struct keeper *keeper_new(const struct keeper_options *options, struct err *err);
+/* Leaves in order: pushes what is due, then takes the heartbeats away, so that nobody waits for this node. on_left
+ * comes once, never from inside, at the latest after deadline_ms. Then only keeper_free is left to do. */
+void keeper_leave(struct keeper *k, unsigned deadline_ms, void (*on_left)(void *arg), void *arg);
+/* At once, from wherever: calls under way are forgotten (redis_free is due next) and heartbeats end by themselves. */
+void keeper_free(struct keeper **k);
+
+/* ---- for `status` ---- */
+
+struct keeper_state {
+    uint32_t nodes, missing; /* the worst of all domains */
+    uint64_t pushed;         /* counters that were told to Redis after an outage */
+    uint64_t losses;         /* data sets found lost */
+    uint64_t settled;        /* outages ended */
+    size_t due;              /* counters that Redis was not told of yet */
+    size_t shard_count;
+    uint64_t bans_sent, bans_received;
+};
+void keeper_state(const struct keeper *k, struct keeper_state *state);
+
+struct keeper_shard {
+    struct str name;
+    bool is_up, is_settled;
+    struct str why_down; /* STR_NONE: it is up */
+    bool has_skew;
+    int64_t skew_us;                         /* its clock is ahead of ours by so much */
+    uint64_t memory_bytes, memory_max_bytes; /* 0: not yet known; no maximum */
+    char version[32];
+    uint32_t nodes, missing;
+};
+/* Shard n, below shard_count. Borrowed until the next turn. */
+void keeper_shard_state(const struct keeper *k, size_t n, struct keeper_shard *shard);
+/* What is wrong now with how Redis is set up, in sentences: start with *at = 0; false at the end. Borrowed until the
+ * next turn. */
+bool keeper_finding_next(const struct keeper *k, size_t *at, struct str *shard, struct str *text);
+
+#endif
