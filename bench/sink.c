@@ -1,14 +1,16 @@
 /*
  * sink.c - the cheapest MTA there is: it says yes to everything and forgets it.
  *
- *   sink --port 2600 [--auth-port 2601]
+ *   sink --port 2600 [--auth-port 2601] [--log FILE]
  *
  * It stands behind every front end that bench/run.sh compares, so that what differs is the front end alone. It offers
  * what a Postfix offers to a trusted front end (PIPELINING, 8BITMIME, XFORWARD …) and AUTH too, for those front ends
  * that know no logins of their own and hand the client's through. On --auth-port it answers every request as nginx'
  * `auth_http` wants it: whoever it is may come in, and the MTA is --port.
  *
- * HELP tells how many mails it has taken, which is how run.sh knows that none was lost on the way.
+ * HELP tells how many mails it has taken, which is how run.sh knows that none was lost on the way. With --log it writes
+ * down each mail that it takes, before it says so: the ENVID of its MAIL, a tab, and the microseconds of the monotonic
+ * clock when the end of the message had come. greedy.c numbers its mails there.
  *
  * It speaks to our own programs on this machine only, so it is lax: a line that is longer than its buffer or a client
  * that does not read its replies costs that connection, and nothing has a deadline.
@@ -16,6 +18,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,9 +28,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
-enum { LINE_MAX_BYTES = 1024, READ_BYTES = 256 * 1024, REPLY_MAX_BYTES = 512, BACKLOG = 4096, EVENTS = 256 };
+enum {
+    ENVID_MAX_BYTES = 32,
+    LINE_MAX_BYTES = 1024,
+    READ_BYTES = 256 * 1024,
+    REPLY_MAX_BYTES = 512,
+    BACKLOG = 4096,
+    EVENTS = 256
+};
 
 enum role { SMTP_LISTENER, AUTH_LISTENER, SMTP_CLIENT, AUTH_CLIENT };
 
@@ -35,7 +46,8 @@ struct peer {
     int fd;
     enum role role;
     bool in_data, quits;
-    char tail[4]; /* of the message: the end may lie across two reads */
+    char envid[ENVID_MAX_BYTES + 1]; /* of the mail that is begun */
+    char tail[4];                    /* of the message: the end may lie across two reads */
     size_t tail_len;
     char line[LINE_MAX_BYTES]; /* one that is not whole yet */
     size_t line_len;
@@ -46,6 +58,7 @@ static char output[64 * 1024];
 static size_t output_len;
 static unsigned long mail_count;
 static int poller, smtp_port;
+static FILE *taken_log; /* NULL: none is kept */
 
 static const struct {
     struct str verb;
@@ -95,6 +108,22 @@ static bool say(const struct peer *p, struct str text)
     return true;
 }
 
+static void note_envid(struct peer *p, struct str line)
+{
+    static const char name[] = " ENVID=";
+    const char *found = memmem(line.ptr, line.len, name, sizeof name - 1);
+    struct str value = found ? str_from(line, (size_t)(found - line.ptr) + sizeof name - 1) : STR_NONE;
+    str_copy_into(p->envid, sizeof p->envid, str_sub(value, 0, str_find(value, ' ')));
+}
+
+static void on_taken(const struct peer *p)
+{
+    mail_count++;
+    if (taken_log &&
+        (fprintf(taken_log, "%s\t%" PRId64 "\n", p->envid, clock_monotonic_us()) < 0 || fflush(taken_log) != 0))
+        fail("log");
+}
+
 static bool on_command(struct peer *p, struct str line)
 {
     char text[REPLY_MAX_BYTES];
@@ -108,6 +137,8 @@ static bool on_command(struct peer *p, struct str line)
             continue;
         p->in_data = answers[i].verb.ptr[0] == 'D';
         p->quits = answers[i].verb.ptr[0] == 'Q';
+        if (taken_log && answers[i].verb.ptr[0] == 'M')
+            note_envid(p, line);
         /* A message may begin with its dot: DATA's own line end is the one before it. */
         memcpy(p->tail, "\r\n", 2);
         p->tail_len = 2;
@@ -148,7 +179,7 @@ static size_t swallow(struct peer *p, struct str s)
     }
     if (found) {
         p->in_data = false;
-        mail_count++;
+        on_taken(p);
         return used;
     }
     if (s.len >= sizeof p->tail) {
@@ -253,22 +284,30 @@ static void listen_on(int port, enum role role)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"port", required_argument, NULL, 'p'}, {"auth-port", required_argument, NULL, 'a'}, {0}};
+    static const struct option options[] = {{"port", required_argument, NULL, 'p'},
+                                            {"auth-port", required_argument, NULL, 'a'},
+                                            {"log", required_argument, NULL, 'l'},
+                                            {0}};
     struct epoll_event events[EVENTS];
     struct rlimit files;
     uint64_t value;
     int auth_port = 0, letter;
 
     while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (letter == 'l') {
+            taken_log = fopen(optarg, "w");
+            if (!taken_log)
+                fail(optarg);
+            continue;
+        }
         if (letter == '?' || !str_to_u64(str_of_z(optarg), UINT16_MAX, &value)) {
-            fprintf(stderr, "usage: sink --port PORT [--auth-port PORT]\n");
+            fprintf(stderr, "usage: sink --port PORT [--auth-port PORT] [--log FILE]\n");
             return 2;
         }
         *(letter == 'p' ? &smtp_port : &auth_port) = (int)value;
     }
     if (smtp_port == 0 || optind < argc) {
-        fprintf(stderr, "usage: sink --port PORT [--auth-port PORT]\n");
+        fprintf(stderr, "usage: sink --port PORT [--auth-port PORT] [--log FILE]\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);

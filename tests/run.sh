@@ -64,7 +64,7 @@ build() {
         options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
     fi
     case $preset in
-    asan | tsan | fuzz | clang) options+=(-DMAILWEIR_BENCH=OFF) ;; # the load generators are built once, by debug
+    asan | tsan | fuzz | clang) options+=(-DMAILWEIR_BENCH=OFF) ;; # the load generators are built by debug and release
     esac
     if cmake --preset "$preset" -G Ninja "${options[@]}" >"$log" 2>&1 && ninja -C "build/$preset" "$@" >>"$log" 2>&1; then
         return 0
@@ -144,10 +144,10 @@ run_check() {
     say "checks of the source"
     pytest_run check "$root/build/release/mailweir" 1 tests/check
 }
-run_system() { build release mailweir && system system "$root/build/release/mailweir" 1; }
+run_system() { build release mailweir bench_greedy bench_sink && system system "$root/build/release/mailweir" 1; }
 
 run_asan() {
-    build asan || return
+    build asan && build release bench_greedy bench_sink || return
     export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
     units asan-units asan
     MAILWEIR_SESSIONS=${MAILWEIR_SESSIONS:-500} system asan-system "$root/build/asan/mailweir" 3

@@ -36,7 +36,8 @@ class Mailweir:
     (login without TLS), smtp (no login) to open. relay: a whole `relay` statement instead of `mta`'s port."""
 
     def __init__(self, directory, mta=None, rules=PLAIN_RULES, server="", users=None, workers=1, certificate=None,
-                 listeners=("submission", "submissions", "plain", "smtp"), relay=None, events='"log/events.jsonl"'):
+                 listeners=("submission", "submissions", "plain", "smtp"), relay=None, events='"log/events.jsonl"',
+                 hostname="mail.example.org"):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(exist_ok=True)
         self.directory.chmod(0o755)
@@ -52,6 +53,7 @@ class Mailweir:
             setattr(self, name, port)
         self.sink = events
         self.certificate, self.workers, self.rules, self.server = certificate, workers, rules, server
+        self.hostname = hostname
         self.relay = relay or "relay to 127.0.0.1:%d" % mta
         self.prefix = []  # words before the command
         self.process, self.stderr_file = None, self.directory / "stderr"
@@ -79,7 +81,7 @@ class Mailweir:
         """Writes mailweir.conf anew, with other rules or server statements if given."""
         self.rules = self.rules if rules is None else rules
         self.server = self.server if server is None else server
-        text = "hostname mail.example.org\n" + self.listen_lines()
+        text = "hostname %s\n" % self.hostname + self.listen_lines()
         if self.certificate:
             text += 'tls certificate "%s" key "%s"\n' % self.certificate
         text += 'auth file "users"\n%s\n' % self.relay
