@@ -276,7 +276,7 @@ void conn_close(struct conn *c)
         conn_tls_say_goodbye(c);
     conn_tls_free(c);
     conn_drop_input(c);
-    buf_fini(&c->out);
+    conn_drop_output(c);
     ev_io_stop(l->ev, &c->io);
     timer_cancel(&c->deadline);
     task_cancel(&c->turn);

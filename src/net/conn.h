@@ -147,6 +147,9 @@ bool conn_has_more_input(struct conn *c);
  * nothing can be sent any more; nothing was queued. A peer that is found gone while writing is told by on_end alone,
  * after what it said last. */
 MUST_USE bool conn_send(struct conn *c, struct str s);
+/* The same, for a password in clear: the queue's memory is overwritten when it has left, or is given up. What is queued
+ * with it should be short: a queue that has to grow leaves its old memory as it was. */
+MUST_USE bool conn_send_secret(struct conn *c, struct str s);
 /* The output buffer itself, to compose into (buf_append and friends), then conn_flush_later: saves a copy. */
 struct buf *conn_output(struct conn *c);
 void conn_flush_later(struct conn *c);

@@ -34,6 +34,7 @@ enum conn_flag {
     CONN_LINGERS = 1 << 15,          /* conn_close_when_sent was called */
     CONN_SHUT = 1 << 16,             /* our end of file is sent */
     CONN_HELD = 1 << 17,             /* conn_hold_output was called */
+    CONN_SECRET = 1 << 18,           /* there is a password in `out`, or was */
 };
 
 /* One running callback of a connection, on the stack; conn_close clears c in it. */
@@ -75,6 +76,8 @@ static inline bool conn_is_delivering(const struct conn *c)
 
 /* Writes what is queued as far as the socket takes it. */
 bool conn_flush(struct conn *c);
+/* Gives the memory of `out` back. */
+void conn_drop_output(struct conn *c);
 
 /* ---- conn_tls.c ---- */
 

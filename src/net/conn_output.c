@@ -94,6 +94,15 @@ static bool can_write(const struct conn *c)
     return c->clear_bytes || c->sealed || !(c->flags & CONN_HANDSHAKING);
 }
 
+void conn_drop_output(struct conn *c)
+{
+    if (c->flags & CONN_SECRET)
+        buf_wipe(&c->out);
+    else
+        buf_fini(&c->out);
+    c->flags &= ~(uint32_t)CONN_SECRET;
+}
+
 bool conn_flush(struct conn *c)
 {
     size_t none;
@@ -105,7 +114,7 @@ bool conn_flush(struct conn *c)
     if (conn_is_broken(c))
         return give_up(c);
     if (buf_len(&c->out) == 0)
-        buf_fini(&c->out);
+        conn_drop_output(c);
     conn_update_events(c);
 
     /* The client of TLS speaks first, a server waits for it. */
@@ -134,6 +143,14 @@ bool conn_send(struct conn *c, struct str s)
     if (!buf_append_str(&c->out, s))
         return false;
     conn_flush_later(c);
+    return true;
+}
+
+bool conn_send_secret(struct conn *c, struct str s)
+{
+    if (!conn_send(c, s))
+        return false;
+    c->flags |= CONN_SECRET;
     return true;
 }
 
