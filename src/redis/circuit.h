@@ -8,6 +8,8 @@
  *      └───────────────────────────────────────────────┘  └──┘
  *                   two good probes in a row
  *
+ * A probe comes 0.5 to 5 s after the last, the pause doubling with each bad one, with up to half of it as jitter.
+ *
  * It begins closed: a server is believed to be there until it shows otherwise.
  */
 #ifndef REDIS_CIRCUIT_H
@@ -20,6 +22,7 @@ enum {
     CIRCUIT_GOOD_PROBES = 2,
     CIRCUIT_PROBE_MIN_MS = 500,
     CIRCUIT_PROBE_MAX_MS = 5000,
+    CIRCUIT_PAUSE_MAX_MS = 4000, /* without jitter */
     CIRCUIT_STEADY_MS = 10000, /* opened again sooner than this after it closed: probes go on as rarely as they were */
 };
 

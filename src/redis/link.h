@@ -58,8 +58,9 @@ enum redis_down {
 struct redis_link_ops {
     /* It is READY, link->server and the clock known. May refuse the server by redis_link_close. */
     void (*on_up)(struct redis_link *link);
-    /* It could not be made, or has ended by none of its owner's doing; all its calls have ended. `why` is a sentence
-     * without the server's name ("connection refused"), borrowed. The owner may open it again here. */
+    /* It could not be made, or has ended by none of its owner's doing; its calls end right after. `why` is what stands
+     * behind the server's name ("cannot be reached: connection refused"), borrowed. The owner may open it again here.
+     */
     void (*on_down)(struct redis_link *link, enum redis_down kind, const char *why);
     /* Reply n of a call that is not inner. NULL: goes to the call. */
     void (*on_reply)(struct redis_link *link, struct redis_call *c, size_t n, const redisReply *reply);
@@ -68,6 +69,17 @@ struct redis_link_ops {
     void (*on_call_end)(struct redis_link *link, struct redis_call *c, enum redis_result result);
     /* Called first for every reply; true: it answers no command (a message of SUBSCRIBE). NULL: each answers one. */
     bool (*on_push)(struct redis_link *link, const redisReply *reply);
+};
+
+/* The conversation of OPENING (link_open.c). */
+enum { REDIS_OPENING_STEPS_MAX = 6 };
+struct redis_opening {
+    struct redis_call call;
+    uint8_t steps[REDIS_OPENING_STEPS_MAX]; /* what each command is */
+    bool is_without_hello;                  /* the server is older than Redis 6: the second try */
+    bool has_fault;
+    enum redis_down kind;
+    char fault[300]; /* the first thing that went wrong */
 };
 
 struct redis_link_options {
@@ -97,15 +109,14 @@ struct redis_link {
     struct list waiting; /* for READY */
     size_t waiting_bytes;
     size_t commands_due; /* of both */
-    int64_t heard_ms;    /* when bytes came last, or something was first due */
-    struct timer silence;
-    struct timer step; /* the deadline of resolving and opening, then: TIME is due */
-    struct redis_call opening, time_call;
-    uint8_t opening_of[8]; /* what reply n of the opening is to (link.c) */
-    bool is_without_hello;
+    struct timer silence, time_timer;
+    struct redis_call time_call;
+    struct redis_opening opening;
     struct resolve_query *query;
     struct resolved addresses; /* of a server given by name, tried in turn */
     size_t address_next;
+    struct task fail_task; /* what failed from inside redis_link_open is told at the end of the turn */
+    char fault[200];
     uint32_t epoch; /* grows with every opening and closing: how a loop over replies learns of it */
 };
 
@@ -125,6 +136,20 @@ void redis_link_close(struct redis_link *link);
 /* Takes a call; never calls back from inside. False: the link is closed, a bound (REDIS_OUTPUT_MAX_BYTES,
  * REDIS_COMMANDS_DUE_MAX) is reached, or no memory: nothing was sent. */
 MUST_USE bool redis_link_send(struct redis_link *link, struct redis_call *c);
+
+/* ---- between link.c and link_open.c ---- */
+
+/* The link is of no use: closes it, tells the owner, ends the calls. why is copied. */
+void redis_link_fail(struct redis_link *link, enum redis_down kind, const char *why, ...) PRINTF_LIKE(3, 4);
+/* The connection is there: talks with the server until redis_link_is_open or redis_link_fail. */
+void redis_link_begin_opening(struct redis_link *link);
+void redis_link_is_open(struct redis_link *link);
+/* Sends what is not the owner's; false: no memory. */
+MUST_USE bool redis_link_send_inner(struct redis_link *link, struct redis_call *c, bool is_secret);
+/* Takes the reply to TIME. False: it is none. */
+MUST_USE bool redis_link_take_time(struct redis_link *link, const redisReply *reply);
+
+/* ---- queries ---- */
 
 static inline bool redis_link_is_ready(const struct redis_link *link)
 {

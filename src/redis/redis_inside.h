@@ -38,9 +38,9 @@ struct redis_shape_ops {
     /* A shard that is not connected is to be: calls redis_shard_connect, or redis_shard_fails, now or later. Until one
      * of both was called it is not asked again. */
     void (*locate)(struct redis_shard *shard);
-    /* The shard's server has opened: is it the right one? link->server says what it is. False with a reason: it is
-     * closed, the shard fails (REDIS_DOWN_CONFIGURATION if *is_final, else REDIS_DOWN_AWAY). */
-    bool (*accepts)(struct redis_shard *shard, bool *is_final, struct err *err);
+    /* The shard's server has opened: is it the right one? link->server says what it is. False with a whole sentence: it
+     * is closed, and the shard fails, by *kind (REDIS_DOWN_CONFIGURATION, if it is not set). */
+    bool (*accepts)(struct redis_shard *shard, enum redis_down *kind, struct err *err);
     /* Asked for each error reply, and for each reply to a call whose `state` is not NULL. True: the shape has it, keeps
      * a copy if need be, and calls redis_call_deliver for this command later, in order. False: it is delivered now.
      * NULL: never takes one. */
@@ -107,27 +107,32 @@ void redis_shard_free(struct redis_shard *shard);
 /* The answers to locate; may come unasked as well (+switch-master). connect: a connection that is there is closed, and
  * if the circuit was closed, this opens it. The endpoint is copied. Not from inside redis_send. */
 void redis_shard_connect(struct redis_shard *shard, const struct endpoint *to);
-/* why: a sentence without the server's name: "no sentinel knows a master \"mw\"". */
+/* why: a whole sentence: "no sentinel knows a master \"mw\"", copied. */
 void redis_shard_fails(struct redis_shard *shard, enum redis_down kind, const char *why);
 /* Can calls be sent: circuit closed, not retired? */
 bool redis_shard_takes_calls(const struct redis_shard *shard);
 /* Now, not when the probe is due: the shard is located (if it is not connected). */
 void redis_shard_locate_now(struct redis_shard *shard);
+/* A call on it is late. */
+void redis_shard_on_late(struct redis_shard *shard);
+/* Sends a call to a shard, whatever its circuit says: for inner calls and for what is redirected. False as
+ * redis_link_send. */
+MUST_USE bool redis_shard_send(struct redis_shard *shard, struct redis_call *c);
+/* The bury_task: frees retired shards that nobody waits for. */
+void redis_shards_bury(void *redis);
 
 /* ---- redis.c ---- */
 
 /* These are the shards from now on, in this order (the array is copied); map_version grows. False: no memory, the list
  * is as it was. Shards that are no longer listed stay until they are retired. */
 MUST_USE bool redis_set_shards(struct redis *r, struct redis_shard *const *shards, size_t count);
-/* Sends a call to a shard, whatever its circuit says: for inner calls and for what is redirected. False as
- * redis_link_send. */
-MUST_USE bool redis_shard_send(struct redis_shard *shard, struct redis_call *c);
+
+/* ---- call.c ---- */
+
 /* Gives the caller reply n, which must be c->replied, the next one; and counts it. */
 void redis_call_deliver(struct redis_call *c, size_t n, const redisReply *reply);
 /* Ends the call for its caller: on_done. The call is his again. */
 void redis_call_finish(struct redis_call *c, enum redis_result result);
-
-/* ---- call.c ---- */
 
 /* An inner call is the client's own: its replies and its end go straight to it, past the circuit and the shape. */
 void redis_call_init_inner(struct redis_call *c, void (*on_reply)(struct redis_call *, size_t, const redisReply *),

@@ -16,6 +16,7 @@ struct redis_reply_reader {
     struct redisReader *reader; /* NULL: not begun */
     struct arena memory;        /* of the reply at hand */
     size_t fed_bytes;           /* since the last reply was complete */
+    bool is_amid;               /* a reply has begun */
     const char *fault;          /* NULL: none; it stays */
 };
 
