@@ -64,6 +64,7 @@ struct alert_config {
 /* Where counts are kept. */
 struct store_config {
     bool is_redis;
+    bool persists;  /* counts and bans survive a restart */
     size_t entries; /* of the embedded table, which decides while a Redis is away */
     struct redis_options redis;
     enum store_failure failure;

@@ -240,4 +240,6 @@ void server_store_build(struct config_builder *b, const struct statement *st)
     const struct value *entries = builder_option(st, OPTION_STORE_MEMORY_ENTRIES);
     if (entries)
         b->config->store.entries = (size_t)builder_whole_number(entries);
+    const struct value *persist = builder_option(st, OPTION_STORE_MEMORY_PERSIST);
+    b->config->store.persists = persist && persist->truth;
 }

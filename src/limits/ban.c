@@ -85,6 +85,13 @@ size_t ban_table_size(size_t count)
 struct ban_table *ban_table_init(void *memory, size_t count, struct err *err)
 {
     struct ban_table *t = memory;
+    t->key = hash_key_random();
+    return ban_table_reopen(memory, count, err);
+}
+
+struct ban_table *ban_table_reopen(void *memory, size_t count, struct err *err)
+{
+    struct ban_table *t = memory;
     if (count < BAN_TABLE_MIN || count > BAN_TABLE_MAX) {
         err_set(err, "bans must be from %d to %d, not %zu", BAN_TABLE_MIN, BAN_TABLE_MAX, count);
         return NULL;
@@ -99,7 +106,6 @@ struct ban_table *ban_table_init(void *memory, size_t count, struct err *err)
         return NULL;
     }
     t->sets_per_shard = sets_for(count);
-    t->key = hash_key_random();
     return t;
 }
 

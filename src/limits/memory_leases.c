@@ -158,6 +158,15 @@ static bool holds_leases(const struct table_set *set, size_t i)
     return set->id_lo[i] && set->entries[i].period_s == 0;
 }
 
+void memory_leases_forget(struct table *t)
+{
+    for (unsigned shard = 0; shard < t->shard_count; shard++)
+        for (uint64_t k = 0; k < t->sets_per_shard; k++)
+            for (size_t i = 0; i < TABLE_WAYS; i++)
+                if (holds_leases(&table_shard_sets(t, shard)[k], i))
+                    table_shard_sets(t, shard)[k].id_lo[i] = 0;
+}
+
 void memory_leases_release(struct table *t, uint32_t owner, int64_t lock_wait_us)
 {
     for (unsigned shard = 0; shard < t->shard_count; shard++) {

@@ -18,6 +18,8 @@ void memory_leases_charge(struct table *t, struct take *take, uint32_t owner, in
 void memory_leases_drop(struct table *t, struct hash128 id, uint32_t owner, uint32_t count, uint32_t generation);
 /* How many this owner holds. */
 uint64_t memory_leases_of(struct table *t, struct hash128 id, uint32_t owner);
+/* All of them: nobody who holds any is alive, and nobody else uses the table. */
+void memory_leases_forget(struct table *t);
 /* Walks the whole table, a shard's lock at a time. */
 void memory_leases_release(struct table *t, uint32_t owner, int64_t lock_wait_us);
 

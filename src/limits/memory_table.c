@@ -26,11 +26,15 @@ size_t table_size(size_t entries)
 
 int table_init(struct table *t, size_t entries)
 {
+    t->key = hash_key_random();
+    return table_reinit(t, entries);
+}
+
+int table_reinit(struct table *t, size_t entries)
+{
+    int rc = 0;
     t->shard_count = (uint32_t)shards_for(entries);
     t->sets_per_shard = (uint32_t)sets_for(entries);
-    t->key = hash_key_random();
-
-    int rc = 0;
     for (size_t i = 0; i < t->shard_count && !rc; i++)
         rc = memory_lock_init(&t->shards[i].lock);
     if (!rc)

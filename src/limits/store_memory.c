@@ -27,15 +27,28 @@ size_t store_memory_size(size_t entries)
     return table_size(entries) + members_size(entries * STORE_MEMORY_MEMBERS_PER_ENTRY);
 }
 
-bool store_memory_init(void *memory, size_t entries, struct err *err)
+static bool init(void *memory, size_t entries, int (*init_table)(struct table *, size_t), struct err *err)
 {
     if (entries < STORE_MEMORY_ENTRIES_MIN || entries > STORE_MEMORY_ENTRIES_MAX)
         return err_set(err, "store entries must be from %d to %d, not %zu", STORE_MEMORY_ENTRIES_MIN,
                        STORE_MEMORY_ENTRIES_MAX, entries);
-    int rc = table_init(memory, entries);
+    int rc = init_table(memory, entries);
     if (!rc)
         rc = members_init(members_of(memory), entries * STORE_MEMORY_MEMBERS_PER_ENTRY);
     return rc ? err_set(err, "cannot make the locks of the limits table: %s", strerror(rc)) : true;
+}
+
+bool store_memory_init(void *memory, size_t entries, struct err *err)
+{
+    return init(memory, entries, table_init, err);
+}
+
+bool store_memory_reopen(void *memory, size_t entries, struct err *err)
+{
+    if (!init(memory, entries, table_reinit, err))
+        return false;
+    memory_leases_forget(memory);
+    return true;
 }
 
 void store_memory_fini(void *memory)

@@ -24,6 +24,9 @@ extern const struct store_ops store_memory_ops;
 size_t store_memory_size(size_t entries);
 /* Makes empty tables in store_memory_size(entries) bytes of zeros (a fresh mapping), aligned to 64. */
 MUST_USE bool store_memory_init(void *memory, size_t entries, struct err *err);
+/* Tables of that many entries that an earlier run of the service left, in memory that a file keeps: they count on, but
+ * for open connections, which ended with it. */
+MUST_USE bool store_memory_reopen(void *memory, size_t entries, struct err *err);
 /* Nobody may use it any more. */
 void store_memory_fini(void *memory);
 

@@ -5,18 +5,22 @@
  *   worker, admin                      limits_way_open ─▶ a store (embedded, or in Redis beside it) and its limiter
  *
  * The mappings are made once, before the first fork that needs them, and outlive every configuration: counts and bans
- * survive reloads and crashes. What is never touched costs no memory.
+ * survive reloads and crashes of workers, and in a file (`persist on`) a restart. What is never touched costs no
+ * memory.
  */
 #ifndef PROCESS_NODE_LIMITS_H
 #define PROCESS_NODE_LIMITS_H
 
 #include "config/config.h"
 #include "limits/limiter.h"
+#include "process/kept_memory.h"
 
 struct ban_table;
 struct event_log;
 
 struct node_limits {
+    struct kept_memory kept; /* `persist on`: where memory and bans lie */
+    bool is_kept;
     void *memory; /* the embedded store's; NULL before the first configuration */
     size_t entries, memory_bytes;
     struct ban_table *bans;

@@ -134,7 +134,7 @@ static bool parse_range(struct slots_map *map, const redisReply *range, const st
     if (range->elements == 2)
         return true;
     struct endpoint master;
-    uint16_t number;
+    uint16_t number = 0;
     if (!parse_node(range->element[2], asked, &master))
         return err_set(err, "the reply to CLUSTER SLOTS does not say where the master of slots %lld to %lld is", first,
                        last);

@@ -25,7 +25,6 @@ static const struct check_case LATER[] = {
     {"store redis \"redis://h:1/0\"", "1:1+5 \"store redis\" is not in force in this version"},
     {"store redis sentinel m 127.0.0.1:1", "1:1+5 \"store redis sentinel\" is not in force in this version"},
     {"store redis cluster 127.0.0.1:1", "1:1+5 \"store redis cluster\" is not in force in this version"},
-    {"store memory { persist on }", "1:16+7 \"persist\" is not in force in this version"},
     {"store memory { entries 5000 }", ""},
     {"milter m 127.0.0.1:9", "1:1+6 \"milter\" is not in force in this version"},
     {"max-tarpits 5", ""},
