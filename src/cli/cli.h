@@ -2,14 +2,14 @@
  * cli.h - the commands of the binary: a row in main.c, a file each.
  *
  * Exit codes (OPERATIONS.md): 0 done; 1 the answer is no, or something given is wrong; 2 wrong usage, with the right
- * one; 70 a fault of our own. Errors go to stderr, data to stdout.
+ * one; 69 the service is not running; 70 a fault of our own; 75 try again. Errors go to stderr, data to stdout.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
 #include <stdbool.h>
 
-enum { CLI_DONE = 0, CLI_NO = 1, CLI_USAGE = 2, CLI_INTERNAL = 70 };
+enum { CLI_DONE = 0, CLI_NO = 1, CLI_USAGE = 2, CLI_UNAVAILABLE = 69, CLI_INTERNAL = 70, CLI_AGAIN = 75 };
 
 #define CLI_DEFAULT_CONFIG "/etc/mailweir/mailweir.conf"
 
@@ -38,5 +38,13 @@ int cli_language(int argc, char **argv);
 int cli_passwd(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_replay(int argc, char **argv);
+
+/* Of the running service (control_client.h). */
+int cli_status(int argc, char **argv);
+int cli_reload(int argc, char **argv);
+int cli_stop(int argc, char **argv); /* drain, too */
+int cli_bans(int argc, char **argv);
+int cli_ban(int argc, char **argv);
+int cli_unban(int argc, char **argv);
 
 #endif

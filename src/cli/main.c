@@ -6,9 +6,19 @@
 #include "base/defs.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "config/config.h"
 #include "rules/suggest.h"
 
 enum { USAGE_WIDTH = 18 };
+
+/* What all commands that ask the running service have. */
+#define SOCKET_HELP                                                                                                    \
+    "  -c FILE         the configuration, which says where the service is asked (default " CLI_DEFAULT_CONFIG ")\n"    \
+    "  --control PATH  its control socket, instead (default " CONFIG_CONTROL_DEFAULT ")\n"                             \
+    "  --json          the answer for programs\n"
+#define SOCKET_CODES "Exit code 69: the service is not running; 75: it did not answer, try again.\n"
+#define KEY_HELP                                                                                                       \
+    "  KEY             user:alice@example.org, client:192.0.2.7, network:192.0.2.0/24; bare it is guessed\n"
 
 static const struct cli_command COMMANDS[] = {
     {"serve", "[-c FILE] [--try]", "run in the foreground",
@@ -86,6 +96,40 @@ static const struct cli_command COMMANDS[] = {
      "\n"
      "Asks twice on a terminal, else reads one line from standard input. The other lines stay as they are.\n",
      cli_passwd},
+    {"status", "[--json]", "how the running service is",
+     SOCKET_HELP "\n"
+                 "Version, uptime, configuration and when it came into force, connections, mails, store, bans,\n"
+                 "listeners, servers behind, processes. Times are UTC.\n" SOCKET_CODES,
+     cli_status},
+    {"reload", "[--json]", "check the configuration, then go on with it",
+     SOCKET_HELP "\n"
+                 "The service reads its configuration anew. If that is wrong, what is wrong is printed and everything\n"
+                 "stays as it was: exit code 1. Else new processes take over, and old ones finish what they have.\n"
+                 "The command ends when the new configuration is in force.\n" SOCKET_CODES,
+     cli_reload},
+    {"drain", "[--json]", "accept no more, finish what is running, end",
+     SOCKET_HELP "\n"
+                 "The same as stop. The command ends when the service has; given once more meanwhile, from elsewhere,\n"
+                 "it ends what is running at once.\n" SOCKET_CODES,
+     cli_stop},
+    {"stop", "[--json]", "the same as drain",
+     SOCKET_HELP "\n"
+                 "See drain.\n" SOCKET_CODES,
+     cli_stop},
+    {"bans", "[--json]", "who is banned, until when, and why",
+     SOCKET_HELP "\n"
+                 "Times are UTC.\n" SOCKET_CODES,
+     cli_bans},
+    {"ban", "KEY DURATION [--why TEXT]", "keep a client, a network or a user out",
+     KEY_HELP "  DURATION        15m, 2h, 7d\n"
+              "  --why TEXT      for the record; a user reads it when he logs in\n" SOCKET_HELP "\n"
+              "Holds from the next connection on; from the next login on for a user. A ban that lasts longer stays.\n"
+              "An IPv6 client is its /64.\n" SOCKET_CODES,
+     cli_ban},
+    {"unban", "KEY [--json]", "end a ban",
+     KEY_HELP SOCKET_HELP "\n"
+                          "Exit code 1: there was none.\n" SOCKET_CODES,
+     cli_unban},
 };
 
 static const struct cli_command *find(const char *name)

@@ -30,6 +30,7 @@ static int try_out(struct serve_options *options)
     options->try_dir = dir;
     fprintf(stderr, "mailweir: trying out: ports 2587 and 2465 stand for 587 and 465, everything made lies in %s\n",
             dir);
+    fprintf(stderr, "mailweir: ask it, while it runs: mailweir status --control %s/control\n", dir);
     int code = process_serve(options);
     nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     options->try_dir = NULL;

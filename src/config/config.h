@@ -108,7 +108,11 @@ struct config {
     enum log_level log_level;
     const char *user; /* NULL: stay who we are (--try, or not root) */
     const char *state_dir;
-    const char *pidfile;               /* NULL: none */
+    const char *pidfile; /* NULL: none */
+    struct {
+        const char *path;
+        bool is_default;               /* no statement names it */
+    } control;                         /* the control socket */
     const char *geoip_file;            /* NULL: none */
     unsigned ipv4_prefix, ipv6_prefix; /* network prefix */
     enum trace_header trace_header;
@@ -118,6 +122,8 @@ struct config {
     size_t left_out_test_count; /* of files whose rules are disabled or observed from elsewhere */
     bool is_starter_policy;     /* no rule and no limit was given: the built-in one */
 };
+
+#define CONFIG_CONTROL_DEFAULT "/run/mailweir/control"
 
 enum { CONFIG_TESTS_MAX_MS = 2000 };
 

@@ -231,6 +231,14 @@ static void build_geoip(struct config_builder *b, const struct statement *st)
     b->config->geoip_file = path;
 }
 
+static void build_control(struct config_builder *b, const struct value *v)
+{
+    b->config->control.path = builder_copy_text(b, str_of_z(v->endpoint->name));
+    b->config->control.is_default = false;
+    if (v->endpoint->kind != ENDPOINT_UNIX)
+        diag_error(b->diagnostics, v->at, "the control socket is a file, such as unix:/run/mailweir/control");
+}
+
 static void build_statement(struct config_builder *b, const struct statement *st)
 {
     struct config *cfg = b->config;
@@ -306,6 +314,9 @@ static void build_statement(struct config_builder *b, const struct statement *st
     case STATEMENT_GEOIP:
         build_geoip(b, st);
         break;
+    case STATEMENT_CONTROL:
+        build_control(b, v);
+        break;
     case STATEMENT_PIDFILE:
         cfg->pidfile = builder_file_name(b, v);
         break;
@@ -350,6 +361,8 @@ static void set_defaults(struct config_builder *b)
     cfg->log_level = LOG_LEVEL_INFO;
     cfg->user = "mailweir";
     cfg->state_dir = "/var/lib/mailweir";
+    cfg->control.path = CONFIG_CONTROL_DEFAULT;
+    cfg->control.is_default = true;
     cfg->ipv4_prefix = 24;
     cfg->ipv6_prefix = 56;
 }
@@ -380,6 +393,8 @@ static void settle_try(struct config_builder *b)
 {
     b->config->user = NULL;
     b->config->state_dir = builder_copy_text(b, str_of_z(b->options->try_dir));
+    b->config->control.path = arena_printf(&b->config->arena, "%s/control", b->options->try_dir).ptr;
+    b->config->control.is_default = false;
     b->config->pidfile = NULL;
 }
 

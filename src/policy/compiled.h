@@ -81,6 +81,8 @@ const struct policy_limit *policy_find_limit(const struct policy *policy, struct
 /* What a key looks at, as it is known at that phase: a text, an address or a network, of `global` nothing. False: it is
  * not known. */
 bool policy_key_fact(enum key key, const struct facts *facts, enum phase at, struct fact *x);
+/* The attribute it looks at, from login on; -1: none. */
+int policy_key_attribute(enum key key);
 /* Appends it, spelt in its one form: also for the values that limits of distinct units count. False: no memory. */
 MUST_USE bool policy_spell(struct buf *to, enum key key, const struct fact *x);
 /* Whom the keys mean: "u:alice@example.org", "u+i:alice@example.org+192.0.2.7", in the arena. at: at auth the user is

@@ -87,6 +87,11 @@ bool policy_spell(struct buf *to, enum key key, const struct fact *x)
     }
 }
 
+int policy_key_attribute(enum key key)
+{
+    return SCOPES[key].attribute;
+}
+
 bool policy_key_fact(enum key key, const struct facts *facts, enum phase at, struct fact *x)
 {
     *x = (struct fact){.kind = FACT_NONE};

@@ -5,6 +5,8 @@
  *                        FAILED text        it cannot, and why; it ends
  *                        PIPE_DONE id       event writer: that producer is gone and all its lines are written
  *                        SINK_OK, SINK_BAD text
+ *                        RELOAD id          admin: load the configuration anew, and tell me what came of it
+ *                        STOP text          admin: begin to stop, as by SIGTERM
  *   supervisor → child   RETIRE mask        a successor is at work: accept no more, let clients finish, end
  *                        DRAIN mask         the service stops: accept no more, finish what is running, end
  *                        QUIT               end now
@@ -15,6 +17,8 @@
  *                        REOPEN             event writer: open the file anew
  *                        SINK_TRY path …    event writer: can you write there?
  *                        SINK_TAKE, SINK_DROP   … then do so from now on, or forget it
+ *                        IN_FORCE           admin: your configuration is the one in force
+ *                        OUTCOME id 0|1 text + fd   admin: what came of the reload; in the file, all that was said
  *
  * The end of the channel is a message too: to a child, that the supervisor is dead; it then ends soon (child.h).
  * Sending never blocks.
@@ -40,7 +44,11 @@ enum channel_kind {
     CHANNEL_SINK_TAKE,
     CHANNEL_SINK_DROP,
     CHANNEL_TABLE,
-    CHANNEL_CERTIFICATE
+    CHANNEL_CERTIFICATE,
+    CHANNEL_RELOAD,
+    CHANNEL_STOP,
+    CHANNEL_IN_FORCE,
+    CHANNEL_OUTCOME
 };
 
 enum { CHANNEL_TEXT_MAX = 4096 };
@@ -48,7 +56,8 @@ enum { CHANNEL_TEXT_MAX = 4096 };
 struct channel_message {
     uint32_t kind;
     uint32_t number; /* SINK_TRY: keep */
-    uint64_t id;     /* PIPE, PIPE_DONE: the pipe's; SINK_…: the try's, 0 for the one of a writer's start */
+    uint64_t id;     /* PIPE, PIPE_DONE: the pipe's; SINK_…: the try's, 0 for the one of a writer's start; RELOAD,
+                        OUTCOME: the question's, the admin process's own */
     uint64_t value; /* RETIRE, DRAIN: mask; SOCKET: listener; TABLE, CERTIFICATE: its number; SINK_TRY: rotate_bytes, or
                        without a path which log */
     char text[CHANNEL_TEXT_MAX]; /* NUL-terminated; empty: none */

@@ -43,7 +43,7 @@ static void set_signals(pid_t supervisor_pid)
 static void set_title(enum process_role role)
 {
     static const char *const TITLES[] = {
-        "", "", "mailweir:events", "mailweir:auth", "mailweir:alerts", "mailweir:worker"};
+        "", "", "mailweir:events", "mailweir:auth", "mailweir:alerts", "mailweir:admin", "mailweir:worker"};
     prctl(PR_SET_NAME, TITLES[role], 0, 0, 0);
 }
 
@@ -77,7 +77,7 @@ static void close_others(int *keep, size_t count)
 
 enum { SOCKETS_MAX = PROCESS_LISTENERS_MAX * PROCESS_WORKERS_MAX };
 
-/* What a worker, an auth or an alert process gets of its generation. */
+/* What a worker, an auth, an alert or an admin process gets of its generation. */
 static void fill_from_generation(struct process_context *ctx, const struct child *c)
 {
     static struct process_socket sockets[SOCKETS_MAX];
@@ -87,7 +87,9 @@ static void fill_from_generation(struct process_context *ctx, const struct child
     ctx->generation = g->id;
     ctx->is_coming = g->state == GENERATION_COMING;
     ctx->auth_fds = auth_fds;
-    if (g->has_alerts && c->role != ROLE_AUTH)
+    if (c->role == ROLE_ADMIN)
+        ctx->admin_fd = control_socket_fd(&c->sup->control, ctx->is_coming);
+    if (g->has_alerts && (c->role == ROLE_WORKER || c->role == ROLE_ALERTS))
         ctx->alert_fd = g->alert_pair[c->role == ROLE_WORKER ? 0 : 1];
     if (c->role == ROLE_WORKER && g->certificates)
         ctx->certificate_images = certificate_keeper_images(g->certificates);
@@ -113,6 +115,8 @@ static int run_body(struct child *c, struct process_context *ctx)
         return b->auth(b->arg, ctx);
     case ROLE_ALERTS:
         return b->alerts(b->arg, ctx);
+    case ROLE_ADMIN:
+        return b->admin(b->arg, ctx);
     default:
         return event_writer_run(ctx);
     }
@@ -120,7 +124,7 @@ static int run_body(struct child *c, struct process_context *ctx)
 
 static NORETURN void live(struct child *c, pid_t supervisor_pid, int control_fd, int event_fd)
 {
-    static int keep[SOCKETS_MAX + PROCESS_WORKERS_MAX + PROCESS_CERTIFICATES_MAX + 3];
+    static int keep[SOCKETS_MAX + PROCESS_WORKERS_MAX + PROCESS_CERTIFICATES_MAX + 4];
     struct supervisor *s = c->sup;
     set_signals(supervisor_pid);
     die_with_parent(supervisor_pid);
@@ -138,6 +142,7 @@ static NORETURN void live(struct child *c, pid_t supervisor_pid, int control_fd,
         .worker_id = c->worker_id,
         .control_fd = control_fd,
         .event_fd = event_fd,
+        .admin_fd = -1,
         .alert_fd = -1,
     };
     if (c->generation)
@@ -149,6 +154,8 @@ static NORETURN void live(struct child *c, pid_t supervisor_pid, int control_fd,
         keep[n++] = ctx.sockets[i].fd;
     for (size_t i = 0; i < ctx.auth_count; i++)
         keep[n++] = ctx.auth_fds[i];
+    if (ctx.admin_fd >= 0)
+        keep[n++] = ctx.admin_fd;
     if (ctx.alert_fd >= 0)
         keep[n++] = ctx.alert_fd;
     for (size_t i = 0; ctx.certificate_images && i < ctx.plan->certificate_count; i++)
@@ -257,7 +264,7 @@ bool child_start(struct child *c, struct err *err)
         event_fd = event_hub_open_pipe(&s->hub, &c->pipe_id, err);
     pid_t pid = -1;
     if (c->role == ROLE_EVENT_WRITER || event_fd >= 0) {
-        c->worker_id = c->role == ROLE_WORKER ? ++s->last_worker_id : 0;
+        c->worker_id = c->role == ROLE_WORKER || c->role == ROLE_ADMIN ? ++s->last_worker_id : 0;
         pid_t supervisor_pid = getpid();
         fflush(NULL); /* or both would write what waits */
         pid = fork();

@@ -46,9 +46,10 @@ struct process_context {
     struct shared_seat *seat;
     struct counters *counters;
     uint32_t generation;
-    bool is_coming;     /* its generation is not in force yet: what is wrong now refuses the configuration */
-    unsigned slot;      /* a worker's number, 0 to plan->workers - 1 */
-    uint32_t worker_id; /* another one for every worker process of this service, never 0: owner of its leases */
+    bool is_coming; /* its generation is not in force yet: what is wrong now refuses the configuration */
+    unsigned slot;  /* a worker's number, 0 to plan->workers - 1 */
+    uint32_t
+        worker_id; /* another one for every worker and admin process of this service, never 0: in the store's eyes */
     int control_fd;
     int event_fd;                         /* non-blocking pipe to the event writer */
     const struct process_socket *sockets; /* a worker's: one or more per endpoint */
@@ -56,6 +57,7 @@ struct process_context {
     const int *auth_fds; /* a worker's: one, if the plan has an auth process; the auth process's: one a worker slot */
     size_t auth_count;
     const int *certificate_images; /* a worker's, as the plan's: -1, it is as in the files; NULL: there are none */
+    int admin_fd;                  /* the admin process's: the control socket, which listens; -1: there is none */
     int alert_fd; /* a worker's, and the alert process's other end; -1: the plan has no alert process */
 };
 

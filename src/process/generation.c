@@ -79,6 +79,8 @@ static bool send_table(void *arg, size_t index, int image)
     for (unsigned i = 0; i < g->worker_count; i++)
         if (g->workers[i].pid && channel_send(g->workers[i].channel.fd, &m, image) == IO_AGAIN)
             have_all = false;
+    if (g->admin.pid && channel_send(g->admin.channel.fd, &m, image) == IO_AGAIN)
+        have_all = false;
     return have_all;
 }
 
@@ -129,6 +131,8 @@ static bool init_children(struct generation *g, struct err *err)
             return false;
     if (g->has_auth && (!open_pairs(g, err) || !child_init(&g->auth, g->sup, g, ROLE_AUTH, 0, err)))
         return false;
+    if (g->has_admin && !child_init(&g->admin, g->sup, g, ROLE_ADMIN, 0, err))
+        return false;
     return !g->has_alerts ||
            (alert_channel_open(g->alert_pair, err) && child_init(&g->alerts, g->sup, g, ROLE_ALERTS, 0, err));
 }
@@ -148,6 +152,7 @@ struct generation *generation_new(struct supervisor *sup, struct process_plan *p
     g->worker_count = plan->workers;
     g->has_auth = plan->has_auth;
     g->has_alerts = plan->has_alerts;
+    g->has_admin = plan->has_admin;
     g->alert_pair[0] = g->alert_pair[1] = -1;
     list_init(&g->node);
     timer_init(&g->deadline, &sup->loop, on_deadline, g);
@@ -169,6 +174,7 @@ void generation_free(struct generation **at)
         child_fini(&g->workers[i]);
     child_fini(&g->auth);
     child_fini(&g->alerts);
+    child_fini(&g->admin);
     close_pairs(g);
     g->sup->bodies->unload(g->sup->bodies->arg, g->plan);
     free(g->plan);
@@ -178,7 +184,8 @@ void generation_free(struct generation **at)
 
 bool generation_start(struct generation *g, struct err *err)
 {
-    if ((g->has_auth && !child_start(&g->auth, err)) || (g->has_alerts && !child_start(&g->alerts, err)))
+    if ((g->has_auth && !child_start(&g->auth, err)) || (g->has_alerts && !child_start(&g->alerts, err)) ||
+        (g->has_admin && !child_start(&g->admin, err)))
         return false;
     for (unsigned i = 0; i < g->worker_count; i++)
         if (!child_start(&g->workers[i], err))
@@ -204,7 +211,8 @@ bool generation_is_ready(const struct generation *g)
     for (unsigned i = 0; i < g->worker_count; i++)
         if (!g->workers[i].is_ready)
             return false;
-    return (!g->has_auth || g->auth.is_ready) && (!g->has_alerts || g->alerts.is_ready);
+    return (!g->has_auth || g->auth.is_ready) && (!g->has_alerts || g->alerts.is_ready) &&
+           (!g->has_admin || g->admin.is_ready);
 }
 
 static bool has_workers(const struct generation *g)
@@ -218,7 +226,7 @@ static bool has_workers(const struct generation *g)
 bool generation_is_over(const struct generation *g)
 {
     return (g->state == GENERATION_DRAINING || g->state == GENERATION_KILLED) && !has_workers(g) && g->auth.pid == 0 &&
-           g->alerts.pid == 0;
+           g->alerts.pid == 0 && g->admin.pid == 0;
 }
 
 static void end_others_if_alone(struct generation *g)
@@ -229,6 +237,8 @@ static void end_others_if_alone(struct generation *g)
         child_end(&g->auth, CHANNEL_QUIT, 0);
     if (g->has_alerts)
         child_end(&g->alerts, CHANNEL_QUIT, 0);
+    if (g->has_admin && !g->is_retired)
+        child_end(&g->admin, CHANNEL_QUIT, 0);
 }
 
 void generation_drain(struct generation *g, enum channel_kind how, uint64_t sweep_mask, int64_t limit_ms)
@@ -240,6 +250,9 @@ void generation_drain(struct generation *g, enum channel_kind how, uint64_t swee
         certificate_keeper_hush(g->certificates);
     for (unsigned i = 0; i < g->worker_count; i++)
         child_end(&g->workers[i], how, sweep_mask);
+    if (g->has_admin && how == CHANNEL_RETIRE)
+        child_end(&g->admin, how, 0);
+    g->is_retired |= how == CHANNEL_RETIRE;
     end_others_if_alone(g);
     timer_start(&g->deadline, loop_now_ms(&g->sup->loop) + limit_ms);
 }
@@ -252,6 +265,7 @@ void generation_quit(struct generation *g, int64_t limit_ms)
     g->was_told_to_quit = true;
     for (unsigned i = 0; i < g->worker_count; i++)
         child_end(&g->workers[i], CHANNEL_QUIT, 0);
+    g->is_retired = false; /* its admin process ends with the others now */
     end_others_if_alone(g);
     timer_start(&g->deadline, loop_now_ms(&g->sup->loop) + limit_ms);
 }
@@ -266,6 +280,8 @@ void generation_kill(struct generation *g)
         child_kill(&g->auth);
     if (g->has_alerts)
         child_kill(&g->alerts);
+    if (g->has_admin)
+        child_kill(&g->admin);
 }
 
 void generation_child_ended(struct generation *g, struct child *c)
@@ -278,8 +294,8 @@ void generation_child_ended(struct generation *g, struct child *c)
         child_restart(c);
         break;
     case GENERATION_DRAINING:
-        /* logins and alerts of those who are still served go on */
-        if (c->role != ROLE_WORKER && has_workers(g))
+        /* logins and alerts of those who are still served go on; and who stops the service may ask how it goes */
+        if (c->role != ROLE_WORKER && has_workers(g) && !(c->role == ROLE_ADMIN && g->is_retired))
             child_restart(c);
         else
             end_others_if_alone(g);

@@ -1,6 +1,6 @@
 /*
  * generation.h - one configuration with the processes that were born with it: N workers, their auth process, their
- * alert process.
+ * alert process, their admin process.
  *
  *   COMING ── all READY ──▶ CURRENT ── the next one is ready ──▶ DRAINING ── all ended ──▶ freed
  *      └── a failure, or too late ──▶ KILLED ── all ended ──▶ freed
@@ -8,7 +8,9 @@
  * A worker's configuration never changes (DESIGN.md, decision 4): a reload makes another generation beside this one.
  * Each worker slot has a SOCK_SEQPACKET pair to the auth process. The supervisor keeps both ends, so either side's
  * successor inherits its predecessor's (auth/auth_message.h). To the alert process all workers share one pair
- * (stats/alert.h). Both processes live until the last worker has gone.
+ * (stats/alert.h). Both processes live until the last worker has gone. The admin process of the generation in force
+ * accepts from the control socket; one that is retired finishes what it was asked and ends, and when the service stops,
+ * it lives until the last worker has gone.
  */
 #ifndef PROCESS_GENERATION_H
 #define PROCESS_GENERATION_H
@@ -27,10 +29,11 @@ struct generation {
     struct process_plan *plan; /* owned */
     struct timer deadline;     /* DRAINING: then the rest is told to quit; after that, killed */
     bool was_told_to_quit;
+    bool is_retired; /* DRAINING because another is in force: its admin process ends as soon as it is idle */
     struct table_keeper *tables;             /* NULL: none is kept in a file */
     struct certificate_keeper *certificates; /* NULL: there are none */
-    struct child auth, alerts;
-    bool has_auth, has_alerts;
+    struct child auth, alerts, admin;
+    bool has_auth, has_alerts, has_admin;
     int (*auth_pairs)[2]; /* [slot]: the worker's end, the auth process's end */
     int alert_pair[2];    /* the workers' end, the alert process's end */
     unsigned worker_count;

@@ -7,6 +7,7 @@
 #ifndef PROCESS_PLAN_H
 #define PROCESS_PLAN_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/file_stamp.h"
 #include "base/log.h"
@@ -54,8 +55,11 @@ struct process_plan {
     unsigned max_connections;
     struct process_listener listeners[PROCESS_LISTENERS_MAX];
     size_t listener_count;
-    bool has_auth;   /* is an auth process needed? */
-    bool has_alerts; /* is an alert process needed? */
+    bool has_auth;           /* is an auth process needed? */
+    bool has_alerts;         /* is an alert process needed? */
+    bool has_admin;          /* is an admin process needed? */
+    const char *control;     /* path of the control socket; NULL: none */
+    bool control_is_default; /* nobody named it: if it cannot be had, the service goes on without */
     struct event_sink_options events;
     int64_t drain_ms; /* how long a worker that was told to drain may need: a session's longest life */
     enum log_level log_level;
@@ -68,15 +72,17 @@ struct process_plan {
 
 /* All get arg. */
 struct process_bodies {
-    /* Reads and checks the configuration. False with one sentence; details have been logged. */
-    bool (*load)(void *arg, struct process_plan *plan, struct err *err);
+    /* Reads and checks the configuration. False with one sentence; details have been logged, and are in the report,
+     * warnings too. */
+    bool (*load)(void *arg, struct process_plan *plan, struct buf *report, struct err *err);
     /* Nobody uses the plan any more. */
     void (*unload)(void *arg, struct process_plan *plan);
-    /* Life of a worker, of an auth process, of an alert process, each in its own process: returns its exit code. In
+    /* Life of a worker, of an auth, an alert, an admin process, each in its own process: returns its exit code. In
      * order: read what needs privileges, process_drop_privileges, process_say_ready, work until told to end. */
     int (*worker)(void *arg, struct process_context *ctx);
     int (*auth)(void *arg, struct process_context *ctx);
     int (*alerts)(void *arg, struct process_context *ctx);
+    int (*admin)(void *arg, struct process_context *ctx);
     /* In the supervisor: the worker with this id is dead; what it held in shared memory is free. NULL: nothing to do.
      */
     void (*on_worker_end)(void *arg, uint32_t worker_id);

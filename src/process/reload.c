@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -56,6 +57,67 @@ static bool check_plan(const struct supervisor *s, const struct process_plan *pl
     return !s->current || check_unchanged(s->current->plan, plan, err);
 }
 
+/* ---- who asked ---- */
+
+/* -1: there is nothing to read, or it cannot be handed over; what matters is in the message. */
+static int report_file(const struct buf *report)
+{
+    if (buf_len(report) == 0)
+        return -1;
+    int fd = memfd_create("report", MFD_CLOEXEC);
+    struct str text = buf_str(report);
+    if (fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static void tell_asker(struct supervisor *s, const struct reload_asker *asker, bool ok, const char *why, int report)
+{
+    struct channel_message m = {.kind = CHANNEL_OUTCOME, .id = asker->id, .value = ok};
+    strncat(m.text, why, sizeof m.text - 1);
+    LIST_EACH(node, &s->generations)
+    {
+        struct generation *g = CONTAINER_OF(node, struct generation, node);
+        if (g->admin.pid == asker->pid && channel_send(g->admin.channel.fd, &m, report) != IO_OK)
+            log_warning("who asked for the reload cannot be told what came of it");
+    }
+}
+
+void reload_answer(struct supervisor *s, bool ok, const char *why)
+{
+    int report = s->asker_count ? report_file(&s->report) : -1;
+    size_t left = 0;
+    for (size_t i = 0; i < s->asker_count; i++) {
+        struct reload_asker asker = s->askers[i];
+        if (!asker.is_next || s->state != SUPERVISOR_RUNNING) {
+            tell_asker(s, &asker, ok, why, report);
+            continue;
+        }
+        asker.is_next = false; /* now it begins */
+        s->askers[left++] = asker;
+    }
+    s->asker_count = left;
+    if (report >= 0)
+        close(report);
+    buf_clear(&s->report);
+}
+
+void reload_ask(struct supervisor *s, const struct child *c, uint64_t id)
+{
+    struct reload_asker asker = {.pid = c->pid, .id = id, .is_next = s->coming != NULL};
+    if (s->state != SUPERVISOR_RUNNING || s->asker_count == RELOAD_ASKERS_MAX) {
+        tell_asker(s, &asker, false,
+                   s->state == SUPERVISOR_RUNNING ? "too many ask at once" : "the service is stopping", -1);
+        return;
+    }
+    s->askers[s->asker_count++] = asker;
+    reload_start(s);
+}
+
+/* ---- how it goes ---- */
+
 static void write_event(struct supervisor *s, const char *result, const char *text)
 {
     event_begin(&s->events, "reload", clock_wall_us());
@@ -75,6 +137,7 @@ static void refuse(struct supervisor *s, const char *why)
     }
     log_error("the reload is refused, everything stays as it was: %s", why);
     write_event(s, "failed", why);
+    reload_answer(s, false, why);
     if (s->reload_again) {
         s->reload_again = false;
         reload_start(s);
@@ -114,6 +177,10 @@ void reload_begin(struct supervisor *s, struct process_plan *plan)
         ok = listeners_prepare(&s->listeners, plan, &err);
         if (s->current)
             generation_give_added_sockets(s->current);
+        if (ok && !control_socket_prepare(&s->control, plan, &s->privileges, &err)) {
+            listeners_rollback(&s->listeners);
+            ok = false;
+        }
     }
     if (!ok) {
         s->bodies->unload(s->bodies->arg, plan);
@@ -125,6 +192,7 @@ void reload_begin(struct supervisor *s, struct process_plan *plan)
     struct generation *g = generation_new(s, plan, ++s->last_generation, &err);
     if (!g) {
         listeners_rollback(&s->listeners);
+        control_socket_rollback(&s->control);
         refuse_err(s, &err);
         return;
     }
@@ -147,7 +215,8 @@ void reload_start(struct supervisor *s)
     }
     log_info("reloading the configuration");
     struct process_plan *plan = calloc(1, sizeof *plan);
-    if (plan && s->bodies->load(s->bodies->arg, plan, &err)) {
+    buf_clear(&s->report);
+    if (plan && s->bodies->load(s->bodies->arg, plan, &s->report, &err)) {
         reload_begin(s, plan);
         return;
     }
@@ -218,6 +287,9 @@ static void commit(struct supervisor *s)
         channel_tell(s->hub.writer.channel.fd, CHANNEL_SINK_TAKE, g->id, 0, NULL);
     }
     listeners_commit(&s->listeners, plan);
+    control_socket_commit(&s->control);
+    if (g->has_admin)
+        channel_tell(g->admin.channel.fd, CHANNEL_IN_FORCE, 0, 0, NULL);
     if (old)
         generation_drain(old, CHANNEL_RETIRE, listeners_gone(old->plan, plan),
                          MIN_OF(old->plan->drain_ms, s->times.reload_drain_ms));
@@ -230,6 +302,7 @@ static void commit(struct supervisor *s)
         log_info("the new configuration is in force (generation %u)", g->id);
         write_event(s, "ok", NULL);
     }
+    reload_answer(s, true, "");
     if (s->reload_again) {
         s->reload_again = false;
         reload_start(s);
@@ -275,6 +348,7 @@ void reload_abandon(struct supervisor *s)
     timer_cancel(&s->ready);
     generation_kill(g);
     listeners_rollback(&s->listeners);
+    control_socket_rollback(&s->control);
     if (s->hub.writer.pid)
         channel_tell(s->hub.writer.channel.fd, CHANNEL_SINK_DROP, g->id, 0, NULL);
 }

@@ -5,14 +5,13 @@
 
 #include "config/config.h"
 #include "config/starter.h"
+#include "process/admin_process.h"
 #include "process/alert_process.h"
 #include "process/node_limits.h"
 #include "process/process.h"
 #include "process/serve_tables.h"
 #include "process/supervisor.h"
 #include "process/worker.h"
-
-enum { REPORT_MAX_BYTES = 1 << 20 };
 
 struct service {
     const struct serve_options *options;
@@ -21,18 +20,15 @@ struct service {
 
 /* ---- from a file to a plan ---- */
 
-static void print_report(struct diagnostics *d)
+static void print_report(struct diagnostics *d, struct buf *report)
 {
-    struct buf out;
-    buf_init(&out, REPORT_MAX_BYTES);
-    if (!diag_print(d, &out))
+    if (!diag_print(d, report))
         log_error("no memory to print what is wrong with the configuration");
-    else if (buf_len(&out)) /* an empty buffer has no memory */
-        fwrite(buf_str(&out).ptr, 1, buf_len(&out), stderr);
-    buf_fini(&out);
+    else if (buf_len(report)) /* an empty buffer has no memory */
+        fwrite(buf_str(report).ptr, 1, buf_len(report), stderr);
 }
 
-static struct config *load_config(const struct serve_options *o, struct err *err)
+static struct config *load_config(const struct serve_options *o, struct buf *report, struct err *err)
 {
     struct source_set sources;
     struct diagnostics d;
@@ -40,7 +36,7 @@ static struct config *load_config(const struct serve_options *o, struct err *err
     source_set_init(&sources, starter_builtins, starter_builtin_count);
     diag_init(&d, &sources);
     struct config *cfg = config_load(o->config_path, &options, &sources, &d);
-    print_report(&d);
+    print_report(&d, report);
     if (!cfg)
         err_set(err, "%s has %zu error%s", o->config_path, d.error_count, d.error_count == 1 ? "" : "s");
     diag_fini(&d);
@@ -71,6 +67,9 @@ static void fill_plan(struct process_plan *plan, struct config *cfg)
         .max_connections = cfg->max_connections,
         .has_auth = cfg->auth.file != NULL,
         .has_alerts = cfg->alert_count > 0,
+        .has_admin = true,
+        .control = cfg->control.path,
+        .control_is_default = cfg->control.is_default,
         .events = {cfg->events.sink == EVENT_SINK_FILE ? cfg->events.file : NULL, cfg->events.rotate_bytes,
                    cfg->events.keep,
                    cfg->events.sink == EVENT_SINK_SYSLOG    ? EVENT_LOG_SYSLOG
@@ -84,10 +83,10 @@ static void fill_plan(struct process_plan *plan, struct config *cfg)
     };
 }
 
-static bool load(void *arg, struct process_plan *plan, struct err *err)
+static bool load(void *arg, struct process_plan *plan, struct buf *report, struct err *err)
 {
     struct service *s = arg;
-    struct config *cfg = load_config(s->options, err);
+    struct config *cfg = load_config(s->options, report, err);
     if (!cfg)
         return false;
     fill_plan(plan, cfg);
@@ -132,6 +131,12 @@ static int run_alerts(void *arg, struct process_context *ctx)
     return alert_process_run(ctx);
 }
 
+static int run_admin(void *arg, struct process_context *ctx)
+{
+    struct service *s = arg;
+    return admin_process_run(ctx, &s->limits);
+}
+
 static void on_worker_end(void *arg, uint32_t worker_id)
 {
     struct service *s = arg;
@@ -146,6 +151,7 @@ int process_serve(const struct serve_options *options)
                                     .worker = run_worker,
                                     .auth = run_auth,
                                     .alerts = run_alerts,
+                                    .admin = run_admin,
                                     .on_worker_end = on_worker_end,
                                     .build_table = serve_build_table,
                                     .take_table = serve_take_table,

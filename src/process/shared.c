@@ -55,6 +55,6 @@ void shared_seat_died(struct shared *shared, int seat)
 
 const char *process_role_name(enum process_role role)
 {
-    static const char *const NAMES[] = {"nobody", "supervisor", "event writer", "auth", "alerts", "worker"};
+    static const char *const NAMES[] = {"nobody", "supervisor", "event writer", "auth", "alerts", "admin", "worker"};
     return NAMES[role];
 }

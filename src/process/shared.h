@@ -16,7 +16,7 @@
 #include "stats/alert_rates.h"
 #include "stats/counters.h"
 
-enum process_role { ROLE_NONE, ROLE_SUPERVISOR, ROLE_EVENT_WRITER, ROLE_AUTH, ROLE_ALERTS, ROLE_WORKER };
+enum process_role { ROLE_NONE, ROLE_SUPERVISOR, ROLE_EVENT_WRITER, ROLE_AUTH, ROLE_ALERTS, ROLE_ADMIN, ROLE_WORKER };
 
 struct shared_seat {
     _Alignas(64) _Atomic uint32_t role; /* enum process_role; ROLE_NONE: free */
@@ -33,6 +33,7 @@ struct shared {
     _Atomic uint32_t generation;     /* the one in force; 0: none yet */
     _Atomic int64_t loaded_wall_us;  /* when it came into force */
     _Atomic int64_t started_wall_us; /* the service */
+    _Atomic bool is_stopping;
     struct tls_ticket_keys ticket_keys;
     struct alert_rates alert_rates; /* over reloads and crashes */
     struct shared_seat seats[COUNTER_SLOTS];
@@ -49,7 +50,7 @@ void shared_leave_seat(struct shared *shared, int seat);
 /* The process in the seat is gone: it counts nothing any more. The seat stays taken, for the next one. */
 void shared_seat_died(struct shared *shared, int seat);
 
-/* "supervisor", "event writer", "auth", "alerts", "worker". */
+/* "supervisor", "event writer", "auth", "alerts", "admin", "worker". */
 const char *process_role_name(enum process_role role);
 
 #endif

@@ -57,6 +57,8 @@ static struct child *find_child(struct supervisor *s, pid_t pid)
             return &g->auth;
         if (g->alerts.pid == pid)
             return &g->alerts;
+        if (g->admin.pid == pid)
+            return &g->admin;
         for (unsigned i = 0; i < g->worker_count; i++)
             if (g->workers[i].pid == pid)
                 return &g->workers[i];
@@ -107,6 +109,14 @@ void supervisor_child_message(struct child *c, const struct channel_message *m)
     case CHANNEL_SINK_OK:
     case CHANNEL_SINK_BAD:
         reload_sink_answer(s, m);
+        break;
+    case CHANNEL_RELOAD:
+        if (c->role == ROLE_ADMIN)
+            reload_ask(s, c, m->id);
+        break;
+    case CHANNEL_STOP:
+        if (c->role == ROLE_ADMIN)
+            supervisor_stop(s, m->text);
         break;
     default:
         break;
@@ -173,7 +183,9 @@ void supervisor_stop(struct supervisor *s, const char *why)
             log_info("stopping: %s", why);
         snprintf(s->why_stopping, sizeof s->why_stopping, "%s", why);
         s->state = SUPERVISOR_STOPPING;
+        atomic_store(&s->shared->is_stopping, true);
         reload_abandon(s);
+        reload_answer(s, false, "the service is stopping");
         s->current = NULL;
         listeners_fini(&s->listeners);
         drain_all(s);
@@ -363,6 +375,7 @@ static void cleanup(struct supervisor *s)
     if (s->pidfile[0])
         pidfile_remove(s->pidfile, getpid());
     listeners_fini(&s->listeners);
+    control_socket_fini(&s->control);
     event_hub_fini(&s->hub);
     if (s->event_fd >= 0)
         close(s->event_fd);
@@ -375,6 +388,7 @@ static void cleanup(struct supervisor *s)
     if (s->has_loop)
         loop_fini(&s->loop);
     shared_free(&s->shared);
+    buf_fini(&s->report);
 }
 
 static void run(struct supervisor *s, struct process_plan *plan)
@@ -400,17 +414,23 @@ int supervisor_run(const struct process_bodies *bodies, const struct supervisor_
     struct process_plan *plan = calloc(1, sizeof *plan);
     if (!s || !plan)
         err_no_memory(&err);
-    if (!s || !plan || !bodies->load(bodies->arg, plan, &err)) {
+    struct buf unread; /* what is said about the configuration has been logged */
+    buf_init(&unread, RELOAD_REPORT_MAX_BYTES);
+    if (!s || !plan || !bodies->load(bodies->arg, plan, &unread, &err)) {
         log_error("cannot start: %s", err.text);
         free(plan);
         free(s);
+        buf_fini(&unread);
         return 1;
     }
+    buf_fini(&unread);
+    buf_init(&s->report, RELOAD_REPORT_MAX_BYTES);
     s->bodies = bodies;
     s->times = *times;
     s->signal_fd = s->event_fd = s->events.fd = -1;
     list_init(&s->generations);
     listeners_init(&s->listeners);
+    control_socket_init(&s->control);
     run(s, plan);
     cleanup(s);
     int code = s->exit_code;

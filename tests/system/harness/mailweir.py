@@ -51,7 +51,7 @@ class Mailweir:
         self.ports = {name: free_port() for name in listeners}
         for name, port in self.ports.items():
             setattr(self, name, port)
-        self.sink = events
+        self.sink, self.control = events, self.directory / "control"  # None: the usual place
         self.certificate, self.workers, self.rules, self.server = certificate, workers, rules, server
         self.hostname = hostname
         self.relay = relay or "relay to 127.0.0.1:%d" % mta
@@ -86,6 +86,8 @@ class Mailweir:
             text += 'tls certificate "%s" key "%s"\n' % self.certificate
         text += 'auth file "users"\n%s\n' % self.relay
         text += 'events %s\nstate "state"\nuser %s\nworkers %d\n%s\n' % (self.sink, USER, self.workers, self.server)
+        if self.control:
+            text += "control unix:%s\n" % self.control
         self.config.write_text(text + self.rules, encoding="utf-8")
 
     # -- life

@@ -77,9 +77,10 @@ struct service {
 
 static struct script *the_script;
 
-static bool fake_load(void *arg, struct process_plan *plan, struct err *err)
+static bool fake_load(void *arg, struct process_plan *plan, struct buf *report, struct err *err)
 {
     struct script *s = arg;
+    (void)report;
     if (s->load_error)
         return err_set(err, "%s", s->load_error);
     *plan = (struct process_plan){

@@ -33,7 +33,6 @@ static const struct check_case LATER[] = {
     {"events stderr", ""},
     {"events \"syslog\"", ""},
     {"metrics 127.0.0.1:9", "1:1+7 \"metrics\" is not in force in this version"},
-    {"control unix:/x", "1:1+7 \"control\" is not in force in this version"},
     {"dashboard 127.0.0.1:9", "1:1+9 \"dashboard\" is not in force in this version"},
     {"geoip \"x\"", ""},
     {"listen smtp 127.0.0.1:25 { proxy from 10.0.0.0/8 xclient from 10.0.0.0/8 }",

@@ -1,0 +1,80 @@
+/*
+ * admin.h - what an administrator asks of the running service: a row of requests.c each, a handler in a file of its
+ * subject.
+ *
+ *   status            status.c      processes, listeners, connections, store, pools, bans
+ *   reload, stop      service.c     passed on to the supervisor, whose word is the answer
+ *   bans, ban, unban  bans.c        the table that all workers share
+ *   limits, reset     limits.c      every counter of somebody
+ *
+ * The handlers know neither processes nor channels: what they need of the service is in struct admin_service.
+ */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include "admin/control.h"
+#include "config/config.h"
+#include "limits/ban.h"
+#include "limits/store.h"
+#include "stats/counters.h"
+
+/* One process of the service. */
+struct admin_process_row {
+    char name[32]; /* "worker 1", "auth" */
+    int pid;       /* 0: not running now */
+    uint32_t generation, restarts;
+    int64_t started_us; /* wall clock */
+    bool is_worker;
+    uint64_t open_connections;
+};
+
+/* What the service is doing. */
+struct admin_state {
+    int64_t started_us, loaded_us; /* wall clock; the configuration: when it came into force */
+    uint32_t generation;           /* the one in force */
+    int supervisor_pid;
+    bool is_stopping;
+};
+
+/* The service around us (process/admin_process.c). */
+struct admin_service {
+    void (*state)(void *arg, struct admin_state *state);
+    /* Up to max; returns how many there are. */
+    size_t (*processes)(void *arg, struct admin_process_row *to, size_t max);
+    /* Asks the supervisor; the answer comes as admin_reload_done with this id. False: it cannot be asked. */
+    bool (*reload)(void *arg, uint64_t id);
+    bool (*stop)(void *arg, const char *why);
+    void *arg;
+};
+
+struct admin {
+    struct loop *loop;
+    const struct config *config;
+    const struct admin_service *service;
+    const struct counters *counters; /* all rows */
+    struct store *store;
+    void *store_memory; /* the embedded table */
+    struct ban_table *bans;
+    struct event_log *events;
+    struct list reloads; /* questions that wait for one */
+    uint64_t last_reload;
+};
+
+extern const struct control_row admin_requests[];
+extern const size_t admin_request_count;
+
+void admin_init(struct admin *a);
+
+/* ---- the handlers; arg is the struct admin ---- */
+
+void admin_status(void *arg, struct control_ask *ask);
+void admin_reload(void *arg, struct control_ask *ask);
+void admin_stop(void *arg, struct control_ask *ask);
+void admin_bans(void *arg, struct control_ask *ask);
+void admin_ban(void *arg, struct control_ask *ask);
+void admin_unban(void *arg, struct control_ask *ask);
+
+/* The supervisor's word on a reload: ok, or why not; report: what was said about the configuration. */
+void admin_reload_done(struct admin *a, uint64_t id, bool ok, struct str why, struct str report);
+
+#endif

@@ -1,0 +1,17 @@
+/* requests.c - a row per request of the control socket. See admin.h. */
+#include "admin/admin.h"
+
+const struct control_row admin_requests[] = {
+    {"status", admin_status}, /* {} */
+    {"reload", admin_reload}, /* {} */
+    {"stop", admin_stop},     /* {} */
+    {"bans", admin_bans},     /* {} */
+    {"ban", admin_ban},       /* {"key", "duration", "why"?, "who"?} */
+    {"unban", admin_unban},   /* {"key", "who"?} */
+};
+const size_t admin_request_count = COUNT_OF(admin_requests);
+
+void admin_init(struct admin *a)
+{
+    list_init(&a->reloads);
+}

@@ -1,0 +1,108 @@
+/* status.c - `mailweir status`: how the service is. */
+#include <stdio.h>
+
+#include "cli/control_client.h"
+
+static void print_head(const json_t *a)
+{
+    const json_t *config = json_object_get(a, "config");
+    printf("mailweir %s on %s: %s, up %s (pid %lld)\n", answer_text(a, "version"), answer_text(a, "node"),
+           answer_text(a, "state"), duration_text(answer_number(a, "uptime")), answer_number(a, "pid"));
+    printf("configuration  %s, in force since %s (generation %lld)\n", answer_text(config, "file"),
+           answer_text(config, "loaded"), answer_number(config, "generation"));
+}
+
+static void print_numbers(const json_t *a)
+{
+    const json_t *c = json_object_get(a, "connections"), *m = json_object_get(a, "mails"),
+                 *b = json_object_get(a, "bans");
+    printf("connections    %lld open of %lld; %lld accepted, %lld refused, %lld replies delayed\n",
+           answer_number(c, "open"), answer_number(c, "max"), answer_number(c, "accepted"), answer_number(c, "refused"),
+           answer_number(c, "delayed"));
+    printf("mails          %lld accepted, %lld rejected, %lld deferred, %lld aborted, %lld of unknown fate\n",
+           answer_number(m, "accepted"), answer_number(m, "rejected"), answer_number(m, "deferred"),
+           answer_number(m, "aborted"), answer_number(m, "unknown"));
+    printf("bans           %lld in force\n", answer_number(b, "in_force"));
+}
+
+static void print_store(const json_t *s)
+{
+    printf("store          %s, %s: room for %lld counts", answer_text(s, "kind"), answer_text(s, "state"),
+           answer_number(s, "entries"));
+    if (answer_number(s, "evicted"))
+        printf("; %lld were given up for lack of room: raise `store memory { entries … }`",
+               answer_number(s, "evicted"));
+    printf("\n");
+}
+
+static void print_endpoints(const json_t *array)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(array, i, item) printf(" %s", json_string_value(item));
+}
+
+static void print_listeners(const json_t *array)
+{
+    size_t i;
+    json_t *l;
+    json_array_foreach(array, i, l)
+    {
+        printf("listener       %s (%s), tls %s, auth %s, relay %s:", answer_text(l, "name"), answer_text(l, "kind"),
+               answer_text(l, "tls"), answer_text(l, "auth"), answer_text(l, "pool"));
+        print_endpoints(json_object_get(l, "endpoints"));
+        printf("\n");
+    }
+}
+
+static void print_pools(const json_t *array)
+{
+    size_t i;
+    json_t *p;
+    json_array_foreach(array, i, p)
+    {
+        printf("relay          %s:", answer_text(p, "name"));
+        print_endpoints(json_object_get(p, "servers"));
+        printf("\n");
+    }
+}
+
+static void print_processes(const json_t *array)
+{
+    size_t i;
+    json_t *p;
+    json_array_foreach(array, i, p)
+    {
+        printf("process        %-12s pid %-7lld up %-7s restarts %lld", answer_text(p, "process"),
+               answer_number(p, "pid"), duration_text(answer_number(p, "uptime")), answer_number(p, "restarts"));
+        if (json_object_get(p, "connections"))
+            printf(", connections %lld", answer_number(p, "connections"));
+        if (json_is_true(json_object_get(p, "draining")))
+            printf(", finishing (generation %lld)", answer_number(p, "generation"));
+        printf("\n");
+    }
+}
+
+int cli_status(int argc, char **argv)
+{
+    struct command_line c;
+    json_t *answer;
+    int code;
+    if (!command_line_read(&c, argc, argv, 0, 0, 0, "it takes no words", &code))
+        return code;
+    code = control_ask_once(&c, json_pack("{s:s}", "request", "status"), &answer);
+    if (code != CLI_DONE)
+        return code;
+    if (c.json) {
+        code = control_print_json(answer);
+    } else {
+        print_head(answer);
+        print_numbers(answer);
+        print_store(json_object_get(answer, "store"));
+        print_listeners(json_object_get(answer, "listeners"));
+        print_pools(json_object_get(answer, "pools"));
+        print_processes(json_object_get(answer, "processes"));
+    }
+    json_decref(answer);
+    return code;
+}

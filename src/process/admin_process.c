@@ -1,0 +1,266 @@
+/* admin_process.c - see admin_process.h. */
+#include "process/admin_process.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "process/node_limits.h"
+#include "process/supervisor.h"
+#include "process/worker_tables.h"
+
+enum { BEAT_MS = 1000, UIDS_MAX = 3 };
+
+struct admin_process {
+    struct process_context *ctx;
+    const struct config *config;
+    struct loop loop;
+    struct channel channel;
+    struct timer beat;
+    struct task write_events;
+    struct event_log events;
+    struct resolver *resolver;
+    const struct node_limits *limits;
+    struct limits_way way;
+    struct worker_tables *tables;
+    struct admin admin;
+    struct control_options options;
+    uid_t uids[UIDS_MAX];
+    struct control *control;
+};
+
+/* ---- what the handlers ask of the service ---- */
+
+static void tell_state(void *arg, struct admin_state *state)
+{
+    struct admin_process *p = arg;
+    struct shared *shared = p->ctx->shared;
+    *state = (struct admin_state){
+        .started_us = atomic_load(&shared->started_wall_us),
+        .loaded_us = atomic_load(&shared->loaded_wall_us),
+        .generation = atomic_load(&shared->generation),
+        .supervisor_pid = p->ctx->supervisor_pid,
+        .is_stopping = atomic_load(&shared->is_stopping),
+    };
+}
+
+static void describe(const struct admin_process *p, int seat_number, struct admin_process_row *row)
+{
+    struct shared_seat *seat = &p->ctx->shared->seats[seat_number];
+    enum process_role role = atomic_load(&seat->role);
+    *row = (struct admin_process_row){
+        .pid = atomic_load(&seat->pid),
+        .generation = atomic_load(&seat->generation),
+        .restarts = atomic_load(&seat->restarts),
+        .started_us = role == ROLE_SUPERVISOR ? atomic_load(&p->ctx->shared->started_wall_us)
+                                              : atomic_load(&seat->started_wall_us),
+        .is_worker = role == ROLE_WORKER,
+        .open_connections = atomic_load(&p->ctx->shared->counters[seat_number].values[COUNTER_OPEN_CONNECTIONS]),
+    };
+    if (row->is_worker)
+        snprintf(row->name, sizeof row->name, "worker %u", atomic_load(&seat->slot) + 1);
+    else
+        snprintf(row->name, sizeof row->name, "%s", process_role_name(role));
+}
+
+static size_t list_processes(void *arg, struct admin_process_row *to, size_t max)
+{
+    const struct admin_process *p = arg;
+    size_t count = 0;
+    for (int i = 0; i < COUNTER_SLOTS && count < max; i++)
+        if (atomic_load(&p->ctx->shared->seats[i].role) != ROLE_NONE)
+            describe(p, i, &to[count++]);
+    return count;
+}
+
+static bool ask_reload(void *arg, uint64_t id)
+{
+    const struct admin_process *p = arg;
+    return channel_tell(p->ctx->control_fd, CHANNEL_RELOAD, id, 0, NULL) == IO_OK;
+}
+
+static bool ask_stop(void *arg, const char *why)
+{
+    const struct admin_process *p = arg;
+    return channel_tell(p->ctx->control_fd, CHANNEL_STOP, 0, 0, why) == IO_OK;
+}
+
+/* ---- messages and time ---- */
+
+static void begin(struct admin_process *p)
+{
+    if (p->ctx->admin_fd >= 0)
+        control_listen(p->control, p->ctx->admin_fd);
+}
+
+/* What was said about the configuration; not NULL: it could be read. */
+static bool read_report(int fd, struct buf *report)
+{
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size <= 0 || st.st_size > RELOAD_REPORT_MAX_BYTES)
+        return false;
+    char *to = buf_reserve(report, (size_t)st.st_size);
+    if (!to || pread(fd, to, (size_t)st.st_size, 0) != st.st_size)
+        return false;
+    buf_commit(report, (size_t)st.st_size);
+    return true;
+}
+
+static void pass_on(struct admin_process *p, const struct channel_message *m, int report_fd)
+{
+    struct buf report;
+    buf_init(&report, RELOAD_REPORT_MAX_BYTES);
+    struct str text = read_report(report_fd, &report) ? buf_str(&report) : STR("");
+    admin_reload_done(&p->admin, m->id, m->value != 0, str_of_z(m->text), text);
+    buf_fini(&report);
+}
+
+static void on_message(void *arg, const struct channel_message *m, int passed_fd)
+{
+    struct admin_process *p = arg;
+    switch (m->kind) {
+    case CHANNEL_IN_FORCE:
+        begin(p);
+        break;
+    case CHANNEL_OUTCOME:
+        pass_on(p, m, passed_fd);
+        break;
+    case CHANNEL_TABLE:
+        if (passed_fd >= 0)
+            worker_tables_take(p->tables, m->value, passed_fd);
+        break;
+    case CHANNEL_RETIRE:
+        control_retire(p->control);
+        break;
+    case CHANNEL_QUIT:
+        loop_stop(&p->loop);
+        break;
+    default:
+        break;
+    }
+    if (passed_fd >= 0)
+        close(passed_fd);
+}
+
+static void on_supervisor_gone(void *arg)
+{
+    struct admin_process *p = arg;
+    loop_stop(&p->loop);
+}
+
+static void on_empty(void *arg)
+{
+    struct admin *admin = arg;
+    loop_stop(admin->loop);
+}
+
+static void on_event_line(void *arg)
+{
+    struct admin_process *p = arg;
+    task_defer(&p->loop, &p->write_events);
+}
+
+static void on_write_events(void *arg)
+{
+    struct admin_process *p = arg;
+    event_log_flush(&p->events);
+}
+
+static void on_beat(void *arg)
+{
+    struct admin_process *p = arg;
+    process_beat(p->ctx);
+    event_log_flush(&p->events);
+    timer_start(&p->beat, loop_now_ms(&p->loop) + BEAT_MS);
+}
+
+/* ---- life ---- */
+
+/* Root, the user of the service, and who started it: where it was not root that is the same user. */
+static void fill_uids(struct admin_process *p)
+{
+    p->uids[p->options.uid_count++] = 0;
+    p->uids[p->options.uid_count++] = p->ctx->privileges->uid;
+    p->options.uids = p->uids;
+}
+
+static bool make_limits(struct admin_process *p, struct err *err)
+{
+    p->resolver = resolver_new(&p->loop, err);
+    return p->resolver &&
+           limits_way_open(&p->way, p->limits, p->config, p->ctx->worker_id, &p->loop, p->resolver, &p->events, err);
+}
+
+static bool make_control(struct admin_process *p, struct err *err)
+{
+    p->options.rows = admin_requests;
+    p->options.row_count = admin_request_count;
+    p->options.on_empty = on_empty;
+    p->options.arg = &p->admin;
+    fill_uids(p);
+    p->control = control_new(&p->loop, &p->options);
+    return p->control || err_no_memory(err);
+}
+
+static bool join(struct admin_process *p, struct err *err)
+{
+    static struct admin_service service = {
+        .state = tell_state, .processes = list_processes, .reload = ask_reload, .stop = ask_stop};
+    if (!process_drop_privileges(p->ctx, err) || !loop_init(&p->loop, err))
+        return false;
+    event_log_init(&p->events, p->ctx->event_fd, p->config->hostname, p->ctx->counters);
+    task_init(&p->write_events, on_write_events, p);
+    event_log_gather(&p->events, on_event_line, p);
+    timer_init(&p->beat, &p->loop, on_beat, p);
+    channel_open(&p->channel, &p->loop, p->ctx->control_fd, on_message, on_supervisor_gone, p);
+    p->tables = worker_tables_new(&p->loop, p->config->policy, err);
+    if (!p->tables || !make_limits(p, err) || !make_control(p, err))
+        return false;
+    service.arg = p;
+    p->admin = (struct admin){
+        .loop = &p->loop,
+        .config = p->config,
+        .service = &service,
+        .counters = p->ctx->shared->counters,
+        .store = &p->way.store,
+        .store_memory = p->limits->memory,
+        .bans = p->limits->bans,
+        .events = &p->events,
+    };
+    admin_init(&p->admin);
+    return true;
+}
+
+static void part(struct admin_process *p)
+{
+    control_free(&p->control);
+    worker_tables_free(&p->tables);
+    limits_way_close(&p->way);
+    resolver_free(&p->resolver);
+    event_log_fini(&p->events);
+    timer_cancel(&p->beat);
+    channel_close(&p->channel);
+    loop_fini(&p->loop);
+}
+
+int admin_process_run(struct process_context *ctx, const struct node_limits *limits)
+{
+    static struct admin_process process; /* lasts as long as the process, also while it exits */
+    struct admin_process *p = &process;
+    struct err err = {0};
+    p->ctx = ctx;
+    p->config = ctx->plan->config;
+    p->limits = limits;
+    if (!join(p, &err)) {
+        process_say_failed(ctx, &err);
+        return 1;
+    }
+    on_beat(p);
+    if (!ctx->is_coming)
+        begin(p);
+    process_say_ready(ctx);
+    loop_run(&p->loop);
+    part(p);
+    return 0;
+}
