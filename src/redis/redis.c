@@ -10,7 +10,9 @@
 
 static const struct redis_shape_ops *shape_of(enum redis_shape shape)
 {
-    static const struct redis_shape_ops *const SHAPES[] = {[REDIS_ALONE] = &redis_shape_alone};
+    static const struct redis_shape_ops *const SHAPES[] = {[REDIS_ALONE] = &redis_shape_alone,
+                                                           [REDIS_SENTINEL] = &redis_shape_sentinel,
+                                                           [REDIS_CLUSTER] = &redis_shape_cluster};
     return (size_t)shape < COUNT_OF(SHAPES) ? SHAPES[shape] : NULL;
 }
 
@@ -61,11 +63,11 @@ void redis_free(struct redis **redis)
     struct redis *r = *redis;
     if (!r)
         return;
-    if (r->shape && r->shape->stop)
-        r->shape->stop(r);
     task_cancel(&r->bury_task);
     while (!list_is_empty(&r->all))
         redis_shard_free(LIST_FIRST(&r->all, struct redis_shard, node));
+    if (r->shape && r->shape->stop)
+        r->shape->stop(r);
     tls_free(&r->tls);
     free(r->shards);
     free(r);
@@ -207,7 +209,7 @@ struct str redis_why_down(const struct redis *r, size_t shard)
 {
     const struct redis_shard *s = shard_number(r, shard);
     if (!s)
-        return STR("it is not known yet where Redis is");
+        return r->why[0] ? str_of_z(r->why) : STR("it is not known yet where Redis is");
     if (redis_shard_takes_calls(s))
         return STR_NONE;
     return s->why[0] ? str_of_z(s->why) : STR("it is being connected");

@@ -29,8 +29,9 @@ struct redis_shape_ops {
     /* Begins: makes what it needs in r->shape_state and its first shards (redis_shard_new), and lists them
      * (redis_set_shards). False with a reason: only for lack of memory. */
     bool (*start)(struct redis *r, struct err *err);
-    /* Gives back r->shape_state, and what it keeps in the `state` of calls under way (they get no on_done). Shards are
-     * freed by redis.c afterwards. NULL: nothing to give back. */
+    /* Gives back r->shape_state (NULL if start did not come so far), and what it keeps in the `state` of calls that
+     * were under way (they get no on_done). Shards and their links are gone already, and no inner call is under way on
+     * them. NULL: nothing to give back. */
     void (*stop)(struct redis *r);
     /* The listed or unlisted shard that has the key; *slot is kept in the call. NULL (the result): not covered, or not
      * yet known. NULL (the function): shard 0 has all keys. */
@@ -91,6 +92,7 @@ struct redis {
     struct redis_shard **shards; /* the listed ones: redis_shard_count */
     size_t shard_count;
     unsigned map_version;
+    char why[400];         /* no shard is known; empty: nothing is wrong with that yet */
     struct task bury_task; /* frees retired shards */
 };
 
@@ -118,6 +120,8 @@ void redis_shard_on_late(struct redis_shard *shard);
 /* Sends a call to a shard, whatever its circuit says: for inner calls and for what is redirected. False as
  * redis_link_send. */
 MUST_USE bool redis_shard_send(struct redis_shard *shard, struct redis_call *c);
+/* A `store` event (OPERATIONS.md): server is up or down. why: NULL, none. */
+void redis_write_event(const struct redis *r, const char *server, const char *state, const char *why);
 /* The bury_task: frees retired shards that nobody waits for. */
 void redis_shards_bury(void *redis);
 

@@ -35,14 +35,14 @@ static uint32_t draw(void)
 
 /* ---- what is said ---- */
 
-static void write_event(const struct redis_shard *s, const char *state, const char *why)
+void redis_write_event(const struct redis *r, const char *server, const char *state, const char *why)
 {
-    struct event_log *events = s->redis->events;
+    struct event_log *events = r->events;
     if (!events)
         return;
-    event_begin(events, "store", loop_wall_us(s->redis->loop));
+    event_begin(events, "store", loop_wall_us(r->loop));
     event_z(events, "store", "redis");
-    event_z(events, "server", s->name);
+    event_z(events, "server", server);
     event_z(events, "state", state);
     event_z(events, "text", why);
     event_end(events);
@@ -52,13 +52,13 @@ static void tell_down(const struct redis_shard *s)
 {
     if (s->down != REDIS_DOWN_CONFIGURATION) /* that one has its own words (sound_alarm) */
         log_warning("store redis: %s; tried again every 0.5 to 5 seconds", s->why);
-    write_event(s, "down", s->why);
+    redis_write_event(s->redis, s->name, "down", s->why);
 }
 
 static void tell_up(const struct redis_shard *s)
 {
     log_info("store redis: %s is up", s->name);
-    write_event(s, "up", NULL);
+    redis_write_event(s->redis, s->name, "up", NULL);
 }
 
 /* Somebody has to do something: said at once, and again as long as it lasts. */
