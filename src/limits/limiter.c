@@ -207,7 +207,9 @@ static bool remember_refusal(struct limiter *l, const struct reservation *r, int
 {
     const struct reading *by = r->refused_by;
     const struct take *take = by->take;
-    uint64_t used_before = by->used - take->growth[thresholds_column(by)];
+    enum column column = thresholds_column(by);
+    /* a mail that is refused when it is settled gives back what it held, too */
+    uint64_t used_before = by->used - (r->is_settling ? take->cost : take->growth)[column];
     int64_t fits_at_us = take->wait_us == WAIT_UNKNOWN ? INT64_MAX : now_us + take->wait_us;
     return denials_remember(l->denials, take->counter.id, by->limit, used_before, fits_at_us, now_us);
 }

@@ -3,19 +3,26 @@
 
 enum { READS_AHEAD = 6 }; /* rules */
 
-/* True: the rule ended the phase, or there is trouble. */
-static bool act(struct asking *a, const struct policy_rule *rule)
+/* How it goes on after a rule: with the next one, or not at all; or it waits amid this one. */
+enum next { NEXT_RULE, NEXT_STEP, WAITS };
+
+/* From the action on whose turn it is. A limit that it charges may refuse, too. */
+static enum next act(struct asking *a, const struct policy_rule *rule)
 {
     const struct actor actor = {.by = rule->name, .is_observed = rule->is_observed};
     bool ends = false;
-    for (size_t i = 0; i < rule->action_count; i++) {
-        if (!asking_act(a, &actor, &rule->actions[i]))
-            return true;
-        ends = ends || (action_rows[rule->actions[i].kind].ends && !rule->is_observed) ||
-               a->answer->verdict != POLICY_GO_ON; /* a limit that it charges may refuse */
+    a->is_acting = true;
+    for (; a->next_action < rule->action_count; a->next_action++) {
+        enum acted acted = asking_act(a, &actor, &rule->actions[a->next_action]);
+        if (acted != ACTED)
+            return acted == ACT_WAITS ? WAITS : NEXT_STEP;
     }
+    a->is_acting = false;
+    a->next_action = 0;
+    for (size_t i = 0; i < rule->action_count && !rule->is_observed; i++)
+        ends = ends || action_rows[rule->actions[i].kind].ends;
     asking_show_marks(a);
-    return ends;
+    return ends || a->answer->verdict != POLICY_GO_ON ? NEXT_STEP : NEXT_RULE;
 }
 
 /* What its texts show, and what limits need that it charges, is looked up before it acts. */
@@ -48,12 +55,26 @@ static bool defers(struct asking *a, const struct policy_rule *rule)
     return false;
 }
 
+static enum next take_rule(struct asking *a, const struct policy_rule *rule)
+{
+    const struct policy_trace *trace = a->engine->trace;
+    if (a->is_acting)
+        return act(a, rule);
+    enum eval_result result = eval_ask(rule->condition, &a->context);
+    if (result == EVAL_WAIT || (result == EVAL_TRUE && !is_ready_to_act(a, rule)))
+        return WAITS;
+    if (trace)
+        trace->on_rule(trace->arg, a->phase, rule, result, &a->context);
+    if (result == EVAL_TRUE)
+        return act(a, rule);
+    return result == EVAL_FAILED && defers(a, rule) ? NEXT_STEP : NEXT_RULE;
+}
+
 bool asking_rules(struct asking *a)
 {
     const struct policy *policy = a->engine->policy;
-    const struct policy_trace *trace = a->engine->trace;
     struct eval_memory memory;
-    bool is_over = true;
+    enum next next = NEXT_RULE;
     if (a->next_rule == policy->rule_counts[a->phase])
         return true;
     eval_memory_clear(&memory);
@@ -63,15 +84,10 @@ bool asking_rules(struct asking *a)
         /* rules lie one behind the other, their conditions anywhere: the memory is asked for before it is needed */
         if (a->next_rule + READS_AHEAD < policy->rule_counts[a->phase])
             eval_prefetch(rule[READS_AHEAD].condition);
-        enum eval_result result = eval_ask(rule->condition, &a->context);
-        is_over = result != EVAL_WAIT && (result != EVAL_TRUE || is_ready_to_act(a, rule));
-        if (!is_over)
-            break;
-        if (trace)
-            trace->on_rule(trace->arg, a->phase, rule, result, &a->context);
-        if ((result == EVAL_TRUE && act(a, rule)) || (result == EVAL_FAILED && defers(a, rule)))
+        next = take_rule(a, rule);
+        if (next != NEXT_RULE)
             break;
     }
     a->context.memory = NULL;
-    return is_over;
+    return next != WAITS;
 }

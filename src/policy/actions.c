@@ -239,12 +239,12 @@ static void note_would(struct asking *a, const struct actor *actor, const struct
 
 /* ---- all ---- */
 
-bool asking_act(struct asking *a, const struct actor *actor, const struct policy_action *action)
+enum acted asking_act(struct asking *a, const struct actor *actor, const struct policy_action *action)
 {
     bool ok = true;
     if (actor->is_observed) {
         note_would(a, actor, action);
-        return true;
+        return ACTED;
     }
     switch (action->kind) {
     case ACTION_ACCEPT:
@@ -270,8 +270,8 @@ bool asking_act(struct asking *a, const struct actor *actor, const struct policy
         add_score(a, action->number);
         break;
     case ACTION_CHARGE:
-        if (action->limit)
-            asking_charge(a, action->limit, (uint32_t)action->number);
+        if (action->limit && !asking_charge(a, action->limit, (uint32_t)action->number))
+            return ACT_WAITS;
         break;
     case ACTION_TAG:
         ok = set_tag(a, action);
@@ -299,5 +299,5 @@ bool asking_act(struct asking *a, const struct actor *actor, const struct policy
     }
     if (!ok)
         asking_trouble(a);
-    return ok;
+    return ok ? ACTED : ACT_TROUBLE;
 }

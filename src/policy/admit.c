@@ -1,7 +1,13 @@
-/* admit.c - the limits of a connection and of a mail: is there room for it? */
+/*
+ * admit.c - the limits of a connection and of a mail: is there room for it?
+ *
+ *   asking_limits ─▶ the store ─ at once, or after a wait ─▶ asking_is_admitted ─▶ held, kept … ─▶ asking_limits_over
+ */
 #include "policy/admit.h"
 
 #include <stdlib.h>
+
+enum { EARLY_MAX_BYTES = 1 << 20 };
 
 void asking_trace_limits(const struct asking *a, const struct reservation *r)
 {
@@ -10,11 +16,45 @@ void asking_trace_limits(const struct asking *a, const struct reservation *r)
         trace->on_limits(trace->arg, a->phase, a->question, r);
 }
 
-bool asking_reserve(struct asking *a, struct reservation *r, const struct charges *charges)
+/* ---- one question to the store ---- */
+
+void asking_on_limits(struct reservation *r, void *arg)
 {
-    asking_must_be_done(limiter_reserve_start(a->engine->limiter, r, charges->items, charges->count,
-                                              a->question->now_us, STORE_DEADLINE_MS, NULL, NULL));
-    asking_trace_limits(a, r);
+    (void)r;
+    asking_is_answered(arg);
+}
+
+void asking_limits_cancel(struct asking *a)
+{
+    limiter_cancel(a->engine->limiter, a->asked);
+}
+
+bool asking_limits(struct asking *a, const struct charging *what, limiter_start *start, struct reservation *r,
+                   struct arena *arena)
+{
+    struct charges charges;
+    if (a->asked)
+        return true;
+    if (!charges_make(a, what, arena, &charges) || !reservation_init(r, arena, charges.items, charges.count)) {
+        asking_trouble(a);
+        return true;
+    }
+    if (charges.count == 0)
+        return true;
+    a->asked = r;
+    return asking_await(a,
+                        start(a->engine->limiter, r, charges.items, charges.count, a->question->now_us,
+                              STORE_DEADLINE_MS, asking_on_limits, &a->question->outside),
+                        asking_limits_cancel);
+}
+
+bool asking_is_admitted(struct asking *a)
+{
+    struct reservation *r = a->asked;
+    if (r || a->answer->verdict == POLICY_GO_ON)
+        asking_trace_limits(a, r);
+    if (!r)
+        return false;
     asking_passed(a, r);
     if (r->verdict != VERDICT_RESERVED)
         return false;
@@ -22,6 +62,13 @@ bool asking_reserve(struct asking *a, struct reservation *r, const struct charge
         return true;
     limiter_give_back(a->engine->limiter, r); /* trouble */
     return false;
+}
+
+void asking_limits_over(struct asking *a)
+{
+    a->asked = NULL;
+    arena_fini(&a->scratch);
+    counts_forget(&a->question->outside);
 }
 
 /* ---- connections ---- */
@@ -43,21 +90,15 @@ static void hold_places(struct asking *a, struct reservation *r)
 }
 
 /* They are settled at once, whatever the rules do then (GRAMMAR.md 4). */
-void asking_limits_of_connection(struct asking *a)
+bool asking_limits_of_connection(struct asking *a)
 {
     static const struct charging CONNECTION = {.units = UNITS_OF_CONNECTION};
-    struct arena scratch;
-    struct charges charges;
-    struct reservation r;
-    arena_init(&scratch, SCRATCH_MAX_BYTES);
-    if (!charges_make(a, &CONNECTION, &scratch, &charges) ||
-        !reservation_init(&r, &scratch, charges.items, charges.count))
-        asking_trouble(a);
-    else if (charges.count == 0)
-        asking_trace_limits(a, NULL);
-    else if (asking_reserve(a, &r, &charges))
-        hold_places(a, &r);
-    arena_fini(&scratch);
+    if (!asking_limits(a, &CONNECTION, limiter_reserve_start, &a->question->outside.limits, &a->scratch))
+        return false;
+    if (asking_is_admitted(a))
+        hold_places(a, a->asked);
+    asking_limits_over(a);
+    return true;
 }
 
 /* ---- mails ---- */
@@ -87,21 +128,22 @@ void asking_note_counts(struct asking *a, const struct reservation *r)
     }
 }
 
-void asking_limits_of_mail(struct asking *a)
+bool asking_limits_of_mail(struct asking *a)
 {
     struct arena *arena = a->question->arena;
-    struct charges charges;
-    struct reservation *r = arena_alloc(arena, sizeof *r);
-    if (!r || !charges_make(a, &MAIL, arena, &charges) || !reservation_init(r, arena, charges.items, charges.count)) {
+    struct reservation *r = a->asked ? a->asked : arena_alloc(arena, sizeof *r);
+    if (!r) {
         asking_trouble(a);
-        return;
+        return true;
     }
-    if (charges.count == 0)
-        asking_trace_limits(a, NULL);
-    if (charges.count == 0 || !asking_reserve(a, r, &charges))
-        return;
-    a->question->mail->reservation = r;
-    asking_note_counts(a, r);
+    if (!asking_limits(a, &MAIL, limiter_reserve_start, r, arena))
+        return false;
+    if (asking_is_admitted(a)) {
+        a->question->mail->reservation = r;
+        asking_note_counts(a, r);
+    }
+    asking_limits_over(a);
+    return true;
 }
 
 /* ---- early ---- */
@@ -138,15 +180,15 @@ static bool is_too_much_alone(const struct reservation *r)
 
 /* What is known to be full already is said at MAIL or RCPT, where mail programs show it best. What can never pass is
  * left to DATA, which refuses the mail as a whole. */
-void asking_limits_early(struct asking *a)
+bool asking_limits_early(struct asking *a)
 {
     struct arena scratch;
     struct charges charges;
     struct reservation r;
     if (a->question->is_never_early || (a->phase == PHASE_RCPT && is_known_to_fit(a)))
-        return;
+        return true;
     a->question->mail->recipients_that_fit = 0;
-    arena_init(&scratch, SCRATCH_MAX_BYTES);
+    arena_init(&scratch, EARLY_MAX_BYTES);
     if (charges_make(a, &MAIL, &scratch, &charges) && charges.count &&
         reservation_init(&r, &scratch, charges.items, charges.count)) {
         limiter_peek(a->engine->limiter, &r, charges.items, charges.count, a->question->now_us);
@@ -156,4 +198,5 @@ void asking_limits_early(struct asking *a)
             a->question->mail->recipients_that_fit = recipients_that_fit(&r);
     }
     arena_fini(&scratch);
+    return true;
 }

@@ -6,56 +6,81 @@
  */
 #include "policy/admit.h"
 
-/* Counts, and answers what thresholds say; or with no events asks whether the count is above. */
-static void ask(struct asking *a, const struct charging *what)
+/* Counts; or with no events asks whether the count is above. False: it waits, first perhaps for what the conditions
+ * need. */
+static bool count(struct asking *a, const struct charging *what)
 {
-    struct limiter *limiter = a->engine->limiter;
-    struct arena scratch;
-    struct charges charges;
-    struct reservation r;
-    arena_init(&scratch, SCRATCH_MAX_BYTES);
-    if (!charges_make(a, what, &scratch, &charges) || !reservation_init(&r, &scratch, charges.items, charges.count)) {
-        asking_trouble(a);
-    } else if (charges.count) {
-        int64_t now_us = a->question->now_us;
-        asking_must_be_done(what->events ? limiter_count_start(limiter, &r, charges.items, charges.count, now_us,
-                                                               STORE_DEADLINE_MS, NULL, NULL)
-                                         : limiter_above_start(limiter, &r, charges.items, charges.count, now_us,
-                                                               STORE_DEADLINE_MS, NULL, NULL));
-        asking_trace_limits(a, &r);
-        asking_passed(a, &r);
-    }
-    arena_fini(&scratch);
+    if (!a->asked && !outside_is_ready_for_events(a, what))
+        return false;
+    return asking_limits(a, what, what->events ? limiter_count_start : limiter_above_start,
+                         &a->question->outside.limits, &a->scratch);
 }
 
-void policy_count_event(struct policy_engine *engine, enum limit_unit unit, uint32_t n, struct policy_case *question,
-                        struct policy_answer *answer)
+/* Answers what thresholds say. */
+static void act_on_count(struct asking *a)
 {
-    const struct charging what = {.units = UNITS_OF(unit), .events = n};
+    if (a->asked) {
+        asking_trace_limits(a, a->asked);
+        asking_passed(a, a->asked);
+    }
+    asking_limits_over(a);
+}
+
+/* ---- what the session sees happen ---- */
+
+static bool count_what_happened(struct asking *a)
+{
+    const struct charging what = {.units = UNITS_OF(a->unit), .events = a->events};
+    if (!count(a, &what))
+        return false;
+    act_on_count(a);
+    return true;
+}
+
+bool policy_counts_event(const struct policy_engine *engine, enum limit_unit unit)
+{
+    return engine->policy->units & UNITS_OF(unit);
+}
+
+enum started policy_count_event_start(struct policy_engine *engine, enum limit_unit unit, uint32_t n,
+                                      struct policy_case *question, struct policy_answer *answer, int64_t deadline_ms,
+                                      void (*cb)(void *arg), void *arg)
+{
     enum phase phase = unit == UNIT_UNKNOWN_RECIPIENTS ? PHASE_RCPT : question->mail ? PHASE_MAIL : PHASE_HELO;
     struct asking a = asking_begin(engine, phase, question, answer);
-    if (n && engine->policy->units & what.units)
-        ask(&a, &what);
+    if (n == 0 || !policy_counts_event(engine, unit))
+        return DONE;
+    a.unit = unit;
+    a.events = n;
+    return asking_start(&a, count_what_happened, deadline_ms, cb, arg);
 }
 
-void asking_charge(struct asking *a, const struct policy_limit *limit, uint32_t n)
+/* ---- what rules charge ---- */
+
+bool asking_charge(struct asking *a, const struct policy_limit *limit, uint32_t n)
 {
     const struct charging what = {.only = limit, .events = n};
-    ask(a, &what);
-    if (a->phase != PHASE_RESULT || a->answer->verdict == POLICY_GO_ON)
-        return;
-    *a->answer = (struct policy_answer){.verdict = POLICY_GO_ON, /* the mail was answered already */
-                                        .effects = a->answer->effects,
-                                        .tarpit_ms = a->answer->tarpit_ms};
+    if (!count(a, &what))
+        return false;
+    act_on_count(a);
+    if (a->phase == PHASE_RESULT && a->answer->verdict != POLICY_GO_ON)
+        *a->answer = (struct policy_answer){.verdict = POLICY_GO_ON, /* the mail was answered already */
+                                            .effects = a->answer->effects,
+                                            .tarpit_ms = a->answer->tarpit_ms};
+    return true;
 }
 
-void asking_limits_at_mail(struct asking *a)
+/* ---- at MAIL ---- */
+
+bool asking_limits_at_mail(struct asking *a)
 {
     static const struct charging EVENTS = {.units = UNITS_OF_EVENTS};
-    if (a->engine->policy->units & UNITS_OF_EVENTS)
-        ask(a, &EVENTS);
-    if (a->answer->verdict == POLICY_GO_ON)
-        asking_limits_early(a);
+    if (a->engine->policy->units & UNITS_OF_EVENTS) {
+        if (!count(a, &EVENTS))
+            return false;
+        act_on_count(a);
+    }
+    return a->answer->verdict != POLICY_GO_ON || asking_limits_early(a);
 }
 
 /* ---- refusals ---- */
@@ -72,18 +97,21 @@ static bool ends_session(enum policy_verdict verdict)
     return verdict == POLICY_DISCONNECT || verdict == POLICY_DROP || verdict == POLICY_BAN;
 }
 
-void asking_count_refusal(struct asking *a)
+bool asking_count_refusal(struct asking *a)
 {
     static const struct charging REFUSAL = {.units = UNITS_OF(UNIT_REFUSALS), .events = 1};
     const struct policy *policy = a->engine->policy;
     if (!(policy->units & REFUSAL.units) || a->answer->code < 400 || !a->answer->by.len ||
         is_of_refusals(policy, a->answer))
-        return;
+        return true;
     struct policy_answer refusal = *a->answer;
-    ask(a, &REFUSAL);
+    if (!count(a, &REFUSAL))
+        return false;
+    act_on_count(a);
     if (!ends_session(refusal.verdict) && ends_session(a->answer->verdict))
-        return;
+        return true;
     refusal.effects = a->answer->effects; /* it stays the answer, whatever else is refused */
     refusal.tarpit_ms = a->answer->tarpit_ms;
     *a->answer = refusal;
+    return true;
 }

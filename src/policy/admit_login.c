@@ -5,14 +5,13 @@
  *   auth:  policy_ask ─▶ attempt reserved ─▶ refused: what the threshold says, and nothing is held
  *                                        └▶ the password is checked ─▶ policy_login_failed: it stays, thresholds act
  *                                                                   └▶ _succeeded, _give_back: it cost nothing
- *   login: distinct networks and countries, kept at once; then the network is known for this user (`client.known`)
+ *   login: distinct networks and countries, kept at once; then the network is known for this user (networks.c)
  */
 #include "policy/admit.h"
 
 #include <stdlib.h>
 
 #include "limits/attempt.h"
-#include "limits/known.h"
 
 enum { ATTEMPT_MAX_BYTES = 256 << 10 };
 
@@ -58,15 +57,24 @@ static void answer_attempt(struct asking *a)
             return;
 }
 
-void asking_limits_of_attempt(struct asking *a)
+static void on_attempt(struct attempt *attempt, void *arg)
+{
+    (void)attempt;
+    asking_is_answered(arg);
+}
+
+static void cancel_attempt(struct asking *a)
+{
+    attempt_cancel(a->question->login->attempt);
+}
+
+/* As asking_limits. */
+static bool ask_for_attempt(struct asking *a)
 {
     static const struct charging ATTEMPT = {.units = UNITS_OF_ATTEMPT};
     static const enum key USER = KEY_USER;
     struct policy_login *login = a->question->login;
     struct charges charges;
-    if (!(a->engine->policy->units & UNITS_OF_ATTEMPT))
-        return;
-    PANIC_IF(!login, "a login attempt has no place for what its limits hold");
     policy_login_give_back(a->engine, login); /* of an attempt that nobody ended */
     struct str user = STR_NONE;
     bool ok = attempt_alloc(login) && charges_make(a, &ATTEMPT, login->arena, &charges) &&
@@ -76,32 +84,70 @@ void asking_limits_of_attempt(struct asking *a)
     if (!ok || !user.ptr) {
         attempt_free(login);
         asking_trouble(a);
-    } else if (charges.count == 0) {
+        return true;
+    }
+    if (charges.count == 0) {
         attempt_free(login);
         asking_trace_limits(a, NULL);
-    } else {
-        asking_must_be_done(attempt_start(a->engine->limiter, login->attempt, user, a->question->password,
-                                          a->question->now_us, STORE_DEADLINE_MS, NULL, NULL));
-        answer_attempt(a);
+        return true;
     }
+    a->asked = &login->attempt->reservation;
+    return asking_await(a,
+                        attempt_start(a->engine->limiter, login->attempt, user, a->question->password,
+                                      a->question->now_us, STORE_DEADLINE_MS, on_attempt, &a->question->outside),
+                        cancel_attempt);
 }
 
-void policy_login_failed(struct policy_engine *engine, struct policy_case *question, struct policy_answer *answer)
+bool asking_limits_of_attempt(struct asking *a)
 {
-    struct asking a = asking_begin(engine, PHASE_AUTH, question, answer);
-    struct policy_login *login = question->login;
-    if (!login || !login->arena)
-        return;
-    asking_must_be_done(attempt_failed_start(login->attempt, question->now_us, STORE_DEADLINE_MS, NULL, NULL));
+    if (!(a->engine->policy->units & UNITS_OF_ATTEMPT))
+        return true;
+    PANIC_IF(!a->question->login, "a login attempt has no place for what its limits hold");
+    if (!a->asked && !ask_for_attempt(a))
+        return false;
+    if (a->asked)
+        answer_attempt(a);
+    asking_limits_over(a);
+    return true;
+}
+
+/* ---- after the password was looked at ---- */
+
+/* Whatever trouble there was: the password was wrong, and that is said. */
+static bool fail(struct asking *a)
+{
+    struct policy_login *login = a->question->login;
     const struct reservation *r = &login->attempt->reservation;
+    if (!a->asked) {
+        a->asked = &login->attempt->reservation;
+        enum started started = attempt_failed_start(login->attempt, a->question->now_us, STORE_DEADLINE_MS, on_attempt,
+                                                    &a->question->outside);
+        if (!asking_await(a, started, cancel_attempt))
+            return false;
+    }
     bool was_guess = !login->attempt->known.was_known;
-    for (size_t i = 0; i < r->passed_count && answer->verdict == POLICY_GO_ON; i++) {
+    for (size_t i = 0; i < r->passed_count && a->answer->verdict == POLICY_GO_ON; i++) {
         const struct passed *p = &r->passed[i];
-        if ((was_guess || p->limit->unit != UNIT_GUESSES) && !would_refuse(p) && !asking_act_passed(&a, r, p))
+        if ((was_guess || p->limit->unit != UNIT_GUESSES) && !would_refuse(p) && !asking_act_passed(a, r, p))
             break;
     }
-    answer->verdict = POLICY_GO_ON; /* whatever trouble there was: the password was wrong, and that is said */
+    a->answer->verdict = POLICY_GO_ON;
     attempt_free(login);
+    asking_limits_over(a);
+    return true;
+}
+
+enum started policy_login_failed_start(struct policy_engine *engine, struct policy_case *question,
+                                       struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
+                                       void *arg)
+{
+    struct asking a = asking_begin(engine, PHASE_AUTH, question, answer);
+    if (!question->login || !question->login->arena)
+        return DONE;
+    if (asking_start(&a, fail, deadline_ms, cb, arg) == STARTED)
+        return STARTED;
+    answer->verdict = POLICY_GO_ON; /* without memory to wait, too */
+    return DONE;
 }
 
 void policy_login_give_back(struct policy_engine *engine, struct policy_login *login)
@@ -118,92 +164,17 @@ void policy_login_succeeded(struct policy_engine *engine, struct policy_case *qu
         policy_login_give_back(engine, question->login);
 }
 
-/* ---- where a user is known to come from ---- */
-
-enum { KNOWN_MAX_BYTES = 4096 };
-
-/* Whose network it is, as of that phase: the name that was given, or the login. False: not known, or no memory. */
-static bool known_value(const struct policy_case *question, enum phase at, struct arena *arena, struct known_value *v)
-{
-    static const enum key USER = KEY_USER;
-    char text[IP_TEXT_MAX + 4];
-    struct fact network;
-    question->facts.get(&question->facts, ATTRIBUTE_CLIENT_NETWORK, STR_NONE, &network);
-    *v = (struct known_value){.what = KNOWN_NETWORKS, .keep_s = KNOWN_NETWORKS_S};
-    v->entity = policy_entity(&USER, 1, &question->facts, at, arena);
-    if (!v->entity.len || network.kind != FACT_NETWORK)
-        return false;
-    v->value = arena_copy(arena, ip_net_format(&network.network, text));
-    return v->value.ptr != NULL;
-}
-
-/* An attempt asks anew; what it heard holds, for a login is known once it is noted. */
-static void find_known(struct policy_engine *engine, struct policy_case *question)
-{
-    struct policy_connection *connection = question->connection;
-    struct arena scratch;
-    struct known_value value;
-    struct known known = {0};
-    arena_init(&scratch, KNOWN_MAX_BYTES);
-    connection->has_known = known_value(question, PHASE_AUTH, &scratch, &value);
-    if (connection->has_known)
-        asking_must_be_done(
-            known_ask_start(engine->limiter->store, &known, &value, question->now_us, STORE_DEADLINE_MS, NULL, NULL));
-    connection->is_known = known.was_known;
-    arena_fini(&scratch);
-}
-
-void asking_known(struct policy_outside *o, struct fact *out)
-{
-    struct policy_connection *connection = o->question->connection;
-    if (!connection->has_known || o->phase == PHASE_AUTH)
-        find_known(o->engine, o->question);
-    *out = connection->has_known ? (struct fact){.kind = FACT_TRUTH, .truth = connection->is_known}
-                                 : (struct fact){.kind = FACT_NONE};
-}
-
-/* Under both names: at the next attempt only the one that is given is known, and it may lack its realm. */
-static void note_known(const struct asking *a)
-{
-    static const enum phase NAMES[] = {PHASE_AUTH, PHASE_LOGIN};
-    struct arena scratch;
-    struct known_value value;
-    struct known known;
-    if (!policy_uses(a->engine->policy, ATTRIBUTE_CLIENT_KNOWN))
-        return;
-    if (!a->question->connection->has_known)
-        find_known(a->engine, a->question);
-    arena_init(&scratch, KNOWN_MAX_BYTES);
-    for (size_t i = 0; i < COUNT_OF(NAMES); i++)
-        if (known_value(a->question, NAMES[i], &scratch, &value))
-            asking_must_be_done(known_note_start(a->engine->limiter->store, &known, &value, a->question->now_us,
-                                                 STORE_DEADLINE_MS, NULL, NULL));
-    arena_fini(&scratch);
-}
-
 /* ---- logins ---- */
 
-static void admit_login(struct asking *a)
+bool asking_limits_of_login(struct asking *a)
 {
     static const struct charging LOGIN = {.units = UNITS_OF_LOGIN};
-    struct arena scratch;
-    struct charges charges;
-    struct reservation r;
     if (!(a->engine->policy->units & UNITS_OF_LOGIN))
-        return;
-    arena_init(&scratch, SCRATCH_MAX_BYTES);
-    if (!charges_make(a, &LOGIN, &scratch, &charges) || !reservation_init(&r, &scratch, charges.items, charges.count))
-        asking_trouble(a);
-    else if (charges.count == 0)
-        asking_trace_limits(a, NULL);
-    else if (asking_reserve(a, &r, &charges))
-        limiter_keep(a->engine->limiter, &r, a->question->now_us);
-    arena_fini(&scratch);
-}
-
-void asking_limits_of_login(struct asking *a)
-{
-    admit_login(a);
-    if (a->answer->verdict == POLICY_GO_ON)
-        note_known(a);
+        return true;
+    if (!asking_limits(a, &LOGIN, limiter_reserve_start, &a->question->outside.limits, &a->scratch))
+        return false;
+    if (asking_is_admitted(a))
+        limiter_keep(a->engine->limiter, a->asked, a->question->now_us);
+    asking_limits_over(a);
+    return true;
 }

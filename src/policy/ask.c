@@ -5,8 +5,13 @@
  *   helo      rules                  mail, rcpt    rules, then limits that are known to be full already
  *   header, message, result          rules
  *
- * What a rule or limit needs from outside and is not there yet makes the question wait (outside.c). Then it is asked
- * again, and the phase goes on from there.
+ * What a rule or limit needs from outside and is not there yet makes the question wait (outside.c), and so does a store
+ * of limits that answers later (admit.c). Then the phase goes on where it was:
+ *
+ *   asking_start ─▶ go_on ─ true ──▶ DONE
+ *                     └── false ─▶ wait: STARTED ─▶ … all is there: asking_resume ─▶ go_on ─ true ─▶ cb
+ *                                   ▲                                                 └─ false ─┐
+ *                                   └───────────────────────────────────────────────────────────┘
  *
  * bans.c asks who is banned, act.c the rules, admit*.c the limits; settle.c is what becomes of a mail's reservation.
  */
@@ -15,7 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX_BYTES = 1024 }; /* of a rule's reply, log line or tag */
+enum {
+    TEXT_MAX_BYTES = 1024,       /* of a rule's reply, log line or tag */
+    SCRATCH_MAX_BYTES = 1 << 20, /* of what limits are asked at once */
+};
 
 /* ---- for all parts ---- */
 
@@ -32,6 +40,7 @@ struct asking asking_begin(struct policy_engine *engine, enum phase phase, struc
                                    .score = question->connection->score + (question->mail ? question->mail->score : 0)},
                        .effects_end = &answer->effects,
                        .phase = phase};
+    arena_init(&a.scratch, SCRATCH_MAX_BYTES);
     outside_begin(&a);
     return a;
 }
@@ -73,12 +82,95 @@ void asking_note(struct asking *a, const struct policy_effect *effect)
     a->effects_end = &e->next;
 }
 
+/* ---- waiting ---- */
+
+/* Gives up what it waits for, and all that it needed meanwhile. */
+static void drop(struct asking *a)
+{
+    if (a->cancel)
+        a->cancel(a);
+    outside_end(a->question);
+    arena_fini(&a->scratch);
+}
+
+static void end(struct asking *a)
+{
+    drop(a);
+    free(a);
+}
+
+bool asking_await(struct asking *a, enum started started, void (*cancel)(struct asking *a))
+{
+    if (started == DONE)
+        return true;
+    a->cancel = cancel;
+    a->question->outside.under_way++;
+    return false;
+}
+
+void asking_is_answered(struct policy_outside *outside)
+{
+    outside->waiting->cancel = NULL;
+    if (--outside->under_way == 0)
+        asking_resume(outside->waiting);
+}
+
+void asking_resume(struct asking *a)
+{
+    void (*cb)(void *) = a->cb;
+    void *arg = a->arg;
+    while (!a->go_on(a))
+        if (!outside_look(a))
+            return;
+    end(a);
+    cb(arg);
+}
+
+/* The question has to wait, and so must all that it has come to. */
+static enum started wait(struct asking *so_far)
+{
+    struct asking *a = malloc(sizeof *a);
+    if (!a) {
+        asking_trouble(so_far);
+        drop(so_far);
+        return DONE;
+    }
+    *a = *so_far;
+    a->question->outside.waiting = a;
+    do {
+        if (!outside_look(a))
+            return STARTED;
+    } while (!a->go_on(a));
+    end(a);
+    return DONE;
+}
+
+enum started asking_start(struct asking *a, bool (*go_on)(struct asking *a), int64_t deadline_ms, void (*cb)(void *arg),
+                          void *arg)
+{
+    a->go_on = go_on;
+    a->deadline_ms = deadline_ms;
+    a->cb = cb;
+    a->arg = arg;
+    if (!go_on(a))
+        return wait(a);
+    outside_end(a->question);
+    return DONE;
+}
+
+void policy_ask_cancel(struct policy_engine *engine, struct policy_case *question)
+{
+    (void)engine;
+    if (question->outside.waiting)
+        end(question->outside.waiting);
+}
+
 /* ---- the phase ---- */
 
-/* False: the limits of the phase cannot be asked yet. */
+/* False: the limits of the phase cannot be asked yet, or their answer is not there yet. */
 static bool admit(struct asking *a)
 {
-    static void (*const LIMITS[PHASE_COUNT])(struct asking *) = {
+    static bool (*const LIMITS[PHASE_COUNT])(struct asking *) = {
         [PHASE_CONNECT] = asking_limits_of_connection,
         [PHASE_AUTH] = asking_limits_of_attempt,
         [PHASE_LOGIN] = asking_limits_of_login,
@@ -88,89 +180,54 @@ static bool admit(struct asking *a)
     };
     if (!LIMITS[a->phase])
         return true;
-    if (!outside_is_ready_for_limits(a))
+    if (!a->asked && !outside_is_ready_for_limits(a))
         return false;
-    if (a->answer->verdict == POLICY_GO_ON)
-        LIMITS[a->phase](a);
+    return a->answer->verdict != POLICY_GO_ON || LIMITS[a->phase](a);
+}
+
+static bool take_step(struct asking *a)
+{
+    switch (a->step) {
+    case STEP_FIRST:
+        return a->phase != PHASE_CONNECT || admit(a);
+    case STEP_RULES:
+        return asking_rules(a);
+    case STEP_LIMITS:
+        return a->phase == PHASE_CONNECT || admit(a);
+    case STEP_NETWORK:
+        return a->phase != PHASE_LOGIN || network_note(a);
+    case STEP_REFUSAL:
+        return asking_count_refusal(a);
+    case STEP_OVER:
+        break;
+    }
     return true;
 }
 
-/* Step by step to the answer. False: it waits for the outside, and goes on from there when it is called again: what
- * was done before is not done twice. */
+/* Step by step to the answer; what was done before a wait is not done twice. */
 static bool go_on(struct asking *a)
 {
     for (; a->step != STEP_OVER; a->step++) {
-        bool is_admission = (a->step == STEP_FIRST) == (a->phase == PHASE_CONNECT);
-        bool is_done = a->step == STEP_RULES ? asking_rules(a) : !is_admission || admit(a);
-        if (!is_done)
+        if (!take_step(a))
             return false;
-        if (a->answer->verdict != POLICY_GO_ON)
-            a->step = STEP_LIMITS; /* the last */
+        if (a->answer->verdict != POLICY_GO_ON && a->step < STEP_REFUSAL)
+            a->step = STEP_REFUSAL - 1; /* what is left of it */
     }
-    asking_count_refusal(a);
     return true;
 }
 
 /* ---- the door ---- */
 
-static void end(struct asking *a)
-{
-    outside_end(a->question);
-    free(a);
-}
-
-void asking_resume(struct asking *a)
-{
-    void (*cb)(void *) = a->cb;
-    void *arg = a->arg;
-    while (!go_on(a))
-        if (!outside_look(a))
-            return;
-    end(a);
-    cb(arg);
-}
-
-/* The question has to wait, and so must all that it has come to. */
-static enum started look_outside(const struct asking *so_far)
-{
-    struct asking *a = malloc(sizeof *a);
-    if (!a) {
-        struct asking lost = *so_far;
-        asking_trouble(&lost);
-        outside_end(lost.question);
-        return DONE;
-    }
-    *a = *so_far;
-    a->question->outside.waiting = a;
-    do {
-        if (!outside_look(a))
-            return STARTED;
-    } while (!go_on(a));
-    end(a);
-    return DONE;
-}
-
 enum started policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
                               struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg), void *arg)
 {
     struct asking a = asking_begin(engine, phase, question, answer);
-    a.deadline_ms = deadline_ms;
-    a.cb = cb;
-    a.arg = arg;
-    question->outside.may_wait = true;
     if (engine->trace)
         engine->trace->on_phase(engine->trace->arg, phase);
     asking_bans(&a);
     if (answer->verdict != POLICY_GO_ON)
         return DONE;
-    return go_on(&a) ? DONE : look_outside(&a);
-}
-
-void policy_ask_cancel(struct policy_engine *engine, struct policy_case *question)
-{
-    (void)engine;
-    if (question->outside.waiting)
-        end(question->outside.waiting);
+    return asking_start(&a, go_on, deadline_ms, cb, arg);
 }
 
 void policy_forget_hello(struct policy_connection *connection)

@@ -5,6 +5,9 @@
  *                                                       └ what must be looked up is asked outside, once, and then
  *                                                         the rule or limit that needed it is asked again
  *
+ * Limits lie in a store (limits/store.h) that answers at once, or, where it is another server's, a little later: then
+ * the question waits for it as for all that lies outside, and goes on where it was.
+ *
  * For data the limits are one reservation for the whole mail, all or nothing. It stays in the mail until policy_settle
  * (the real size is known, before the dot), and then policy_keep (the MTA took it, or nobody knows) or
  * policy_give_back. At mail and rcpt limits that are known to be full refuse early, with the same words (LIMITS.md,
@@ -141,7 +144,7 @@ struct policy_mail {
     uint64_t recipients_that_fit; /* as MAIL saw it: so many need no look before DATA */
 };
 
-struct policy_trip; /* outside.c: one thing that is being looked up */
+struct policy_trip; /* trips.h: one thing that is being looked up */
 struct asking;      /* asking.h */
 
 /* What a question needs from outside (outside.c): the door's own, zeroed at first. It lies here because it must stay
@@ -151,17 +154,20 @@ struct policy_outside {
     struct policy_engine *engine;
     struct policy_case *question;
     enum phase phase;
-    bool is_counting;   /* the condition of a limit is asked, for used() or left() */
-    bool may_wait;      /* else what is not known yet is only not known */
-    bool wants_name;    /* wanted, and no trip for it yet */
-    bool has_remotes;   /* `remotes` is in use */
+    bool is_counting; /* the condition of a limit is asked, for used() or left() */
+    bool wants_name;  /* wanted, and no trip for it yet */
+    bool has_remotes; /* `remotes` is in use */
+    bool has_counts;  /* `counts` is */
+    enum { NETWORK_UNASKED, NETWORK_ASKED, NETWORK_HEARD, NETWORK_NOTED } network; /* `client.known` (networks.c) */
     struct map remotes; /* what remote tables said: table and key → its trip */
+    struct map counts;  /* how full limits are, where their store answers later: limit and entity → its trip */
     uint64_t wants_dnsbls;
     struct policy_trip *trips;
-    size_t under_way;
-    const char *failed;     /* the dnsbl or table that has no answer, of what was asked last */
-    bool failed_defers;     /* its `failure` */
-    struct asking *waiting; /* NULL: it does not wait */
+    size_t under_way;          /* trips, and what the limits' store was asked */
+    struct reservation limits; /* those that are being asked and hold nothing afterwards */
+    const char *failed;        /* the dnsbl or table that has no answer, of what was asked last */
+    bool failed_defers;        /* its `failure` */
+    struct asking *waiting;    /* NULL: it does not wait */
 };
 
 /* One question. */
@@ -174,26 +180,30 @@ struct policy_case {
     struct policy_login *login; /* at auth */
     struct str password;        /* at auth: as it was given, borrowed until the answer */
     size_t recipient_count;     /* at data: of the accepted ones, facts.rcpt runs over them */
-    uint64_t size_bytes;        /* at data: declared by SIZE=; 0: not declared, reserved as 1 KiB */
+    uint64_t size_bytes;        /* at data: declared by SIZE=; 0: not declared, reserved as 1 KiB; to settle: real */
     int64_t now_us;             /* wall clock */
     bool is_never_early;        /* a trial: limits of data refuse at data (GRAMMAR.md 5) */
     struct policy_outside outside;
 };
 
-/* DONE: *answer is there. STARTED: cb comes once, by deadline_ms, unless policy_ask_cancel; then answer and case must
- * last. Lack of memory is an answer: a refusal for now. */
+/* All that may wait, here and below: DONE: *answer is there. STARTED: cb comes once, by deadline_ms (a moment of the
+ * loop; the limits' store has a shorter one of its own), unless policy_ask_cancel; then answer and case must last until
+ * it has come. Lack of memory is an answer: a refusal for now. */
 enum started policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
                               struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg), void *arg);
+/* Of any of them, if it waits. What limits were asked for is not charged; what had happened may be counted or not; a
+ * password that was wrong stays charged. Before the case's login or mail is given back. */
 void policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
 
 /* ---- logins: after the rules of auth went on, exactly one of these three ---- */
 
 /* The password was wrong: what the limits reserved stays charged. The answer tells what thresholds do about it:
  * effects, a tarpit; the verdict is POLICY_GO_ON, the reply is the caller's (535). */
-void policy_login_failed(struct policy_engine *engine, struct policy_case *question, struct policy_answer *answer);
+enum started policy_login_failed_start(struct policy_engine *engine, struct policy_case *question,
+                                       struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
+                                       void *arg);
 /* The password was right: nothing of it is charged, and once PHASE_LOGIN went on too, the network is known for this
- * user
- * (`client.known`). */
+ * user (`client.known`). */
 void policy_login_succeeded(struct policy_engine *engine, struct policy_case *question);
 /* Nobody could say, or the client went: nothing is charged. Harmless where nothing is held. */
 void policy_login_give_back(struct policy_engine *engine, struct policy_login *login);
@@ -202,25 +212,29 @@ void policy_login_give_back(struct policy_engine *engine, struct policy_login *l
  * The answer is what thresholds do about it: DISCONNECT, DROP and BAN end the session; REJECT and DEFER mean that
  * something was refused already, and that MAIL will be while the count is above. Refusals are counted by policy_ask
  * itself. */
-void policy_count_event(struct policy_engine *engine, enum limit_unit unit, uint32_t n, struct policy_case *question,
-                        struct policy_answer *answer);
+enum started policy_count_event_start(struct policy_engine *engine, enum limit_unit unit, uint32_t n,
+                                      struct policy_case *question, struct policy_answer *answer, int64_t deadline_ms,
+                                      void (*cb)(void *arg), void *arg);
+/* Does any limit count it? */
+bool policy_counts_event(const struct policy_engine *engine, enum limit_unit unit);
 
 /* ---- mails: after PHASE_DATA went on ---- */
 
-/* The message's real size is known and its dot not yet sent: bytes are charged by it. False: more than the limit has
- * left; *answer is a refusal of the whole mail (451 to the dot) and everything is given back. */
-MUST_USE bool policy_settle(struct policy_engine *engine, struct policy_case *question, uint64_t size_bytes,
-                            struct policy_answer *answer);
+/* The message's real size is known (it is the case's size_bytes now) and its dot not yet sent: bytes are charged by it.
+ * A refusal: more than the limit has left; it is one of the whole mail (451 to the dot), and everything is given back.
+ */
+enum started policy_settle_start(struct policy_engine *engine, struct policy_case *question,
+                                 struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg), void *arg);
 /* The MTA took it, or its fate is unknown: the charge stays. */
 void policy_keep(struct policy_engine *engine, struct policy_mail *mail, int64_t now_us);
 /* It was refused or given up: nothing was sent. Harmless if nothing is charged. */
 void policy_give_back(struct policy_engine *engine, struct policy_mail *mail);
 /* TLS begins: what was said in the clear, and the tags that rules made of it, are forgotten (RFC 3207 4.2). */
 void policy_forget_hello(struct policy_connection *connection);
-/* The connection ends: its leases end. */
+/* The connection ends: its leases end. Its questions are answered or cancelled. */
 void policy_connection_end(struct policy_engine *engine, struct policy_connection *connection);
-/* What a limit has counted by now, in its first window, for the key that the facts give it: bytes in bytes, 0 where it
- * does not apply. False: no memory. */
+/* For trials: what a limit has counted by now, in its first window, for the key that the facts give it: bytes in bytes,
+ * 0 where it does not apply. The store answers at once. False: no memory. */
 MUST_USE bool policy_count_get(struct policy_engine *engine, struct str limit, const struct facts *facts,
                                int64_t now_us, struct arena *arena, uint64_t *count);
 

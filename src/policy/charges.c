@@ -278,11 +278,6 @@ static bool add_each(struct making *m, const struct policy_limit *l)
 
 /* ---- all ---- */
 
-static bool is_asked(const struct charging *what, const struct policy_limit *l)
-{
-    return what->only ? l == what->only : what->units >> l->limit.unit & 1;
-}
-
 /* Of a mail there may be many recipients; an event speaks of one. */
 static bool is_each(const struct policy_limit *l)
 {
@@ -295,7 +290,7 @@ static bool make_room(struct making *m)
     const struct policy *policy = m->a->engine->policy;
     size_t most = 1;
     for (size_t i = 0; i < policy->limit_count; i++)
-        if (is_asked(m->what, &policy->limits[i]))
+        if (charging_asks(m->what, &policy->limits[i]))
             most += is_each(&policy->limits[i]) ? m->rcpt_count : 1;
     m->to->items = arena_alloc(m->arena, most * sizeof *m->to->items);
     return m->to->items != NULL;
@@ -311,7 +306,7 @@ bool charges_make(const struct asking *a, const struct charging *what, struct ar
         return false;
     for (size_t i = 0; i < policy->limit_count; i++) {
         const struct policy_limit *l = &policy->limits[i];
-        if (is_asked(what, l) && !(is_each(l) ? add_each(&m, l) : add_one(&m, l)))
+        if (charging_asks(what, l) && !(is_each(l) ? add_each(&m, l) : add_one(&m, l)))
             return false;
     }
     return true;

@@ -28,6 +28,11 @@ struct charging {
     uint32_t events;                 /* of event units: how many happened; 0: is the count above? */
 };
 
+static inline bool charging_asks(const struct charging *what, const struct policy_limit *l)
+{
+    return what->only ? l == what->only : what->units >> l->limit.unit & 1;
+}
+
 struct charges {
     struct charge *items; /* in the order of the configuration */
     size_t count;

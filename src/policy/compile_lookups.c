@@ -74,18 +74,36 @@ static bool limit_may_wait(const struct policy_limit *l)
     return may_wait;
 }
 
-/* Those of one phase are asked at the same time. What limits of events need is found out at connect (outside.c). */
-static void note_phases(struct policy *policy)
+static void note_count(void *arg, unsigned limit)
 {
-    for (int phase = 0; phase < PHASE_COUNT; phase++)
+    bool *counts = arg;
+    counts[limit] = true;
+}
+
+static void note_condition(struct policy *policy, enum phase phase, const struct test_node *condition)
+{
+    policy->phase_dnsbls[phase] |= eval_dnsbls(condition);
+    eval_tell_counts(condition, note_count, policy->phase_counts[phase]);
+}
+
+/* Those of one phase are asked at the same time. What limits of events need is found out at connect (outside.c). False:
+ * no memory. */
+static bool note_phases(struct policy *policy)
+{
+    for (int phase = 0; phase < PHASE_COUNT; phase++) {
+        policy->phase_counts[phase] = arena_alloc(&policy->program.arena, policy->limit_count * sizeof(bool));
+        if (!policy->phase_counts[phase])
+            return false;
         for (size_t i = 0; i < policy->rule_counts[phase]; i++)
-            policy->phase_dnsbls[phase] |= eval_dnsbls(policy->rules[phase][i].condition);
+            note_condition(policy, (enum phase)phase, policy->rules[phase][i].condition);
+    }
     for (size_t i = 0; i < policy->limit_count; i++) {
         struct policy_limit *l = &policy->limits[i];
         if (l->phase != PHASE_COUNT)
-            policy->phase_dnsbls[l->phase == PHASE_COUNT ? PHASE_CONNECT : l->phase] |= eval_dnsbls(l->condition);
+            note_condition(policy, l->phase, l->condition);
         l->may_wait = limit_may_wait(l);
     }
+    return true;
 }
 
 /* What the protocols cannot say. */
@@ -120,8 +138,7 @@ bool compile_lookups(struct policy *policy, struct diagnostics *d)
         return diag_error(d, PLACE_NONE, "out of memory");
     policy->dnsbl_count = p->dnsbl_count;
     policy->remote_count = p->remote_count;
-    note_phases(policy);
-    return true;
+    return note_phases(policy) || diag_error(d, PLACE_NONE, "out of memory");
 }
 
 const struct policy_dnsbl *policy_dnsbls(const struct policy *policy, size_t *count)

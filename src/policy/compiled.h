@@ -70,6 +70,7 @@ struct policy {
     struct policy_remote *remotes;
     size_t dnsbl_count, remote_count;
     uint64_t phase_dnsbls[PHASE_COUNT]; /* which of them rules and limits of a phase may ask */
+    bool *phase_counts[PHASE_COUNT];    /* likewise: of each limit, may its count be asked for? */
     bool is_settled_at_mail; /* which limits of data apply, and for whom, depends on nothing that comes after MAIL */
 };
 

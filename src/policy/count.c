@@ -1,24 +1,43 @@
-/* count.c - how full a limit is for the case at hand. */
-#include "policy/admit.h"
+/*
+ * count.c - how full a limit is for the case at hand: used(L) and left(L) in conditions, and what a test expects.
+ *
+ *   condition ─▶ count_for ─┬─ the store answers at once: looked at now
+ *                           └─ later: said already? ─ yes ─▶ that, until something is charged
+ *                                         └── no ──▶ a trip for it, and for all else that this phase may ask about
+ */
+#include "policy/charges.h"
+#include "policy/trips.h"
 
-/* The counts of the limit's windows, looked at and not changed; the reservation lies in the arena. False: no memory.
- * No reading: it does not apply. */
-static bool look(struct policy_engine *engine, const struct policy_limit *l, const struct facts *facts, enum phase at,
-                 int64_t now_us, struct arena *arena, struct reservation *r)
+enum { LOOK_MAX_BYTES = 1 << 16 };
+
+static bool is_remote(const struct policy_outside *o)
 {
-    struct limit looked_at = l->limit;
-    looked_at.observed = true; /* whatever it allows */
-    struct charge charge = {.limit = &looked_at, .entity = policy_entity(l->keys, l->key_count, facts, at, arena)};
+    return o->engine->limiter->store->ops->is_remote;
+}
+
+/* Whose count of the limit, by which rates, as the facts say; in the arena. entity.len 0: it does not apply; ptr NULL:
+ * no memory. */
+static struct charge whom(const struct policy_limit *l, const struct facts *facts, enum phase at, struct arena *arena)
+{
+    struct charge c = {.limit = &l->limit, .entity = policy_entity(l->keys, l->key_count, facts, at, arena)};
+    if (c.entity.len && l->overrides && !override_find(l, facts, at, arena, &c.rates, &c.rate_count))
+        c.entity = STR_NONE;
+    return c;
+}
+
+/* Of a store that answers at once. No reading: it does not apply, or the store is away. False: no memory. */
+static bool look_now(struct policy_engine *engine, const struct charge *c, int64_t now_us, struct arena *arena,
+                     struct reservation *r)
+{
     *r = (struct reservation){0};
-    if (!charge.entity.ptr)
+    if (c->entity.len == 0)
+        return c->entity.ptr != NULL;
+    if (!reservation_init(r, arena, c, 1))
         return false;
-    if (charge.entity.len == 0)
-        return true;
-    if (l->overrides && !override_find(l, facts, at, arena, &charge.rates, &charge.rate_count))
-        return false;
-    if (!reservation_init(r, arena, &charge, 1))
-        return false;
-    limiter_peek(engine->limiter, r, &charge, 1, now_us);
+    enum started started = limiter_look_start(engine->limiter, r, c, 1, now_us, STORE_DEADLINE_MS, NULL, NULL);
+    PANIC_IF(started != DONE, "the store \"%s\" does not answer at once", engine->limiter->store->ops->name);
+    if (r->verdict != VERDICT_RESERVED)
+        r->reading_count = 0;
     return true;
 }
 
@@ -49,36 +68,159 @@ static enum eval_result applies(struct policy_outside *o, const struct policy_li
     return result;
 }
 
-/* Of the window with least left. */
-static struct fact count_of(const struct policy_limit *l, const struct reservation *r, bool is_left)
+struct fullness {
+    bool is_known;
+    uint64_t used, left; /* of the window with least left */
+};
+
+static struct fullness fullness_of(const struct reservation *r)
 {
-    uint64_t used = 0, left = UINT64_MAX;
+    struct fullness f = {.is_known = r->reading_count > 0, .left = UINT64_MAX};
     for (size_t i = 0; i < r->reading_count; i++) {
         const struct reading *reading = &r->readings[i];
         uint64_t left_here = reading->rate.count - MIN_OF(reading->used, (uint64_t)reading->rate.count);
-        if (left_here < left || (left_here == left && reading->used > used)) {
-            left = left_here;
-            used = reading->used;
+        if (left_here < f.left || (left_here == f.left && reading->used > f.used)) {
+            f.left = left_here;
+            f.used = reading->used;
         }
     }
-    uint64_t n = is_left ? left : used;
-    return (struct fact){.kind = FACT_NUMBER, .number = (int64_t)(n * scale_of(l->limit.unit))};
+    return f;
+}
+
+/* ---- trips ---- */
+
+struct count_trip {
+    struct policy_trip trip;
+    struct fullness fullness; /* the answer */
+    struct arena arena;       /* of the question */
+    struct charge charge;
+    struct reservation look;
+};
+
+static struct count_trip *count_of(struct policy_trip *t)
+{
+    return CONTAINER_OF(t, struct count_trip, trip);
+}
+
+static void on_look(struct reservation *r, void *arg)
+{
+    (void)r;
+    trip_is_over(arg);
+}
+
+static enum started count_start(struct policy_trip *t, struct asking *a)
+{
+    struct count_trip *c = count_of(t);
+    return limiter_look_start(a->engine->limiter, &c->look, &c->charge, 1, a->question->now_us, STORE_DEADLINE_MS,
+                              on_look, t);
+}
+
+/* There may be one for each of a thousand recipients: only the answer is kept. */
+static void count_on_over(struct policy_trip *t)
+{
+    struct count_trip *c = count_of(t);
+    if (c->look.verdict == VERDICT_RESERVED)
+        c->fullness = fullness_of(&c->look);
+    arena_fini(&c->arena);
+}
+
+static void count_end(struct policy_trip *t)
+{
+    if (t->state == TRIP_UNDER_WAY)
+        limiter_cancel(t->outside->engine->limiter, &count_of(t)->look);
+    arena_fini(&count_of(t)->arena);
+}
+
+static const struct trip_kind COUNT = {
+    .size = sizeof(struct count_trip), .start = count_start, .on_over = count_on_over, .end = count_end};
+
+/* Which count: the limit's number and its entity. ptr NULL: no memory. */
+static struct str name_of(unsigned limit, struct str entity, struct arena *arena)
+{
+    const struct str pieces[] = {str_of((const char *)&limit, sizeof limit), entity};
+    return arena_join(arena, pieces, COUNT_OF(pieces));
+}
+
+/* The trip for it, new or not. NULL: it does not apply, or there is no memory for it. */
+static struct count_trip *want(struct policy_outside *o, unsigned limit, const struct facts *facts)
+{
+    struct arena arena;
+    arena_init(&arena, LOOK_MAX_BYTES);
+    struct charge charge = whom(&o->engine->policy->limits[limit], facts, o->phase, &arena);
+    struct str name = charge.entity.len ? name_of(limit, charge.entity, &arena) : STR_NONE;
+    struct count_trip *c = name.ptr && o->has_counts ? map_get(&o->counts, name) : NULL;
+    if (!name.ptr || c) {
+        arena_fini(&arena);
+        return c;
+    }
+    if (!o->has_counts)
+        map_init(&o->counts, false, false);
+    o->has_counts = true;
+    if (!(c = trip_new(o, &COUNT))) {
+        arena_fini(&arena);
+        return NULL;
+    }
+    c->arena = arena;
+    c->charge = charge;
+    if (reservation_init(&c->look, &c->arena, &c->charge, 1) && map_set(&o->counts, name, c))
+        return c;
+    c->trip.state = TRIP_OVER; /* it goes nowhere */
+    return NULL;
+}
+
+/* False: on its way. */
+static bool look_later(struct policy_outside *o, unsigned limit, const struct facts *facts, struct fullness *f)
+{
+    const struct policy *policy = o->engine->policy;
+    struct count_trip *c = want(o, limit, facts);
+    if (c && c->trip.state == TRIP_WANTED) /* what goes at once takes one round trip */
+        for (unsigned i = 0; i < policy->limit_count; i++)
+            if (policy->phase_counts[o->phase][i])
+                want(o, i, facts);
+    if (c && c->trip.state != TRIP_OVER)
+        return false;
+    *f = c ? c->fullness : (struct fullness){0};
+    return true;
+}
+
+void counts_forget(struct policy_outside *o)
+{
+    if (o->has_counts)
+        map_fini(&o->counts);
+    o->has_counts = false;
+}
+
+/* ---- the hook ---- */
+
+static struct fullness look(struct policy_outside *o, const struct policy_limit *l, const struct facts *facts)
+{
+    struct arena scratch;
+    struct reservation r;
+    arena_init(&scratch, LOOK_MAX_BYTES);
+    struct charge charge = whom(l, facts, o->phase, &scratch);
+    struct fullness f = {0};
+    if (look_now(o->engine, &charge, o->question->now_us, &scratch, &r))
+        f = fullness_of(&r);
+    arena_fini(&scratch);
+    return f;
 }
 
 enum eval_result count_for(struct policy_outside *o, unsigned limit, bool is_left, const struct facts *facts,
                            struct fact *out)
 {
     const struct policy_limit *l = &o->engine->policy->limits[limit];
-    struct arena scratch;
-    struct reservation r;
+    struct fullness f;
     *out = (struct fact){.kind = FACT_NONE};
     enum eval_result result = o->is_counting ? EVAL_FALSE : applies(o, l, facts);
     if (result != EVAL_TRUE)
         return result == EVAL_FALSE ? EVAL_TRUE : result;
-    arena_init(&scratch, SCRATCH_MAX_BYTES);
-    if (look(o->engine, l, facts, o->phase, o->question->now_us, &scratch, &r) && r.reading_count)
-        *out = count_of(l, &r, is_left);
-    arena_fini(&scratch);
+    if (!is_remote(o))
+        f = look(o, l, facts);
+    else if (!look_later(o, limit, facts, &f))
+        return EVAL_WAIT;
+    if (f.is_known)
+        *out = (struct fact){.kind = FACT_NUMBER,
+                             .number = (int64_t)((is_left ? f.left : f.used) * scale_of(l->limit.unit))};
     return EVAL_TRUE;
 }
 
@@ -92,7 +234,8 @@ bool policy_count_get(struct policy_engine *engine, struct str name, const struc
     *count = 0;
     if (!l)
         return true; /* disabled: it counts nothing */
-    if (!look(engine, l, facts, PHASE_DATA, now_us, arena, &r))
+    struct charge charge = whom(l, facts, PHASE_DATA, arena);
+    if (!look_now(engine, &charge, now_us, arena, &r))
         return false;
     if (r.reading_count)
         *count = r.readings[0].used * scale_of(l->limit.unit);

@@ -3,25 +3,16 @@
  *
  *   eval_ask ─▶ hooks: known? ─ yes ─▶ TRUE, FALSE, or FAILED
  *                        └──── no ──▶ wanted, WAIT ──▶ outside_look: a trip for each ──▶ asking_resume
+ *
+ * Of the outside are also the limits, where their store answers later: count.c and networks.c ask it.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/list.h"
-#include "policy/asking.h"
+#include "policy/charges.h"
+#include "policy/trips.h"
 
-enum {
-    REMOTE_KEY_MAX_BYTES = 1024,
-    TRIPS_AT_ONCE = 64, /* of remote tables; the others follow */
-};
-
-/* One thing that is looked up, or was. */
-struct policy_trip {
-    struct policy_trip *next;
-    struct policy_outside *outside;
-    enum { TRIP_WANTED, TRIP_UNDER_WAY, TRIP_OVER } state;
-    struct policy_lookup lookup;
-};
+enum { REMOTE_KEY_MAX_BYTES = 1024 };
 
 static struct policy_outside *of(struct eval_outside *hooks)
 {
@@ -44,6 +35,58 @@ static struct policy_client *client_known(struct policy_case *question)
     return *client;
 }
 
+/* ---- lookups ---- */
+
+struct lookup_trip {
+    struct policy_trip trip;
+    struct policy_lookup lookup;
+};
+
+static struct lookup_trip *lookup_of(struct policy_trip *t)
+{
+    return CONTAINER_OF(t, struct lookup_trip, trip);
+}
+
+static void on_answer(void *arg)
+{
+    trip_is_over(arg);
+}
+
+static enum started lookup_start(struct policy_trip *t, struct asking *a)
+{
+    struct policy_lookup *l = &lookup_of(t)->lookup;
+    l->on_answer = on_answer;
+    l->arg = t;
+    return a->engine->lookups->start(a->engine->lookups, l, a->deadline_ms);
+}
+
+/* What was found out about a client holds for its connection. */
+static void lookup_on_over(struct policy_trip *t)
+{
+    struct policy_case *question = t->outside->question;
+    struct policy_client *client = question->connection->client;
+    const struct policy_lookup *l = &lookup_of(t)->lookup;
+    if (l->kind == POLICY_LOOKUP_DNSBLS) {
+        client->asked |= l->dnsbls;
+        client->listed |= l->listed & l->dnsbls;
+        client->no_answer |= l->no_answer & l->dnsbls;
+    } else if (l->kind == POLICY_LOOKUP_NAME) {
+        struct str name = str_of_z(l->name);
+        client->has_name = true;
+        client->name = name.len ? arena_copy(question->connection_arena, name) : STR_NONE;
+    }
+}
+
+static void lookup_end(struct policy_trip *t)
+{
+    struct policy_lookups *lookups = t->outside->engine->lookups;
+    if (t->state != TRIP_WANTED)
+        lookups->cancel(lookups, &lookup_of(t)->lookup);
+}
+
+static const struct trip_kind LOOKUP = {
+    .size = sizeof(struct lookup_trip), .start = lookup_start, .on_over = lookup_on_over, .end = lookup_end};
+
 /* ---- the hooks ---- */
 
 static enum eval_result name_of(struct policy_outside *o, struct fact *out)
@@ -65,10 +108,8 @@ static enum eval_result hook_attribute(struct eval_outside *hooks, enum attribut
     struct policy_outside *o = of(hooks);
     struct geoip_answer place;
     *out = (struct fact){.kind = FACT_NONE};
-    if (attribute == ATTRIBUTE_CLIENT_KNOWN) {
-        asking_known(o, out);
-        return EVAL_TRUE;
-    }
+    if (attribute == ATTRIBUTE_CLIENT_KNOWN)
+        return network_is_known(o, out);
     if (!o->engine->lookups)
         return EVAL_TRUE;
     if (attribute == ATTRIBUTE_CLIENT_NAME)
@@ -106,29 +147,20 @@ static enum eval_result hook_listed(struct eval_outside *hooks, unsigned number)
     return EVAL_WAIT;
 }
 
-static struct policy_trip *trip_new(struct policy_outside *o, enum policy_lookup_kind kind)
-{
-    struct policy_trip *t = calloc(1, sizeof *t);
-    if (!t)
-        return NULL;
-    t->outside = o;
-    t->lookup.kind = kind;
-    t->next = o->trips;
-    o->trips = t;
-    return t;
-}
-
 /* A trip for what nobody has looked for yet. NULL: no memory. */
-static struct policy_trip *want_remote(struct policy_outside *o, unsigned number, struct str key)
+static struct lookup_trip *want_remote(struct policy_outside *o, unsigned number, struct str key)
 {
     if (!o->has_remotes)
         map_init(&o->remotes, false, false);
     o->has_remotes = true;
-    struct policy_trip *t = trip_new(o, POLICY_LOOKUP_REMOTE);
-    if (!t || !map_set(&o->remotes, key, t))
-        return NULL; /* the trip is freed with all */
-    t->lookup.remote = number;
-    return t;
+    struct lookup_trip *t = trip_new(o, &LOOKUP);
+    if (!t)
+        return NULL;
+    t->lookup = (struct policy_lookup){.kind = POLICY_LOOKUP_REMOTE, .remote = number};
+    if (map_set(&o->remotes, key, t))
+        return t;
+    t->trip.state = TRIP_OVER; /* it goes nowhere, and is freed with all */
+    return NULL;
 }
 
 static enum eval_result hook_remote(struct eval_outside *hooks, unsigned number, const struct fact *x,
@@ -139,19 +171,17 @@ static enum eval_result hook_remote(struct eval_outside *hooks, unsigned number,
     char key[1 + REMOTE_KEY_MAX_BYTES];
     if (!o->engine->lookups || x->kind != FACT_TEXT || x->text.len == 0 || x->text.len > REMOTE_KEY_MAX_BYTES)
         return EVAL_FALSE;
-    if (!o->may_wait)
-        return EVAL_WAIT;
     key[0] = (char)number;
     memcpy(key + 1, x->text.ptr, x->text.len);
     struct str whole = str_of(key, 1 + x->text.len);
-    struct policy_trip *t = o->has_remotes ? map_get(&o->remotes, whole) : NULL;
+    struct lookup_trip *t = o->has_remotes ? map_get(&o->remotes, whole) : NULL;
     if (!t) {
         t = want_remote(o, number, whole);
         if (t)
             t->lookup.key = x->text; /* lasts as long as the question (facts.h) */
         return t ? EVAL_WAIT : fail(o, remote->map.name, remote->failure);
     }
-    if (t->state != TRIP_OVER)
+    if (t->trip.state != TRIP_OVER)
         return EVAL_WAIT;
     if (t->lookup.found == POLICY_NO_ANSWER)
         return fail(o, remote->map.name, remote->failure);
@@ -166,66 +196,24 @@ static enum eval_result hook_count(struct eval_outside *hooks, unsigned limit, b
     return count_for(of(hooks), limit, is_left, facts, out);
 }
 
-/* ---- trips ---- */
-
-static void on_trip_over(struct policy_trip *t)
-{
-    struct policy_case *question = t->outside->question;
-    struct policy_client *client = question->connection->client;
-    const struct policy_lookup *l = &t->lookup;
-    t->state = TRIP_OVER;
-    if (l->kind == POLICY_LOOKUP_DNSBLS) {
-        client->asked |= l->dnsbls;
-        client->listed |= l->listed & l->dnsbls;
-        client->no_answer |= l->no_answer & l->dnsbls;
-    } else if (l->kind == POLICY_LOOKUP_NAME) {
-        struct str name = str_of_z(l->name);
-        client->has_name = true;
-        client->name = name.len ? arena_copy(question->connection_arena, name) : STR_NONE;
-    }
-}
-
-static void on_answer(void *arg)
-{
-    struct policy_trip *t = arg;
-    struct policy_outside *o = t->outside;
-    on_trip_over(t);
-    if (--o->under_way == 0)
-        asking_resume(o->waiting);
-}
-
-static void set_out(struct asking *a, struct policy_trip *t)
-{
-    struct policy_lookups *lookups = a->engine->lookups;
-    t->lookup.on_answer = on_answer;
-    t->lookup.arg = t;
-    t->state = TRIP_UNDER_WAY;
-    if (lookups->start(lookups, &t->lookup, a->deadline_ms) == DONE)
-        on_trip_over(t);
-    else
-        t->outside->under_way++;
-}
+/* ---- what was wanted of the client ---- */
 
 /* Without memory for the trip there is no answer: no name, nothing of the lists. */
 static void look_for_client(struct asking *a)
 {
     struct policy_outside *o = &a->question->outside;
     struct policy_client *client = a->question->connection->client;
+    struct lookup_trip *t;
     if (o->wants_name) {
-        struct policy_trip *t = trip_new(o, POLICY_LOOKUP_NAME);
         o->wants_name = false;
+        if ((t = trip_new(o, &LOOKUP)))
+            t->lookup = (struct policy_lookup){.kind = POLICY_LOOKUP_NAME, .client = client_of(a->question)};
         client->has_name = !t;
-        if (t) {
-            t->lookup.client = client_of(a->question);
-            set_out(a, t);
-        }
     }
     if (o->wants_dnsbls) {
-        struct policy_trip *t = trip_new(o, POLICY_LOOKUP_DNSBLS);
-        if (t) {
-            t->lookup.client = client_of(a->question);
-            t->lookup.dnsbls = o->wants_dnsbls;
-            set_out(a, t);
+        if ((t = trip_new(o, &LOOKUP))) {
+            t->lookup = (struct policy_lookup){
+                .kind = POLICY_LOOKUP_DNSBLS, .client = client_of(a->question), .dnsbls = o->wants_dnsbls};
         } else {
             client->asked |= o->wants_dnsbls;
             client->no_answer |= o->wants_dnsbls;
@@ -236,15 +224,9 @@ static void look_for_client(struct asking *a)
 
 bool outside_look(struct asking *a)
 {
-    struct policy_outside *o = &a->question->outside;
     look_for_client(a);
-    size_t left = TRIPS_AT_ONCE;
-    for (struct policy_trip *t = o->trips; t && left; t = t->next)
-        if (t->state == TRIP_WANTED) {
-            left--;
-            set_out(a, t);
-        }
-    return o->under_way == 0;
+    trips_set_out(a);
+    return a->question->outside.under_way == 0;
 }
 
 /* ---- limits ---- */
@@ -285,8 +267,8 @@ enum eval_result outside_ask_limit(struct asking *a, const struct policy_limit *
     return r == EVAL_TRUE && !are_texts_there(l, &a->context) ? EVAL_WAIT : r;
 }
 
-/* Limits of events are asked while something happens, which cannot wait: at connect the client's name and lists are
- * found out for them. */
+/* What limits of events need is found out at connect: when something happens there is then nothing to wait for. But how
+ * full other limits are is asked when it is (outside_is_ready_for_events). */
 bool outside_is_ready_for_limits(struct asking *a)
 {
     const struct policy *policy = a->engine->policy;
@@ -309,6 +291,16 @@ bool outside_is_ready_for_limits(struct asking *a)
     return is_ready;
 }
 
+bool outside_is_ready_for_events(struct asking *a, const struct charging *what)
+{
+    const struct policy *policy = a->engine->policy;
+    bool is_ready = true;
+    for (size_t i = 0; i < policy->limit_count; i++)
+        if (charging_asks(what, &policy->limits[i]) && outside_ask_limit(a, &policy->limits[i]) == EVAL_WAIT)
+            is_ready = false;
+    return is_ready;
+}
+
 /* ---- all ---- */
 
 void outside_begin(struct asking *a)
@@ -323,17 +315,11 @@ void outside_begin(struct asking *a)
 void outside_end(struct policy_case *question)
 {
     struct policy_outside *o = &question->outside;
-    for (struct policy_trip *t = o->trips, *next; t; t = next) {
-        next = t->next;
-        if (t->state != TRIP_WANTED)
-            o->engine->lookups->cancel(o->engine->lookups, &t->lookup);
-        free(t);
-    }
+    trips_end(o);
     if (o->has_remotes)
         map_fini(&o->remotes);
-    o->trips = NULL;
     o->has_remotes = false;
-    o->may_wait = false;
+    counts_forget(o);
     o->under_way = 0;
     o->waiting = NULL;
 }

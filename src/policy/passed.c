@@ -47,7 +47,7 @@ bool asking_act_passed(struct asking *a, const struct reservation *r, const stru
             actor.key = policy_key_text(r->readings[p->reading].entity, a->question->arena);
             actor.words = words_of(a, r, p);
         }
-        if (!asking_act(a, &actor, action))
+        if (asking_act(a, &actor, action) != ACTED)
             return false;
     }
     asking_show_marks(a);
@@ -64,8 +64,7 @@ static void refuse_for_good(struct asking *a, const struct reservation *r)
         .is_limit = true,
         .words = arena_copy(a->question->arena, limiter_refusal_text(r, text, sizeof text)),
     };
-    bool ok = asking_act(a, &actor, &REJECT); /* trouble is said in the answer */
-    (void)ok;
+    asking_act(a, &actor, &REJECT); /* trouble is said in the answer */
 }
 
 void asking_passed(struct asking *a, const struct reservation *r)

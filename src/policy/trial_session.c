@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/panic.h"
+
 /* ---- what came of a question ---- */
 
 /* The first refusal is the verdict (GRAMMAR.md 5). */
@@ -63,6 +65,13 @@ static void keep(struct trial *t, enum phase phase, const struct policy_answer *
 
 /* ---- one question ---- */
 
+/* The store is a trial's own, and so is what is said of the outside: all is at hand. Deadline and callback are for who
+ * waits. */
+static void be_done(enum started started)
+{
+    PANIC_IF(started != DONE, "a trial would have to wait");
+}
+
 static struct policy_case question_at(struct trial *t, enum phase phase)
 {
     struct policy_case q = {.arena = &t->arena,
@@ -103,9 +112,7 @@ static bool ask(struct trial *t, enum phase phase)
 {
     struct policy_case q = question_at(t, phase);
     struct policy_answer answer;
-    /* deadline and callback are for what lies outside; here all is at hand */
-    enum started started = policy_ask_start(&t->engine, phase, &q, &answer, 0, NULL, NULL);
-    (void)started;
+    be_done(policy_ask_start(&t->engine, phase, &q, &answer, 0, NULL, NULL));
     keep(t, phase, &answer);
     if (answer.verdict == POLICY_GO_ON)
         return true;
@@ -187,7 +194,7 @@ bool trial_attempt(struct trial *t, struct str password)
         return false;
     struct policy_case q = question_at(t, PHASE_AUTH);
     struct policy_answer answer;
-    policy_login_failed(&t->engine, &q, &answer);
+    be_done(policy_login_failed_start(&t->engine, &q, &answer, 0, NULL, NULL));
     keep(t, PHASE_AUTH, &answer);
     if (answer.verdict != POLICY_GO_ON)
         refuse(t, PHASE_AUTH, &answer);
@@ -240,7 +247,7 @@ static bool hear_of_recipient(struct trial *t, size_t i)
     if (code < 500)
         return false;
     struct policy_case q = question_at(t, PHASE_RCPT);
-    policy_count_event(&t->engine, UNIT_UNKNOWN_RECIPIENTS, 1, &q, &answer);
+    be_done(policy_count_event_start(&t->engine, UNIT_UNKNOWN_RECIPIENTS, 1, &q, &answer, 0, NULL, NULL));
     keep(t, PHASE_RCPT, &answer);
     if (answer.verdict == POLICY_DISCONNECT || answer.verdict == POLICY_DROP || answer.verdict == POLICY_BAN)
         refuse(t, PHASE_RCPT, &answer); /* other refusals speak of the next MAIL */
@@ -296,11 +303,13 @@ static bool settle(struct trial *t)
 {
     struct policy_case q = question_at(t, PHASE_DATA);
     struct policy_answer answer;
-    bool fits = policy_settle(&t->engine, &q, t->settings.size_bytes, &answer);
+    q.size_bytes = t->settings.size_bytes;
+    be_done(policy_settle_start(&t->engine, &q, &answer, 0, NULL, NULL));
     keep(t, PHASE_DATA, &answer);
-    if (!fits)
-        refuse(t, PHASE_DATA, &answer);
-    return fits;
+    if (answer.verdict == POLICY_GO_ON)
+        return true;
+    refuse(t, PHASE_DATA, &answer);
+    return false;
 }
 
 /* The MTA's last word. */

@@ -498,7 +498,8 @@ bool eval_asks_remote(const struct test_node *n)
 
 bool eval_operand_may_wait(const struct test_operand *o)
 {
-    return o->kind == FROM_COUNT || (o->kind == FROM_OUTSIDE && o->attribute == ATTRIBUTE_CLIENT_NAME);
+    return o->kind == FROM_COUNT || (o->kind == FROM_OUTSIDE &&
+                                     (o->attribute == ATTRIBUTE_CLIENT_NAME || o->attribute == ATTRIBUTE_CLIENT_KNOWN));
 }
 
 bool eval_may_wait(const struct test_node *n)
@@ -522,4 +523,16 @@ uint64_t eval_dnsbls(const struct test_node *n)
     for (const struct test_node *child = n->child; child; child = child->next)
         all |= eval_dnsbls(child);
     return all;
+}
+
+void eval_tell_counts(const struct test_node *n, void (*tell)(void *arg, unsigned limit), void *arg)
+{
+    if (!n)
+        return;
+    if (n->left.kind == FROM_COUNT)
+        tell(arg, n->left.limit);
+    if (n->right.kind == FROM_COUNT)
+        tell(arg, n->right.limit);
+    for (const struct test_node *child = n->child; child; child = child->next)
+        eval_tell_counts(child, tell, arg);
 }

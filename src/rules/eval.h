@@ -118,6 +118,8 @@ static inline bool eval_is_true(const struct test_node *node, const struct eval_
 bool eval_may_wait(const struct test_node *node);
 /* Which lists (bit i: number i) a condition may ask. */
 uint64_t eval_dnsbls(const struct test_node *node);
+/* Tells of each limit whose count it may ask for, by its number; some perhaps twice. */
+void eval_tell_counts(const struct test_node *node, void (*tell)(void *arg, unsigned limit), void *arg);
 /* Appends every attribute and tag that the condition speaks of, once each, with its value now: "authenticated false,
  * rcpt.domain example.net"; what is not known is "none". For explain. False: the buffer is full. */
 MUST_USE bool eval_values(const struct test_node *node, const struct eval_context *context, struct buf *to);

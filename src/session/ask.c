@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/panic.h"
 
 enum { ASK_ARENA_MAX_BYTES = 256 * 1024 }; /* texts that rules make of one command */
 
@@ -166,13 +167,19 @@ bool session_refuse_by_policy(struct session *s, const struct policy_answer *ans
 
 /* ---- what is only counted ---- */
 
+static void count(struct session *s, enum limit_unit unit, struct policy_case *question, struct policy_answer *answer)
+{
+    enum started started = policy_count_event_start(&s->worker->policy, unit, 1, question, answer, 0, NULL, NULL);
+    PANIC_IF(started != DONE, "a store that is asked over the network, in a version without one");
+}
+
 void session_count(struct session *s, enum limit_unit unit, struct recipient *r, struct arena *arena,
                    struct policy_answer *answer)
 {
     struct transaction *tx = s->tx;
     struct policy_case question = session_question(s, tx ? &tx->arena : arena);
     if (!tx) {
-        policy_count_event(&s->worker->policy, unit, 1, &question, answer);
+        count(s, unit, &question, answer);
         take_side_effects(s, PHASE_HELO, answer);
         return;
     }
@@ -182,7 +189,7 @@ void session_count(struct session *s, enum limit_unit unit, struct recipient *r,
     tx->asked = &r;
     tx->asked_count = r != NULL;
     question.mail = &tx->policy;
-    policy_count_event(&s->worker->policy, unit, 1, &question, answer);
+    count(s, unit, &question, answer);
     tx->asked = asked;
     tx->asked_count = asked_count;
     take_side_effects(s, r ? PHASE_RCPT : PHASE_MAIL, answer);

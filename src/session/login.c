@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/panic.h"
+
 enum { FAILURE_ARENA_MAX_BYTES = 65536 }; /* texts of limits */
 
 struct login {
@@ -136,7 +138,8 @@ static void count_failure(struct session *s)
     arena_init(&arena, FAILURE_ARENA_MAX_BYTES);
     struct policy_case question = session_question(s, &arena);
     login_question(s, &question);
-    policy_login_failed(&s->worker->policy, &question, &answer);
+    enum started started = policy_login_failed_start(&s->worker->policy, &question, &answer, 0, NULL, NULL);
+    PANIC_IF(started != DONE, "a store that is asked over the network, in a version without one");
     session_write_effects(s, PHASE_AUTH, answer.effects);
     session_owe_delay(s, answer.tarpit_ms);
     for (const struct policy_effect *e = answer.effects; e; e = e->next)

@@ -1,7 +1,7 @@
 /* door.c - see door.h. */
 #include "door.h"
 
-#include "limits/store_memory.h"
+#include "../limits/late_store.h"
 
 enum { ENTRIES = 1024, BANS = BAN_TABLE_MIN };
 
@@ -72,17 +72,17 @@ static void get(const struct facts *facts, int attribute, struct str name, struc
 
 /* ---- the stage ---- */
 
-int door_open(void **state)
+static int open_with(const struct store_ops *ops)
 {
     struct err err;
-    (void)state;
     memset(&T, 0, sizeof T);
+    T.now_us = NOW;
     T.memory = aligned_alloc(64, (store_memory_size(ENTRIES) + 63) / 64 * 64);
     assert_non_null(T.memory);
     memset(T.memory, 0, store_memory_size(ENTRIES));
     assert_true(store_memory_init(T.memory, ENTRIES, &err));
     const struct store_options options = {.memory = T.memory, .owner = 1};
-    assert_true(store_open(&T.store, stores_find(STR("memory")), &options, &err));
+    assert_true(store_open(&T.store, ops, &options, &err));
     assert_true(limiter_init(&T.limiter, &T.store));
     T.ban_memory = aligned_alloc(64, (ban_table_size(BANS) + 63) / 64 * 64);
     assert_non_null(T.ban_memory);
@@ -91,6 +91,30 @@ int door_open(void **state)
     arena_init(&T.arena, 1 << 22);
     arena_init(&T.connection_arena, 1 << 16);
     return 0;
+}
+
+int door_open(void **state)
+{
+    (void)state;
+    return open_with(&store_memory_ops);
+}
+
+int door_open_late(void **state)
+{
+    (void)state;
+    int failed = open_with(&late_store_ops);
+    late_of(&T.store)->remembers = true;
+    return failed;
+}
+
+void door_again(void **state)
+{
+    bool is_late = T.store.ops == &late_store_ops;
+    door_close(state);
+    if (is_late)
+        door_open_late(state);
+    else
+        door_open(state);
 }
 
 int door_close(void **state)
@@ -143,28 +167,49 @@ struct policy_case door_question(enum phase phase, const struct mail *mail)
         .password = STR("secret"),
         .recipient_count = MAX_OF(recipient_count(), 1), /* a mail has one */
         .size_bytes = mail->size,
-        .now_us = NOW,
+        .now_us = T.now_us,
     };
+}
+
+void door_on_answer(void *arg)
+{
+    assert_ptr_equal(arg, &T);
+    T.answered++;
+}
+
+void door_wait(enum started started)
+{
+    T.answered = 0;
+    if (T.store.ops == &store_memory_ops)
+        assert_int_equal(started, DONE);
+    while (started == STARTED && T.answered == 0)
+        late_answer_all(&T.store);
+    assert_int_equal(T.answered, started == STARTED);
 }
 
 enum policy_verdict door_ask(enum phase phase, const struct mail *mail)
 {
     struct policy_case question = door_question(phase, mail);
-    assert_int_equal(policy_ask_start(&T.engine, phase, &question, &T.answer, 0, NULL, NULL), DONE);
+    door_wait(policy_ask_start(&T.engine, phase, &question, &T.answer, 0, door_on_answer, &T));
     return T.answer.verdict;
 }
 
 bool door_settle(uint64_t bytes)
 {
-    struct policy_case question = {
-        .facts = {.get = get}, .arena = &T.arena, .connection = &T.connection, .mail = &T.mail, .now_us = NOW};
-    return policy_settle(&T.engine, &question, bytes, &T.answer);
+    struct policy_case question = {.facts = {.get = get},
+                                   .arena = &T.arena,
+                                   .connection = &T.connection,
+                                   .mail = &T.mail,
+                                   .size_bytes = bytes,
+                                   .now_us = T.now_us};
+    door_wait(policy_settle_start(&T.engine, &question, &T.answer, 0, door_on_answer, &T));
+    return T.answer.verdict == POLICY_GO_ON;
 }
 
 enum policy_verdict door_send(const struct mail *mail)
 {
     enum policy_verdict verdict = door_ask(PHASE_DATA, mail);
-    policy_keep(&T.engine, &T.mail, NOW);
+    policy_keep(&T.engine, &T.mail, T.now_us);
     return verdict;
 }
 

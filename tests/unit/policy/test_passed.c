@@ -8,7 +8,7 @@ static const struct mail A = {.user = "a@x", .sender = "a@x", .recipients = {"r@
 static void event(enum limit_unit unit, uint32_t n, const struct mail *mail)
 {
     struct policy_case question = door_question(PHASE_RCPT, mail);
-    policy_count_event(&T.engine, unit, n, &question, &T.answer);
+    door_wait(policy_count_event_start(&T.engine, unit, n, &question, &T.answer, 0, door_on_answer, &T));
 }
 
 /* The kinds of what is written down: "threshold alert ban would", in order. */
@@ -79,8 +79,7 @@ static void test_early(void **state)
     for (size_t i = 0; i < COUNT_OF(CASES); i++)
         for (enum phase phase = PHASE_MAIL; phase <= PHASE_RCPT; phase++) {
             char rules[200];
-            door_close(state);
-            door_open(state);
+            door_again(state);
             snprintf(rules, sizeof rules, "limit l per user count messages { 1/1h %s }\n", CASES[i].threshold);
             door_load(rules);
             assert_int_equal(door_send(&A), POLICY_GO_ON);
@@ -163,7 +162,7 @@ static const struct mail LOGIN = {.login = "a@x"};
 static void fail_login(void)
 {
     struct policy_case question = door_question(PHASE_AUTH, &LOGIN);
-    policy_login_failed(&T.engine, &question, &T.answer);
+    door_wait(policy_login_failed_start(&T.engine, &question, &T.answer, 0, door_on_answer, &T));
     assert_int_equal(T.answer.verdict, POLICY_GO_ON);
     assert_null(T.login.arena);
 }
@@ -312,20 +311,19 @@ static void test_long_names(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, door_open, door_close)
     const struct CMUnitTest tests[] = {
-        TEST(test_logs_and_alerts_once),
-        TEST(test_early),
-        TEST(test_errors),
-        TEST(test_unknown_recipients),
-        TEST(test_event_bans),
-        TEST(test_attempts),
-        TEST(test_an_attempt_that_nobody_ended),
-        TEST(test_stale_passwords),
-        TEST(test_refusals),
-        TEST(test_counts),
-        TEST(test_settling_passes_thresholds),
-        TEST(test_long_names),
+        DOOR_TEST(test_logs_and_alerts_once),
+        DOOR_TEST(test_early),
+        DOOR_TEST(test_errors),
+        DOOR_TEST(test_unknown_recipients),
+        DOOR_TEST(test_event_bans),
+        DOOR_TEST(test_attempts),
+        DOOR_TEST(test_an_attempt_that_nobody_ended),
+        DOOR_TEST(test_stale_passwords),
+        DOOR_TEST(test_refusals),
+        DOOR_TEST(test_counts),
+        DOOR_TEST(test_settling_passes_thresholds),
+        DOOR_TEST(test_long_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
