@@ -147,19 +147,25 @@ static void connect_shard(struct sentinel *s, const struct endpoint *to)
     redis_shard_connect(s->shard, to);
 }
 
+/* Element n of an array as a text; STR_NONE: it is none. */
+static struct str text_at(const redisReply *reply, size_t n)
+{
+    const redisReply *element = redis_reply_element(reply, n);
+    return element ? redis_reply_text(element) : STR_NONE;
+}
+
 /* [host, port], or nil. */
 static void on_address(struct sentinel *s, const redisReply *reply)
 {
-    const redisReply *host = redis_reply_element(reply, 0), *port = redis_reply_element(reply, 1);
+    struct str host = text_at(reply, 0);
     struct endpoint to;
     uint64_t number;
     if (reply->type == REDIS_REPLY_NIL) {
         s->unknown++;
         note(s, "knows no master of this name");
         give_up(s);
-    } else if (!host || !port || !str_to_u64(redis_reply_text(port), UINT16_MAX, &number) ||
-               redis_reply_text(host).len == 0 ||
-               !slots_endpoint_of(redis_reply_text(host), number, &s->link.endpoint, &to)) {
+    } else if (host.len == 0 || !str_to_u64(text_at(reply, 1), UINT16_MAX, &number) ||
+               !slots_endpoint_of(host, number, &s->link.endpoint, &to)) {
         struct str text = str_sub(redis_reply_text(reply), 0, 160);
         note(s, "gives no address%s" PRI_STR, text.len ? ": " : "", STR_ARG(text));
         give_up(s);
@@ -170,7 +176,7 @@ static void on_address(struct sentinel *s, const redisReply *reply)
 
 static void on_subscribed(struct sentinel *s, const redisReply *reply)
 {
-    s->is_subscribed = str_equal(redis_reply_text(redis_reply_element(reply, 0)), STR("subscribe"));
+    s->is_subscribed = str_equal(text_at(reply, 0), STR("subscribe"));
     if (s->is_subscribed == !s->was_refused)
         return;
     s->was_refused = !s->is_subscribed;
@@ -244,9 +250,9 @@ static void on_switch(struct sentinel *s, struct str text)
 
 static bool on_push(struct redis_link *link, const redisReply *reply)
 {
-    if (!str_equal(redis_reply_text(redis_reply_element(reply, 0)), STR("message")) || reply->elements != 3)
+    if (!str_equal(text_at(reply, 0), STR("message")))
         return false;
-    on_switch(link->arg, redis_reply_text(reply->element[2]));
+    on_switch(link->arg, text_at(reply, 2));
     return true;
 }
 

@@ -1,0 +1,321 @@
+/* The Sentinel shape against sentinels and masters that say what they are told to. */
+#include "fake_redis.h"
+#include "redis_test.h"
+
+enum { SENTINELS = 3, SERVERS = 2 };
+
+static struct fake_redis sentinels[SENTINELS], servers[SERVERS];
+static struct endpoint endpoints[SENTINELS];
+static struct redis_options options;
+static struct redis *r;
+
+#define GET "SENTINEL get-master-addr-by-name mw"
+
+/* A sentinel names a server. */
+static void say_master(struct fake_redis *sentinel, const struct fake_redis *master)
+{
+    char port[8];
+    int len = snprintf(port, sizeof port, "%u", master->at.port);
+    fake_say(sentinel, GET, "*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%s\r\n", len, port);
+}
+
+static void push_switch(struct fake_redis *sentinel, const char *name, const struct fake_redis *to)
+{
+    char text[128];
+    int len = snprintf(text, sizeof text, "%s 127.0.0.1 1 127.0.0.1 %u", name, to->at.port);
+    fake_push(sentinel, "*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$%d\r\n%s\r\n", len, text);
+}
+
+static int set_up(void **state)
+{
+    struct err err;
+    (void)state;
+    assert_true(loop_init(&loop, &err));
+    events_init();
+    for (size_t i = 0; i < SENTINELS; i++) {
+        fake_start(&sentinels[i], &loop, "sentinel", "sentinel");
+        fake_say(&sentinels[i], "SUBSCRIBE", "*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n");
+        fake_say(&sentinels[i], "UNSUBSCRIBE", "*3\r\n$11\r\nunsubscribe\r\n$14\r\n+switch-master\r\n:0\r\n");
+        endpoints[i] = sentinels[i].at;
+    }
+    for (size_t i = 0; i < SERVERS; i++)
+        fake_start(&servers[i], &loop, "standalone", "master");
+    options = (struct redis_options){
+        .shape = REDIS_SENTINEL, .endpoints = endpoints, .endpoint_count = SENTINELS, .master = "mw"};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    redis_free(&r);
+    for (size_t i = 0; i < SENTINELS; i++)
+        fake_stop(&sentinels[i]);
+    for (size_t i = 0; i < SERVERS; i++)
+        fake_stop(&servers[i]);
+    events_fini();
+    assert_true(list_is_empty(&loop.tasks));
+    loop_fini(&loop);
+    return 0;
+}
+
+static void open_client(void)
+{
+    struct err err;
+    r = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);
+    assert_non_null(r);
+}
+
+static bool is_at(const struct fake_redis *f)
+{
+    char name[ENDPOINT_TEXT_MAX];
+    return redis_shard_is_up(r, 0) && redis_shard_ups(r, 0) > 0 &&
+           str_equal(redis_shard_name(r, 0), endpoint_format(&f->at, name));
+}
+
+static unsigned count_of(const char *text, const char *part)
+{
+    unsigned count = 0;
+    for (; (text = strstr(text, part)); text++)
+        count++;
+    return count;
+}
+
+static void test_finds(void **state)
+{
+    struct asked a;
+    (void)state;
+    say_master(&sentinels[0], &servers[0]);
+    options.user = "mailweir", options.password = "secret"; /* none of the sentinels' business */
+    fake_say(&servers[0], "HELLO 2 AUTH mailweir secret",
+             "*4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\n"
+             "master\r\n");
+    fake_say(&servers[0], "GET k", "$1\r\nv\r\n");
+    open_client();
+    assert_int_equal(redis_shard_count(r), 1);
+    assert_int_equal(redis_shard_of(r, STR("k")), 0);
+    assert_false(redis_is_up(r, STR("k"))); /* nobody knows yet where it is */
+    RUN_UNTIL(is_at(&servers[0]));
+    asked_init(&a, "GET k");
+    assert_true(redis_send(r, STR("k"), &a.call));
+    EXPECT_DONE(&a, "v");
+    asked_fini(&a);
+    RUN_UNTIL(strcmp(sentinels[0].heard, GET ";SUBSCRIBE +switch-master;") == 0);
+    assert_int_equal(sentinels[0].accepted, 1);
+    assert_int_equal(sentinels[1].accepted + sentinels[2].accepted, 0);
+    assert_string_equal(what_was_said(), "");
+}
+
+/* In turn: one that refuses connections, is silent, knows no such master, wants a login, talks nonsense. */
+static void test_in_turn(void **state)
+{
+    static const struct {
+        const char *name, *wire;
+    } MANNERS[] = {
+        {"refuses", NULL},
+        {"silent", ""},
+        {"unknown", "*-1\r\n"},
+        {"login", "-NOAUTH Authentication required.\r\n"},
+        {"empty", "*0\r\n"},
+        {"no port", "*2\r\n$9\r\n127.0.0.1\r\n$1\r\n0\r\n"},
+        {"no host", "*2\r\n$0\r\n\r\n$4\r\n6379\r\n"},
+        {"integers", "*2\r\n:1\r\n:2\r\n"},
+        {"no RESP", "HTTP/1.1 400 Bad Request\r\n\r\n"},
+    };
+    (void)state;
+    say_master(&sentinels[2], &servers[0]);
+    for (size_t i = 0; i < COUNT_OF(MANNERS); i++) {
+        for (size_t k = 0; k < 2 && MANNERS[i].wire; k++) {
+            fake_say(&sentinels[k], GET, MANNERS[i].wire, "");
+            if (!MANNERS[i].wire[0])
+                fake_say_times(&sentinels[k], 1, "SUBSCRIBE", "%s", "");
+        }
+        for (size_t k = 0; k < 2 && !MANNERS[i].wire; k++)
+            fake_stop(&sentinels[k]);
+        int64_t began_ms = clock_monotonic_ms();
+        open_client();
+        RUN_UNTIL(is_at(&servers[0]));
+        if (clock_monotonic_ms() - began_ms > 1500 * tests_slowness())
+            fail_msg("%s: it took too long", MANNERS[i].name);
+        assert_string_equal(what_was_said(), "");
+        redis_free(&r);
+        for (size_t k = 0; k < 2 && !MANNERS[i].wire; k++)
+            fake_restart(&sentinels[k]);
+    }
+}
+
+static void expect_reason(const char *state, const char *reason)
+{
+    RUN_UNTIL(strstr(redis_why_down(r, 0).ptr, reason));
+    assert_int_equal(times_said(state), 1);
+}
+
+/* What is wrong with them is said once, in words; when one is there again, all is well. */
+static void test_none_is_there(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SENTINELS; i++)
+        fake_stop(&sentinels[i]);
+    open_client();
+    expect_reason("\"state\":\"down\"", "no sentinel says where master \"mw\" is: sentinel 127.0.0.1:");
+    assert_non_null(strstr(redis_why_down(r, 0).ptr, "connection refused"));
+    RUN_UNTIL(redis_shard_count(r) == 1); /* and it is not said again */
+    fake_restart(&sentinels[1]);
+    say_master(&sentinels[1], &servers[0]);
+    RUN_FOR_UNTIL(12000, is_at(&servers[0]));
+    assert_int_equal(times_said("\"state\":\"down\""), 1);
+    assert_int_equal(times_said("\"state\":\"up\""), 1);
+}
+
+static void test_nobody_knows_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SENTINELS; i++)
+        fake_say(&sentinels[i], GET, "*-1\r\n");
+    open_client();
+    expect_reason("\"state\":\"down\"",
+                  "no sentinel knows a master \"mw\": use the name that `sentinel monitor` gives it");
+}
+
+static void test_silent_ones(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SENTINELS; i++)
+        fake_say(&sentinels[i], GET, "%s", ""), fake_say(&sentinels[i], "SUBSCRIBE", "%s", "");
+    open_client();
+    expect_reason("\"state\":\"down\"", "does not answer within 300 ms");
+}
+
+/* A server that is no master is left, and the sentinels are asked again 300 ms later: another one first. */
+static void test_replica(void **state)
+{
+    (void)state;
+    servers[0].role = "replica";
+    say_master(&sentinels[0], &servers[0]);
+    say_master(&sentinels[1], &servers[1]);
+    open_client();
+    RUN_UNTIL(servers[0].accepted == 1);
+    int64_t began_ms = clock_monotonic_ms();
+    RUN_UNTIL(servers[1].accepted == 1);
+    assert_in_range(clock_monotonic_ms() - began_ms, 250, 480 * tests_slowness());
+    RUN_UNTIL(is_at(&servers[1]));
+    assert_int_equal(servers[0].accepted, 1);
+    assert_non_null(strstr(what_was_said(), "is no master, though a sentinel says so"));
+}
+
+/* A message brings the new master; messages about others, and broken ones, bring nothing. */
+static void test_switch(void **state)
+{
+    (void)state;
+    say_master(&sentinels[0], &servers[0]);
+    open_client();
+    RUN_UNTIL(is_at(&servers[0]) && strstr(sentinels[0].heard, "SUBSCRIBE"));
+    push_switch(&sentinels[0], "other", &servers[1]);
+    push_switch(&sentinels[0], "mw", &servers[0]); /* we are there */
+    fake_push(&sentinels[0], "*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$2\r\nmw\r\n");
+    fake_push(&sentinels[0], "*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n:1\r\n");
+    push_switch(&sentinels[0], "mw", &servers[1]);
+    RUN_UNTIL(is_at(&servers[1]));
+    assert_int_equal(servers[0].accepted, 1);
+    assert_int_equal(servers[1].accepted, 1);
+    assert_int_equal(redis_shard_ups(r, 0), 2);
+    assert_int_equal(sentinels[0].accepted, 1);
+}
+
+/* The master's connection ends: asked anew on the connection that is there, and no message can be missed. */
+static void test_disconnect(void **state)
+{
+    (void)state;
+    say_master(&sentinels[0], &servers[0]);
+    open_client();
+    RUN_UNTIL(is_at(&servers[0]) && strstr(sentinels[0].heard, "SUBSCRIBE"));
+    say_master(&sentinels[0], &servers[1]);
+    fake_cut_off(&servers[0]);
+    RUN_UNTIL(is_at(&servers[1]));
+    assert_string_equal(sentinels[0].heard,
+                        GET ";SUBSCRIBE +switch-master;UNSUBSCRIBE +switch-master;" GET ";SUBSCRIBE +switch-master;");
+    assert_int_equal(sentinels[0].accepted, 1);
+}
+
+static void test_readonly(void **state)
+{
+    struct asked a;
+    (void)state;
+    say_master(&sentinels[0], &servers[0]);
+    open_client();
+    RUN_UNTIL(is_at(&servers[0]));
+    say_master(&sentinels[0], &servers[1]);
+    fake_say(&servers[0], "INCR k", "-READONLY You can't write against a read only replica.\r\n");
+    asked_init(&a, "INCR k");
+    assert_true(redis_send(r, STR("k"), &a.call));
+    EXPECT_DONE(&a, "(READONLY You can't write against a read only replica.)");
+    assert_false(redis_is_up(r, STR("k")));
+    RUN_UNTIL(is_at(&servers[1]));
+    asked_fini(&a);
+}
+
+/* A sentinel that names a server that is gone may be cut off: the others are asked before it. */
+static void test_doubted(void **state)
+{
+    (void)state;
+    say_master(&sentinels[0], &servers[0]);
+    say_master(&sentinels[1], &servers[1]);
+    open_client();
+    RUN_UNTIL(is_at(&servers[0]) && strstr(sentinels[0].heard, "SUBSCRIBE"));
+    fake_stop(&servers[0]);
+    RUN_UNTIL(is_at(&servers[1]));
+    assert_int_equal(count_of(sentinels[0].heard, "SENTINEL"), 2);
+    assert_int_equal(count_of(sentinels[1].heard, "SENTINEL"), 1);
+}
+
+/* The sentinel goes: the subscription moves to the next one, the master's connection stays whatever that one says. */
+static void test_subscription_moves(void **state)
+{
+    (void)state;
+    say_master(&sentinels[0], &servers[0]);
+    say_master(&sentinels[1], &servers[1]); /* it was away, and believes what was true when it left */
+    open_client();
+    RUN_UNTIL(is_at(&servers[0]) && strstr(sentinels[0].heard, "SUBSCRIBE"));
+    fake_stop(&sentinels[0]);
+    RUN_UNTIL(strstr(sentinels[1].heard, "SUBSCRIBE +switch-master;"));
+    assert_true(is_at(&servers[0]));
+    assert_int_equal(servers[0].accepted, 1);
+    assert_int_equal(servers[1].accepted, 0);
+    assert_string_equal(what_was_said(), "");
+    push_switch(&sentinels[1], "mw", &servers[1]);
+    RUN_UNTIL(is_at(&servers[1]));
+}
+
+static void test_no_subscription(void **state)
+{
+    (void)state;
+    say_master(&sentinels[0], &servers[0]);
+    fake_say(&sentinels[0], "SUBSCRIBE", "-NOPERM this user has no permissions\r\n");
+    open_client();
+    RUN_UNTIL(is_at(&servers[0]));
+    say_master(&sentinels[0], &servers[1]);
+    fake_cut_off(&servers[0]);
+    RUN_UNTIL(is_at(&servers[1]));
+    assert_int_equal(count_of(sentinels[0].heard, "UNSUBSCRIBE"), 0);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_finds),
+        CASE(test_in_turn),
+        CASE(test_none_is_there),
+        CASE(test_nobody_knows_it),
+        CASE(test_silent_ones),
+        CASE(test_replica),
+        CASE(test_switch),
+        CASE(test_disconnect),
+        CASE(test_readonly),
+        CASE(test_doubted),
+        CASE(test_subscription_moves),
+        CASE(test_no_subscription),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
