@@ -30,32 +30,48 @@
 struct mirror;
 
 size_t mirror_size(size_t entries);
-/* In mirror_size(entries) bytes of zeros (a fresh mapping), aligned to 64. */
+/* In mirror_size(entries) bytes of zeros (a fresh mapping), aligned to 64. NULL with a reason. */
 MUST_USE struct mirror *mirror_init(void *memory, size_t entries, struct err *err);
 void mirror_fini(struct mirror *m);
+bool mirror_is_valid(const struct mirror *m);
 
 /* ---- what is known ---- */
 
 struct mirror_view {
-    bool is_known;                 /* else all is zero */
-    int64_t read_at_us;            /* the reading's time, shard's clock; 0: never read */
-    uint64_t newest;               /* the slot that the rings end with */
-    uint64_t used_unaged[COLUMNS]; /* the reading as it was, without what aged since */
+    bool is_known;          /* else there is no entry, and all but slot is zero */
+    uint64_t slot;          /* that counts as now for the counter: never older than one it saw */
+    int64_t read_at_us;     /* the last reading's time, shard's clock; 0: never read */
+    int64_t denied_at_us;   /* when a reading was last found full; 0: never */
+    uint64_t closed_window; /* the window before the last reading's own: when it was read itself, and … */
+    int64_t closed_read_at_us;
+    uint32_t changes; /* … what outage_changes was then */
     uint32_t seen[COLUMNS][WINDOW_CELLS];
     int32_t since[COLUMNS][WINDOW_CELLS];
 };
-/* As of now, aged. False: the lock was not had in time. */
-MUST_USE bool mirror_look(struct mirror *m, const struct counter *counter, int64_t now_us, struct mirror_view *view);
+/* As of now, aged: the rings end with view->slot. False: the lock was not had in time; the view is as of an unknown
+ * counter then. */
+bool mirror_look(struct mirror *m, const struct counter *counter, int64_t now_us, struct mirror_view *view);
 
-/* A reading came: rings end with slot. stem: the counter's name. What is older than the last reading is dropped. */
-void mirror_read(struct mirror *m, const struct counter *counter, struct str stem, uint64_t slot,
-                 uint32_t rings[COLUMNS][WINDOW_CELLS], int64_t now_us);
-/* This node admitted cost in slot, and Redis knows; or (negative) takes it back. Slots that are no longer among the 17
- * are passed over. */
+/* What Redis said, less what the op that asked has reserved itself. */
+struct mirror_reading {
+    uint64_t slot; /* that the rings end with */
+    int64_t at_us;
+    uint64_t closed_window; /* was read too, changes being outage_changes before that */
+    bool has_closed;
+    bool is_denial;
+    uint32_t changes;
+    uint32_t rings[COLUMNS][WINDOW_CELLS];
+};
+/* A reading came; what is older than the last one is dropped. stem: the counter's name. */
+void mirror_read(struct mirror *m, const struct counter *counter, struct str stem,
+                 const struct mirror_reading *reading);
+/* What Redis was not told of, in the window that ends with slot: less than nothing counts as nothing. */
+void mirror_since(struct mirror *m, const struct counter *counter, uint64_t slot, uint64_t sums[COLUMNS]);
+/* This node admitted cost in slot, and Redis knows; or it takes that back. Both own and seen. Slots that are no longer
+ * among the 17 are passed over. */
 void mirror_own_add(struct mirror *m, const struct counter *counter, struct str stem, uint64_t slot,
                     const uint32_t cost[COLUMNS], int64_t now_us);
-void mirror_own_take_back(struct mirror *m, const struct counter *counter, uint64_t slot, const uint32_t cost[COLUMNS],
-                          int64_t now_us);
+void mirror_own_take_back(struct mirror *m, const struct counter *counter, uint64_t slot, const uint32_t cost[COLUMNS]);
 
 /* ---- deciding alone ---- */
 
@@ -65,22 +81,43 @@ struct mirror_terms {
     bool is_unaged; /* the others may not know yet that this node is away: the reading counts as it was (outage.h) */
     bool is_open;   /* nothing refuses (`failure open`) */
 };
-/* All takes of counters of slots, or none, in one moment for all processes of the node: judged by seen, since and their
- * cost (and what they hold locally counts no longer), answered (used, growth, is_over, wait_us), and charged to own and
- * since: held then has is_local set. TAKE_ALWAYS and TAKE_NOTHING as in store.h. stems[i] is takes[i]'s name. False:
- * some take is over, or a lock was not had: nothing is charged. */
-MUST_USE bool mirror_take(struct mirror *m, struct take **takes, const struct str *stems, const int64_t *now_us,
-                          size_t count, const struct mirror_terms *terms);
-/* A local charge is undone: from own and, where it was not pushed meanwhile, since. What was pushed is left in *pushed:
- * the caller takes it back in Redis. */
-void mirror_give_back(struct mirror *m, struct take *take, int64_t now_us, uint32_t pushed[COLUMNS]);
-/* Redis turned out to have been told of a local charge (a late reply): out of since it goes. What is not there any more
- * (it was given back, or pushed, meanwhile) is left in *excess: the caller takes it back in Redis. */
-void mirror_is_told(struct mirror *m, const struct counter *counter, uint64_t slot, const uint32_t cost[COLUMNS],
-                    int64_t now_us, uint32_t excess[COLUMNS]);
-/* What could not be sent (less than nothing: could not be taken back) is to be pushed: it goes to since, not to own. */
+/* All takes of counters of slots, or none, in one moment for all processes of the node. Each is judged by
+ *
+ *     seen + nodes * (since + cost) <= allowed
+ *
+ * where what it holds counts no longer, so that all nodes that do so together stay within the limit, and an account
+ * that this node never saw has its share of it; answered (used: what this node knows of; is_over; growth; wait_us); and
+ * charged to own and since: held is overwritten then, with is_local set, and what was held before is the caller's to
+ * give back. TAKE_ALWAYS and TAKE_NOTHING as in store.h; what is held and does not grow is never refused. stems[i] is
+ * takes[i]'s name, now_us[i] its shard's clock. Takes are sorted by counter.id.lo. */
+enum mirror_result {
+    MIRROR_TAKEN,
+    MIRROR_FULL,  /* some take is over: nothing is charged */
+    MIRROR_LOCKED /* a lock was not had in time: nothing is charged or answered */
+};
+enum mirror_result mirror_take(struct mirror *m, struct take *const *takes, const struct str *stems,
+                               const int64_t *now_us, size_t count, const struct mirror_terms *terms);
+
+/* A charge of a counter of slots, as take.held has it. */
+struct mirror_charge {
+    uint64_t slot;
+    uint32_t generation;
+    uint32_t cost[COLUMNS];
+};
+/* A local charge is undone: from own and, as far as it was not pushed meanwhile, since. What was pushed is left in
+ * pushed: the caller takes it back in Redis. */
+void mirror_give_back(struct mirror *m, const struct counter *counter, const struct mirror_charge *charge,
+                      uint32_t pushed[COLUMNS]);
+/* Redis turned out to have been told of cost, of a local charge (a late reply): out of since it goes. What is not there
+ * any more (it was given back, or pushed, meanwhile) is left in excess: the caller takes it back in Redis. */
+void mirror_is_told(struct mirror *m, const struct counter *counter, const struct mirror_charge *charge,
+                    uint32_t excess[COLUMNS]);
+/* What mirror_own_add (less than nothing: mirror_own_take_back) said of a slot Redis could not be told: it is to be
+ * pushed. */
 void mirror_owe(struct mirror *m, const struct counter *counter, struct str stem, uint64_t slot,
                 const int64_t delta[COLUMNS], int64_t now_us);
+/* An operator forgot the counter: nothing of these columns is known or to be pushed. */
+void mirror_forget(struct mirror *m, const struct counter *counter, const bool columns[COLUMNS]);
 
 /* ---- pushing, by the keeper alone ---- */
 
@@ -89,23 +126,26 @@ struct mirror_push {
     uint64_t newest;
     uint32_t period_s;
     uint32_t generation;
-    size_t columns;
-    int64_t rings[COLUMNS][WINDOW_CELLS]; /* what to add, by slot: cell of slot n at n mod 17; negative: to take back */
-    char stem[REDIS_STEM_MAX_BYTES + 1];
+    size_t columns; /* in use; 1: the first */
+    /* What to add in Redis, by slot: cell of slot n, of the 17 that end with newest, at n mod 17; negative: to take
+     * back (OVERFLOW SAT keeps it from falling below nothing). */
+    int64_t rings[COLUMNS][WINDOW_CELLS];
+    int32_t since[COLUMNS][WINDOW_CELLS]; /* what of since it settles */
+    char stem[REDIS_STEM_MAX_BYTES + 1];  /* with its NUL in it (redis_keys.h), and zeros behind it */
 };
-/* The next entry from *at on (start with 0) that has since, or with is_all own, in slots that still count. An entry
- * whose push is under way is given out again only after MIRROR_PUSH_LEASE_US. False: the end. */
+/* The next entry from *at on (start with 0) that has since, or with is_all own, in slots that still count at now_us. An
+ * entry whose push is under way is given out again only after MIRROR_PUSH_LEASE_US. False: the end. */
 enum { MIRROR_PUSH_LEASE_US = 5000000 };
 bool mirror_push_next(struct mirror *m, size_t *at, bool is_all, int64_t now_us, struct mirror_push *push);
 /* Redis has it: out of since it goes, into seen it comes. */
 void mirror_push_done(struct mirror *m, const struct mirror_push *push, int64_t now_us);
 /* It was not sent. */
 void mirror_push_failed(struct mirror *m, const struct mirror_push *push);
-/* How many entries have since. */
-size_t mirror_due(struct mirror *m);
+/* How many entries have since. Looks at every entry. */
+size_t mirror_due(struct mirror *m, int64_t now_us);
 
 struct mirror_stats {
-    uint64_t entries, live, due;
+    uint64_t entries, live, due; /* places; that still count; of these, that have since */
     uint64_t evicted_live;  /* readings thrown away for lack of room: such an entity may use a node's share again */
     uint64_t evicted_since; /* … with counts that Redis was never told of. Should be 0 */
     uint64_t recovered, timeouts;

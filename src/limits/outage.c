@@ -46,6 +46,11 @@ uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowe
     return allowed - allowed / nodes * MIN_OF(missing, nodes - 1);
 }
 
+uint32_t outage_changes(const struct outage *o, unsigned domain)
+{
+    return atomic_load(&domain_of(o, domain)->changes);
+}
+
 struct hash_key outage_values_key(const struct outage *o, const struct hash_key *node_key)
 {
     if (!atomic_load_explicit(&o->has_values_key, memory_order_acquire))
@@ -57,8 +62,10 @@ struct hash_key outage_values_key(const struct outage *o, const struct hash_key 
 void outage_set(struct outage *o, unsigned domain, uint32_t nodes, uint32_t missing)
 {
     struct outage_domain *d = &o->domains[domain % OUTAGE_DOMAINS];
-    atomic_store_explicit(&d->nodes, nodes, memory_order_relaxed);
-    atomic_store_explicit(&d->missing, missing, memory_order_relaxed);
+    uint32_t old_nodes = atomic_exchange_explicit(&d->nodes, nodes, memory_order_relaxed);
+    uint32_t old_missing = atomic_exchange_explicit(&d->missing, missing, memory_order_relaxed);
+    if (nodes != old_nodes || missing != old_missing)
+        atomic_fetch_add(&d->changes, 1);
 }
 
 uint64_t outage_alone_count(const struct outage *o, unsigned domain)
@@ -69,7 +76,8 @@ uint64_t outage_alone_count(const struct outage *o, unsigned domain)
 bool outage_settle(struct outage *o, unsigned domain, uint64_t alone_count)
 {
     struct outage_domain *d = &o->domains[domain % OUTAGE_DOMAINS];
-    atomic_store(&d->settled_count, alone_count + 1);
+    if (atomic_exchange(&d->settled_count, alone_count + 1) != alone_count + 1)
+        atomic_fetch_add(&d->changes, 1);
     if (!outage_is_settled(o, domain))
         return false;
     /* Who goes alone right now counted first and finds the old moment, or none: then it is said with the next decision,

@@ -50,6 +50,7 @@ struct outage_domain {
     _Atomic uint32_t nodes;         /* known, this one among them; 0: none yet, which counts as 1 */
     _Atomic uint32_t missing;       /* of these: without heartbeat, so perhaps alone */
     _Atomic uint64_t epoch;         /* of the tag of that number, as the keeper read it last; 0: never */
+    _Atomic uint32_t changes;       /* of nodes, missing, or settled_count */
 };
 
 /* Zeroed memory is a valid one: nothing is known, nothing settled. */
@@ -73,6 +74,9 @@ uint32_t outage_nodes(const struct outage *o, unsigned domain);
 bool outage_is_unnoticed(const struct outage *o, unsigned domain, int64_t monotonic_us);
 /* What is left of `allowed` when nodes that are missing keep their shares. ALLOWED_ANY stays. */
 uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed);
+/* Grows whenever counts may have been pushed into windows that were closed: what was read of such a window before is no
+ * longer known. */
+uint32_t outage_changes(const struct outage *o, unsigned domain);
 /* The key for values; before Redis was ever asked: one of this node. */
 struct hash_key outage_values_key(const struct outage *o, const struct hash_key *node_key);
 

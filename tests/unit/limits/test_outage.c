@@ -89,6 +89,24 @@ static void test_nodes_that_are_missing_keep_their_shares(void **state)
     }
 }
 
+/* Whatever may mean that others pushed counts makes older readings of closed windows void; saying the same again does not. */
+static void test_changes(void **state)
+{
+    struct outage *o = *state;
+    uint32_t changes = outage_changes(o, 0);
+    outage_set(o, 0, 4, 1);
+    assert_int_equal(outage_changes(o, 0), ++changes);
+    outage_set(o, 0, 4, 1);
+    assert_int_equal(outage_changes(o, 0), changes);
+    outage_set(o, 0, 4, 0);
+    assert_int_equal(outage_changes(o, 0), ++changes);
+    assert_true(outage_settle(o, 0, outage_alone_count(o, 0)));
+    assert_int_equal(outage_changes(o, 0), ++changes);
+    assert_true(outage_settle(o, 0, outage_alone_count(o, 0)));
+    assert_int_equal(outage_changes(o, 0), changes);
+    assert_int_equal(outage_changes(o, 1), 0);
+}
+
 static void test_the_key_of_values(void **state)
 {
     struct outage *o = *state;
@@ -134,6 +152,7 @@ int main(void)
         CASE(test_settled_until_somebody_goes_alone),
         CASE(test_unnoticed_for_as_long_as_a_heartbeat_holds),
         CASE(test_nodes_that_are_missing_keep_their_shares),
+        CASE(test_changes),
         CASE(test_the_key_of_values),
         CASE(test_no_decision_is_lost_between),
     };
