@@ -78,7 +78,7 @@ struct take {
     uint64_t allowed[COLUMNS]; /* the greatest count, this cost included; ALLOWED_ANY: nothing refuses */
 
     /* What is held, written by the store: all zero before. */
-    struct {
+    struct take_held {
         uint32_t cost[COLUMNS];
         uint32_t generation; /* of the counter's memory: what was evicted since cannot be given back */
         uint64_t slot;
