@@ -143,13 +143,18 @@ void control_refuse(struct control_ask *ask, const struct err *err, bool again)
     finish(peer_of(ask), refusal(err, again));
 }
 
+static int64_t ask_ms(const struct control *c)
+{
+    return c->options->ask_ms ? c->options->ask_ms : CONTROL_ASK_MS;
+}
+
 static void on_ask_due(void *arg)
 {
     struct peer *p = arg;
     struct err err = {0};
     if (p->ask.on_cancel)
         p->ask.on_cancel(&p->ask);
-    err_set(&err, "no answer came within %d s", CONTROL_ASK_MS / 1000);
+    err_set(&err, "no answer came within %lld s", (long long)(ask_ms(p->control) / 1000));
     control_refuse(&p->ask, &err, true);
 }
 
@@ -188,7 +193,7 @@ static void hear(struct peer *p, struct str line)
     const struct control_row *row = understand(p, line, &err);
     p->ask.question = p->question;
     conn_set_deadline(&p->conn, 0);
-    timer_start(&p->ask_deadline, loop_now_ms(c->loop) + CONTROL_ASK_MS);
+    timer_start(&p->ask_deadline, loop_now_ms(c->loop) + ask_ms(c));
     conn_pause_input(&p->conn); /* one after the other */
     if (row)
         row->handle(c->options->arg, &p->ask);

@@ -55,6 +55,7 @@ struct control_options {
     size_t row_count;
     const uid_t *uids; /* who may ask */
     size_t uid_count;
+    int64_t ask_ms;              /* 0: CONTROL_ASK_MS */
     void (*on_empty)(void *arg); /* no connection is left, of one that accepts no more */
     void *arg;                   /* of that, and of handlers */
 };

@@ -141,6 +141,18 @@ static int cannot_connect(const struct control_client *client, int error)
     }
 }
 
+bool control_listens(const struct control_client *client)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    strncat(to.sun_path, client->path, sizeof to.sun_path - 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool is_gone = fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) != 0 &&
+                   (errno == ENOENT || errno == ECONNREFUSED);
+    if (fd >= 0)
+        close(fd);
+    return !is_gone;
+}
+
 int control_open(struct control_client *client, const struct command_line *c)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -152,7 +164,7 @@ int control_open(struct control_client *client, const struct command_line *c)
     if (strlen(client->path) >= sizeof to.sun_path)
         return say(c->command, CLI_NO, "the path of a socket has at most %zu bytes: %s", sizeof to.sun_path - 1,
                    client->path);
-    strcpy(to.sun_path, client->path);
+    str_copy_into(to.sun_path, sizeof to.sun_path, str_of_z(client->path));
     client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (client->fd < 0 || setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
         setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0)

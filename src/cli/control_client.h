@@ -47,6 +47,8 @@ int control_ask_once(const struct command_line *c, json_t *question, json_t **an
 int control_open(struct control_client *client, const struct command_line *c);
 int control_question(struct control_client *client, json_t *question, json_t **answer);
 void control_close(struct control_client *client);
+/* Does anybody still listen there? */
+bool control_listens(const struct control_client *client);
 
 /* The answer as it is, and a line end. */
 int control_print_json(const json_t *answer);

@@ -3,7 +3,6 @@
  * running (bounded), and ends. The command ends when the service has.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -25,30 +24,28 @@ static void wait_for_silence(const struct control_client *client)
     while (n > 0 || (n < 0 && errno == EINTR));
 }
 
-static bool lives(pid_t pid)
-{
-    return kill(pid, 0) == 0 || errno != ESRCH;
-}
-
-static bool wait_for_end(pid_t pid)
+/* The supervisor gives its socket up when nothing else is left to do. */
+static bool wait_for_end(const struct control_client *client)
 {
     const struct timespec a_moment = {0, LOOK_MS * 1000000L};
     int64_t until_ms = clock_monotonic_ms() + LAST_WORDS_MS;
-    while (lives(pid) && clock_monotonic_ms() < until_ms)
+    while (control_listens(client)) {
+        if (clock_monotonic_ms() > until_ms)
+            return false;
         nanosleep(&a_moment, NULL);
-    return !lives(pid);
+    }
+    return true;
 }
 
 static int wait_and_tell(const struct command_line *c, const struct control_client *client, const json_t *answer)
 {
-    pid_t pid = (pid_t)answer_number(answer, "pid");
     long long open = answer_number(answer, "connections");
     if (open && !c->json)
         fprintf(stderr, "waiting for %lld connection%s to end; once more to end them at once\n", open,
                 open == 1 ? "" : "s");
     wait_for_silence(client);
-    if (pid > 0 && !wait_for_end(pid)) {
-        fprintf(stderr, "mailweir %s: process %d does not end\n", c->command, (int)pid);
+    if (!wait_for_end(client)) {
+        fprintf(stderr, "mailweir %s: process %lld does not end\n", c->command, answer_number(answer, "pid"));
         return CLI_AGAIN;
     }
     if (c->json)

@@ -375,7 +375,6 @@ static void cleanup(struct supervisor *s)
     if (s->pidfile[0])
         pidfile_remove(s->pidfile, getpid());
     listeners_fini(&s->listeners);
-    control_socket_fini(&s->control);
     event_hub_fini(&s->hub);
     if (s->event_fd >= 0)
         close(s->event_fd);
@@ -389,6 +388,7 @@ static void cleanup(struct supervisor *s)
         loop_fini(&s->loop);
     shared_free(&s->shared);
     buf_fini(&s->report);
+    control_socket_fini(&s->control); /* last: who waits for the end looks for it here */
 }
 
 static void run(struct supervisor *s, struct process_plan *plan)

@@ -1,0 +1,436 @@
+"""The control socket and its commands: status, reload, drain, stop, bans, ban, unban (OPERATIONS.md)."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness.client import Client, Closed, message, session
+from harness.mailweir import BINARY, PLAIN_RULES, SLOWNESS, run
+from harness.mta import after
+from harness.ports import eventually
+
+STRANGER = 65533  # a uid that is neither root nor the user of the service
+
+
+def command(weir, *words, code=0, **options):
+    """A command of this service; its standard output, or where it is not 0, its standard error."""
+    done = run(*words, "-c", weir.config, **options)
+    assert done.returncode == code, "%s: %d\n%s%s" % (words, done.returncode, done.stdout, done.stderr)
+    return done.stdout if code == 0 else done.stderr
+
+
+def asked(weir, *words, **options):
+    answer = json.loads(command(weir, *words, "--json", **options))
+    assert answer["ok"] is True
+    return answer
+
+
+def connect(weir, timeout=20):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(timeout * SLOWNESS)
+    client.connect(str(weir.control))
+    return client
+
+
+def ask(client, question):
+    """One line there, one line back."""
+    client.sendall(question if isinstance(question, bytes) else json.dumps(question).encode() + b"\n")
+    return read_line(client)
+
+
+def read_line(client):
+    answer = b""
+    while not answer.endswith(b"\n"):
+        got = client.recv(1 << 20)
+        if not got:
+            raise Closed(answer)
+        answer += got
+    return json.loads(answer)
+
+
+def as_stranger(*words):
+    """A command by somebody else."""
+    return subprocess.run([str(BINARY)] + [str(word) for word in words], capture_output=True, text=True, timeout=30 * SLOWNESS,
+                          stdin=subprocess.DEVNULL, preexec_fn=lambda: (os.setgroups([]), os.setresgid(*[STRANGER] * 3), os.setresuid(*[STRANGER] * 3)))
+
+
+# -- status
+
+def test_status(start_mailweir, mta):
+    weir = start_mailweir(mta, workers=2)
+    with session(weir.plain, "plain") as client:
+        assert client.mail(message()).code == 250
+        status = asked(weir, "status")
+        assert status["connections"]["open"] == 1
+    assert status["pid"] == weir.process.pid and status["state"] == "running" and status["node"] == "mail.example.org"
+    assert status["version"] == run("--version").stdout.split()[1]
+    assert status["config"]["file"] == str(weir.config) and status["config"]["generation"] == 1
+    assert status["mails"]["accepted"] == 1 and status["counters"]["mailweir_mails_accepted_total"] == 1
+    assert status["store"] == {"kind": "memory", "state": "ok", "entries": 65536, "evicted": 0}
+    assert status["bans"]["in_force"] == 0
+    assert [listener["name"] for listener in status["listeners"]] == ["submission", "submissions", "plain", "smtp"]
+    assert status["listeners"][2]["endpoints"] == ["127.0.0.1:%d" % weir.plain] and status["listeners"][2]["tls"] == "off"
+    assert status["pools"][0]["name"] == "default"
+    processes = {process["process"]: process for process in status["processes"]}
+    assert set(processes) == {"supervisor", "event writer", "auth", "admin", "worker 1", "worker 2"}
+    assert sorted(p["pid"] for p in processes.values()) == sorted([weir.process.pid] + weir.children())
+    assert sum(p.get("connections", 0) for p in processes.values()) == 1
+    text = command(weir, "status")
+    assert str(weir.config) in text and "worker 2" in text and "1 accepted" in text
+
+
+def test_status_counts_restarts(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    os.kill(weir.children("worker")[0], signal.SIGKILL)
+    weir.wait_event("crash")
+    eventually(lambda: [p for p in asked(weir, "status")["processes"] if p["process"] == "worker 1"][0]["restarts"] == 1, 10 * SLOWNESS, "a restart")
+
+
+def test_nothing_listens(start_mailweir, mta):
+    weir = start_mailweir(mta, run=False)
+    for words in (("status",), ("reload",), ("stop",), ("drain",), ("bans",), ("ban", "192.0.2.7", "2h"), ("unban", "192.0.2.7")):
+        said = command(weir, *words, code=69)
+        assert "nothing listens at %s" % weir.control in said and "Traceback" not in said
+
+
+def test_the_socket_is_found(start_mailweir, mta, place):
+    weir = start_mailweir(mta)
+    assert run("status", "--control", weir.control).returncode == 0
+    assert run("status", "--control=unix:%s" % weir.control).returncode == 0
+    weir.config.write_text(weir.config.read_text() + "on mail { rule broken rejekt }\n")
+    assert run("status", "-c", weir.config).returncode == 0, "a configuration that is wrong elsewhere still says where to ask"
+    done = run("status", "-c", place / "nowhere.conf")
+    assert done.returncode == 1 and "nowhere.conf" in done.stderr
+
+
+@pytest.mark.parametrize("words", (("status", "now"), ("ban", "192.0.2.7"), ("ban",), ("unban",), ("unban", "a", "b"), ("reload", "--fast"), ("bans", "-c")))
+def test_wrong_usage(words):
+    done = run(*words)
+    assert done.returncode == 2 and "usage: mailweir %s" % words[0] in done.stderr
+
+
+@pytest.mark.parametrize("name", ("status", "reload", "drain", "stop", "bans", "ban", "unban"))
+def test_help(name):
+    assert run("help", name).stdout == run(name, "--help").stdout
+    assert "--json" in run("help", name).stdout
+
+
+# -- reload
+
+def test_reload(start_mailweir, mta):
+    weir = start_mailweir(mta, workers=2)
+    admin = weir.children("mailweir:admin")
+    weir.write_config(rules=PLAIN_RULES + 'on mail { rule closed reject 550 5.7.1 "closed" }\n')
+    assert "in force (generation 2)" in command(weir, "reload")
+
+    def new_rules():
+        with session(weir.plain, "plain") as client:
+            return client.command("MAIL FROM:<alice@example.org>").both == "550 5.7.1"
+    eventually(new_rules, 5 * SLOWNESS, "the new rules are in force")
+    status = asked(weir, "status")
+    assert status["config"]["generation"] == 2
+    eventually(lambda: len(weir.children("mailweir:admin")) == 1 and weir.children("mailweir:admin") != admin, 10 * SLOWNESS, "one admin process, a new one")
+    assert weir.events("reload")[-1]["result"] == "ok"
+
+
+def test_a_bad_configuration_is_printed_and_changes_nothing(start_mailweir, mta):
+    weir = start_mailweir(mta, workers=2)
+    children = weir.children()
+    weir.write_config(rules="on mail { rule broken rejekt }\n")
+    said = command(weir, "reload", code=1)
+    assert 'unknown action "rejekt"' in said and "mailweir.conf:" in said and "has 1 error" in said
+    assert weir.children() == children
+    with session(weir.plain, "plain") as client:
+        assert client.mail(message()).code == 250
+    done = run("reload", "--json", "-c", weir.config)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 1 and answer["ok"] is False and "rejekt" in answer["report"]
+    assert asked(weir, "status")["config"]["generation"] == 1
+
+
+def test_what_only_a_restart_can_change_is_refused_in_words(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    weir.config.write_text(weir.config.read_text().replace("user nobody", "user daemon"))
+    assert "restart the service" in command(weir, "reload", code=1)
+
+
+def test_reloads_side_by_side_all_get_an_answer(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    codes = []
+
+    def reload():
+        codes.append(run("reload", "-c", weir.config).returncode)
+    threads = [threading.Thread(target=reload) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60 * SLOWNESS)
+    assert codes == [0] * 6
+    assert asked(weir, "status")["config"]["generation"] >= 2
+
+
+def test_reload_while_an_old_generation_drains(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    old = session(weir.plain, "plain")
+    old.expect("250", "MAIL FROM:<alice@example.org>")
+    for generation in (2, 3):
+        assert "generation %d" % generation in command(weir, "reload")
+    status = asked(weir, "status")
+    assert [p["generation"] for p in status["processes"] if p["process"] == "worker 1" and p["draining"]] == [1]
+    old.expect("250", "RCPT TO:<b@example.net>")
+    assert old.data(message()).code == 250
+    old.close()
+
+
+def test_the_socket_moves_by_reload(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    before, weir.control = weir.control, weir.directory / "elsewhere" / "control"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(before))
+        weir.write_config()
+        assert ask(client, {"request": "reload"})["ok"] is True  # the old place answers it
+    assert asked(weir, "status")["config"]["generation"] == 2
+    assert not before.exists()
+    mode = weir.control.stat().st_mode
+    assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600
+
+
+def test_a_place_that_cannot_be_had_refuses_the_reload(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    before, weir.control = weir.control, weir.directory / "mailweir.conf" / "control"
+    weir.write_config()
+    done = run("reload", "--control", before)
+    assert done.returncode == 1 and "control socket" in done.stderr
+    assert run("status", "--control", before).returncode == 0
+
+
+# -- the end
+
+@pytest.mark.parametrize("word", ("stop", "drain"))
+def test_stop_finishes_what_is_running(start_mailweir, mta, word):
+    weir = start_mailweir(mta, workers=2)
+    mta.on("DOT", after(1.0), times=1)
+    busy, replies = session(weir.plain, "plain"), []
+    thread = threading.Thread(target=lambda: replies.append(busy.mail(message())))
+    thread.start()
+    eventually(lambda: any(t.wire for t in mta.begun), 5 * SLOWNESS, "the mail is at its dot")
+    assert "stopped" in command(weir, word)
+    thread.join(15)
+    assert replies[0].code == 250
+    assert weir.process.wait(2 * SLOWNESS) == 0, "the command ended before the service"
+    assert weir.events("stop")[-1]["reason"] == "by command"
+    assert not weir.control.exists()
+    command(weir, "status", code=69)
+
+
+def test_a_second_stop_ends_at_once(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    mta.on("DOT", after(30), times=1)
+    busy = session(weir.plain, "plain", timeout=60)
+    thread = threading.Thread(target=lambda: pytest.raises((Closed, OSError, AssertionError), busy.mail, message()))
+    thread.start()
+    eventually(lambda: any(t.wire for t in mta.begun), 5 * SLOWNESS, "the mail is at its dot")
+    first = subprocess.Popen([str(BINARY), "stop", "-c", str(weir.config)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    eventually(lambda: asked(weir, "status")["state"] == "stopping", 5 * SLOWNESS, "it is stopping, and says so")
+    assert command(weir, "reload", code=1).endswith("the service is stopping\n")
+    assert weir.process.poll() is None
+    command(weir, "stop")
+    assert first.wait(10 * SLOWNESS) == 0
+    mta.stop()
+    thread.join(15)
+
+
+# -- bans
+
+def test_a_ban_is_in_force_at_once_and_can_be_lifted(start_mailweir, mta):
+    weir = start_mailweir(mta, workers=2)
+    assert "nobody is banned" in command(weir, "bans")
+    assert "client:127.0.0.1 is banned until" in command(weir, "ban", "127.0.0.1", "2h", "--why", "too loud")
+    for _ in range(4):
+        with Client(weir.plain) as client:
+            assert client.is_closed(), "not a word"
+    [ban] = asked(weir, "bans")["bans"]
+    assert ban["key"] == "client:127.0.0.1" and ban["reason"] == "too loud" and 7190 < ban["left"] <= 7200
+    assert ban["by"].startswith("command of root")
+    event = weir.wait_event("ban")
+    assert event["entity"] == "client:127.0.0.1" and event["reason"] == "too loud" and event["strikes"] == 1
+    assert event["by"] == ban["by"] and event["until"][:19] == ban["until"][:19]
+    assert asked(weir, "status")["bans"]["in_force"] == 1
+    assert "not banned any more" in command(weir, "unban", "client:127.0.0.1")
+    with session(weir.plain, "plain") as client:
+        assert client.mail(message()).code == 250
+    assert weir.wait_event("unban")["entity"] == "client:127.0.0.1"
+    assert "is not banned" in command(weir, "unban", "127.0.0.1", code=1)
+
+
+def test_a_banned_user_reads_why(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    command(weir, "ban", "Alice@Example.ORG", "15m", "--why", "call the help desk")
+    with Client(weir.plain) as client:
+        client.greet()
+        client.ehlo()
+        reply = client.try_login("alice@example.org", "secret")
+        assert reply.code == 535 and reply.text == "call the help desk"
+    session(weir.plain, "plain", user="bob@example.org", password="sesame").close()
+
+
+def test_bans_survive_a_reload_and_the_death_of_the_admin_process(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    command(weir, "ban", "network:127.0.0.0/24", "1h")
+    command(weir, "reload")
+    os.kill(weir.children("mailweir:admin")[0], signal.SIGKILL)
+    assert [ban["key"] for ban in asked(weir, "bans")["bans"]] == ["network:127.0.0.0/24"]
+    with Client(weir.plain) as client:
+        assert client.is_closed()
+
+
+@pytest.mark.parametrize("words,said", (
+    (("192.0.2.7", "never"), "no duration"), (("192.0.2.7", "0s"), "no duration"), (("192.0.2.7", "400d"), "no duration"),
+    (("192.0.2.0/16", "1h"), "bits beyond /16"), (("10.0.0.0/8", "1h"), "/24 here"), (("sender:a@b.org", "1h"), "a ban is of a client"),
+    (("nobody:x", "1h"), "no key of limits"), (("user:", "1h"), "no value")))
+def test_a_ban_that_means_nothing(module_mailweir, words, said):
+    assert said in command(module_mailweir, "ban", *words, code=1)
+
+
+# -- who may ask, and how much
+
+def test_strangers(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    weir.directory.chmod(0o755)
+    done = as_stranger("status", "--control", weir.control)
+    assert done.returncode == 1 and "only root and the user of the service may" in done.stderr
+    weir.control.chmod(0o666)  # even then
+    for words in (("status",), ("stop",), ("ban", "127.0.0.1", "1h")):
+        done = as_stranger(*words, "--control", weir.control)
+        assert done.returncode == 1 and "not uid %d" % STRANGER in done.stderr, done.stderr
+    assert asked(weir, "bans")["bans"] == [] and asked(weir, "status")["state"] == "running"
+
+
+def test_garbage(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    for line in (b"\n", b"GET / HTTP/1.1\r\n", b"\0\xff\xfe\n", b"[" * 10000 + b"\n", b"{" * 10 + b"\n", b'"status"\n', b'{"request":7}\n'):
+        with connect(weir) as client:
+            answer = ask(client, line)
+            assert answer["ok"] is False and "that is no question" in answer["error"]
+            assert ask(client, {"request": "status"})["ok"] is True, "the next question is answered"
+    with connect(weir) as client:
+        client.sendall(b"x" * 20000)
+        assert "at most" in read_line(client)["error"]
+        try:
+            assert client.recv(1) == b""
+        except ConnectionError:
+            pass
+    assert not weir.events("crash")
+
+
+def test_two_hundred_clients(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    held = [connect(weir) for _ in range(200)]
+    try:
+        assert asked(weir, "status")["state"] == "running", "who holds connections open keeps nobody out"
+        answered = 0
+        for client in held:
+            try:
+                answered += ask(client, {"request": "bans"})["ok"]
+            except (Closed, OSError):
+                pass
+        assert answered >= 100
+        with session(weir.plain, "plain") as client:
+            assert client.mail(message()).code == 250
+    finally:
+        for client in held:
+            client.close()
+    assert not weir.events("crash")
+
+
+def test_who_leaves_amid_a_question(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    for _ in range(20):
+        client = connect(weir)
+        client.sendall(b'{"request":"reload"}\n{"request":"status"}\n{"request":"ba')
+        client.close()
+    assert "in force" in command(weir, "reload")
+    assert not weir.events("crash")
+
+
+def test_the_admin_process_dies(start_mailweir, mta):
+    """It is back within a second, no command is lost, and mail flows meanwhile."""
+    weir = start_mailweir(mta, workers=2)
+    pid = weir.children("mailweir:admin")[0]
+    os.kill(pid, signal.SIGSTOP)
+    with session(weir.plain, "plain") as client:
+        assert client.mail(message()).code == 250
+        os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        assert asked(weir, "status")["state"] == "running"
+        assert time.monotonic() - began < 1 * SLOWNESS
+        assert client.mail(message()).code == 250
+    assert weir.wait_event("crash")["process"] == "admin"
+    assert len(weir.children("worker")) == 2 and weir.children("mailweir:admin") != [pid]
+
+
+# -- where the socket lies
+
+def test_a_file_that_a_dead_service_left_is_replaced(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    weir.kill()
+    assert weir.control.exists()
+    command(weir, "status", code=69)
+    weir.event_file.unlink()
+    weir.start()
+    assert asked(weir, "status")["pid"] == weir.process.pid
+
+
+def test_a_place_that_is_taken(start_mailweir, mta, place):
+    weir = start_mailweir(mta)
+    (place / "other").mkdir()
+    other = start_mailweir(mta, run=False)
+    other.control = weir.control
+    other.write_config()
+    other.start(wait=False)
+    assert other.process.wait(10 * SLOWNESS) == 1
+    assert "another service listens there" in other.stderr()
+    assert asked(weir, "status")["pid"] == weir.process.pid
+
+
+def test_without_a_place_of_its_own_it_serves_all_the_same(start_mailweir, mta):
+    """Nobody named a socket, and the usual one cannot be had: that is said, with what to do."""
+    weir = start_mailweir(mta, run=False)
+    weir.control = None
+    weir.config.write_text("")
+    weir.write_config()
+    taken = pathlib.Path("/run/mailweir/control")
+    made = not taken.parent.exists()
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    taken.parent.mkdir(exist_ok=True)
+    if taken.exists():
+        pytest.skip("somebody uses %s" % taken)
+    with socket.socket(socket.AF_UNIX) as holder:
+        holder.bind(str(taken))
+        holder.listen()
+        try:
+            weir.start()
+            assert "no control socket at /run/mailweir/control" in weir.stderr() and "control unix:PATH" in weir.stderr()
+            with session(weir.plain, "plain") as client:
+                assert client.mail(message()).code == 250
+            assert taken.exists()
+        finally:
+            taken.unlink()
+            if made:
+                taken.parent.rmdir()
+
+
+@pytest.mark.parametrize("where,said", (("127.0.0.1:7000", "the control socket is a file"), ("unix:control", "unix:/run/x.sock"), ("unix:/" + "x" * 200, "unix:/run/x.sock")))
+def test_a_place_that_is_none(place, where, said):
+    file = place / "mailweir.conf"
+    file.write_text("listen smtp 127.0.0.1:2525\nrelay to 127.0.0.1:25\ncontrol %s\n" % where)
+    done = run("check", file)
+    assert done.returncode == 1 and said in done.stderr
