@@ -221,7 +221,9 @@ static void on_ready(struct conn *c)
 
 static void fail_connecting(struct redis_link *link, enum conn_end why)
 {
-    if (why == CONN_TLS_FAILED)
+    if (link->state == REDIS_LINK_HANDSHAKE && why == CONN_DEADLINE) /* Redis waits for the end of a line */
+        redis_link_fail(link, REDIS_DOWN_CONFIGURATION, "is connected, but does not answer by TLS: is `tls` meant?");
+    else if (why == CONN_TLS_FAILED)
         redis_link_fail(link, REDIS_DOWN_CONFIGURATION, "cannot be reached by TLS: %s", conn_error(&link->conn, why));
     else
         redis_link_fail(link, REDIS_DOWN_AWAY, "cannot be reached%s: %s",

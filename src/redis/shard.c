@@ -35,6 +35,15 @@ static uint32_t draw(void)
 
 /* ---- what is said ---- */
 
+/* A Unix socket by its path alone. */
+static void name_it(struct redis_shard *s, const struct endpoint *at)
+{
+    if (at->kind == ENDPOINT_UNIX)
+        str_copy_into(s->name, sizeof s->name, str_of_z(at->name));
+    else
+        endpoint_format(at, s->name);
+}
+
 void redis_write_event(const struct redis *r, const char *server, const char *state, const char *why)
 {
     struct event_log *events = r->events;
@@ -222,12 +231,12 @@ void redis_shard_connect(struct redis_shard *s, const struct endpoint *to)
     s->is_locating = false;
     if (s->is_retired)
         return;
-    endpoint_format(to, name);
     if (redis_link_is_ready(&s->link)) {
+        endpoint_format(to, name);
         snprintf(why, sizeof why, "%s is no longer asked, but %s", s->name, name);
         go_down(s, REDIS_DOWN_AWAY, why);
     }
-    memcpy(s->name, name, sizeof name);
+    name_it(s, to);
     s->must_reopen = false;
     redis_link_open(&s->link, to);
 }
@@ -376,7 +385,7 @@ struct redis_shard *redis_shard_new(struct redis *r, const struct endpoint *at)
     s->redis = r;
     s->index = SIZE_MAX;
     if (at)
-        endpoint_format(at, s->name);
+        name_it(s, at);
     redis_circuit_init(&s->circuit);
     redis_link_init(&s->link, r->loop, r->resolver, &r->link_options, &LINK_OPS, s);
     timer_init(&s->probe_timer, r->loop, on_probe_due, s);

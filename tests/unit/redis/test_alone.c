@@ -1,11 +1,24 @@
 /* The client and one real Redis: what it answers, how it goes away and comes back. */
+#include <netinet/in.h>
+
+#include "net/tls.h"
 #include "redis_servers.h"
 #include "redis_test.h"
 
 static struct redis_servers servers;
 static struct redis_options options;
 static struct redis *r;
-static const char *const *server_options;
+
+static uint16_t free_port(void)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof any;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&any, &len), 0);
+    close(fd);
+    return ntohs(any.sin_port);
+}
 
 static void open_client(void)
 {
@@ -22,7 +35,7 @@ static int set_up(void **state)
         return 0;
     assert_true(loop_init(&loop, &err));
     events_init();
-    redis_servers_start(&servers, REDIS_ALONE, server_options);
+    redis_servers_start(&servers, REDIS_ALONE, NULL);
     options = (struct redis_options){.shape = REDIS_ALONE, .endpoints = servers.endpoints, .endpoint_count = 1};
     return 0;
 }
@@ -253,6 +266,97 @@ static void test_database(void **state)
     asked_fini(&a);
 }
 
+static void start_again_with(const char *const *words)
+{
+    redis_servers_stop(&servers);
+    redis_servers_start(&servers, REDIS_ALONE, words);
+    options.endpoints = servers.endpoints;
+}
+
+static void test_unix_socket(void **state)
+{
+    (void)state;
+    if (!redis_servers_are_there())
+        skip();
+    static const char *const WORDS[] = {"--unixsocket", "redis.sock", NULL};
+    struct endpoint at = {.kind = ENDPOINT_UNIX};
+    struct asked a;
+    start_again_with(WORDS);
+    snprintf(at.name, sizeof at.name, "%s/0/redis.sock", servers.dir);
+    options.endpoints = &at;
+    options.tls = true; /* which is for the network only */
+    open_client();
+    asked_init(&a, "SET k v");
+    assert_true(redis_send(r, STR("k"), &a.call));
+    EXPECT_DONE(&a, "OK");
+    assert_true(str_equal(redis_shard_name(r, 0), str_of_z(at.name)));
+    asked_fini(&a);
+}
+
+/* By TLS the certificate is checked, against the CA and against the address that the configuration names. */
+static void test_tls(void **state)
+{
+    (void)state;
+    if (!redis_servers_are_there())
+        skip();
+    static const struct {
+        const char *host, *why; /* the certificate bears it; NULL: up */
+        bool is_trusted, is_plain;
+    } CASES[] = {
+        {"127.0.0.1", NULL, true, false},
+        {"127.0.0.1", "cannot be reached by TLS: ", false, false}, /* signed by nobody we know */
+        {"redis.example.org", "cannot be reached by TLS: ", true, false},
+        {"127.0.0.1", "is connected, but does not answer by TLS: is `tls` meant?", true, true},
+    };
+    char dir[] = "/tmp/mailweir-test-redis-tls-XXXXXX", port[8];
+    char certificate[64], key[64], other[64], other_key[64];
+    struct err err;
+    assert_non_null(mkdtemp(dir));
+    snprintf(certificate, sizeof certificate, "%s/cert.pem", dir);
+    snprintf(key, sizeof key, "%s/key.pem", dir);
+    snprintf(other, sizeof other, "%s/other.pem", dir);
+    snprintf(other_key, sizeof other_key, "%s/other-key.pem", dir);
+    assert_true(tls_make_self_signed("127.0.0.1", other, other_key, &err));
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct endpoint at = servers.endpoints[0];
+        assert_true(tls_make_self_signed(CASES[i].host, certificate, key, &err));
+        if (!CASES[i].is_plain)
+            at.port = free_port();
+        snprintf(port, sizeof port, "%u", at.port);
+        const char *const words[] = {"--tls-port",
+                                     port,
+                                     "--tls-cert-file",
+                                     certificate,
+                                     "--tls-key-file",
+                                     key,
+                                     "--tls-ca-cert-file",
+                                     certificate,
+                                     "--tls-auth-clients",
+                                     "no",
+                                     NULL};
+        if (!CASES[i].is_plain)
+            start_again_with(words);
+        options.endpoints = &at;
+        options.tls = true;
+        options.ca_file = CASES[i].is_trusted ? certificate : other;
+        open_client();
+        if (CASES[i].why) {
+            RUN_UNTIL(!redis_is_up(r, STR("k")));
+            assert_non_null(strstr(redis_why_down(r, 0).ptr, CASES[i].why));
+        } else {
+            RUN_UNTIL(redis_shard_ups(r, 0) == 1);
+        }
+        redis_free(&r);
+        if (i + 2 == COUNT_OF(CASES))
+            start_again_with(NULL);
+        unlink(certificate);
+        unlink(key);
+    }
+    unlink(other);
+    unlink(other_key);
+    rmdir(dir);
+}
+
 static unsigned pending, wrong;
 
 static void on_count_reply(struct redis_call *c, size_t n, const redisReply *reply)
@@ -306,6 +410,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_users, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_command_is_not_allowed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_database, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unix_socket, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_calls, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
