@@ -306,6 +306,23 @@ static void join_nodes(struct redis_servers *s)
     }
 }
 
+size_t redis_servers_add_replica(struct redis_servers *s, size_t master)
+{
+    char known[64];
+    size_t member = s->count++;
+    assert_true(s->shape == REDIS_CLUSTER && member < REDIS_SERVERS_MAX);
+    start_member(s, member);
+    redis_servers_tell(s, member, "CLUSTER MEET 127.0.0.1 %u %u", s->members[master].port, s->members[master].bus_port);
+    snprintf(known, sizeof known, "cluster_known_nodes:%zu", s->count);
+    for (size_t i = 0; i < s->count; i++)
+        await(s, i, "CLUSTER INFO", known);
+    redisReply *id = redis_servers_ask(s, master, "CLUSTER MYID");
+    redis_servers_tell(s, member, "CLUSTER REPLICATE %s", id->str);
+    freeReplyObject(id);
+    await(s, member, "INFO replication", "master_link_status:up");
+    return member;
+}
+
 bool redis_servers_are_there(void)
 {
     return access(SERVER, X_OK) == 0;

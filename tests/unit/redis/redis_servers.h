@@ -47,6 +47,8 @@ bool redis_servers_are_there(void);
 /* Starts them all and waits until they work: replicas in step, Sentinels agreed, every slot covered. options: more
  * words for the command line of every data server ("--maxmemory", "2mb", NULL); NULL: none. */
 void redis_servers_start(struct redis_servers *s, enum redis_shape shape, const char *const *options);
+/* CLUSTER: one more node, a replica of that master, which will take its place; its number. */
+size_t redis_servers_add_replica(struct redis_servers *s, size_t master);
 /* Ends all that still run and removes their directory. Harmless when zeroed. */
 void redis_servers_stop(struct redis_servers *s);
 
