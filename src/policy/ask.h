@@ -38,16 +38,18 @@ struct policy_trace {
     void *arg;
 };
 
-struct policy_lookups; /* lookups.h: who is asked outside */
-struct ban_table;      /* limits/ban.h */
+struct policy_lookups;  /* lookups.h: who is asked outside */
+struct ban_table;       /* limits/ban.h */
+struct allowance_table; /* limits/allowance.h */
 
 /* One a worker. */
 struct policy_engine {
     const struct policy *policy;
     struct limiter *limiter; /* its store takes leases in the worker's name: process/ releases what a dead one held */
     struct ban_table *bans;  /* of all workers; NULL: nobody is banned, and a ban only ends the session */
-    struct policy_lookups *lookups;   /* NULL: nothing can be found out */
-    const struct policy_trace *trace; /* NULL: nobody watches */
+    struct allowance_table *allowances; /* of operators; NULL: none */
+    struct policy_lookups *lookups;     /* NULL: nothing can be found out */
+    const struct policy_trace *trace;   /* NULL: nobody watches */
 };
 
 /* BAN: a new ban, or an older one that was met. The session ends: without a word at connect (no code), else after the

@@ -176,7 +176,8 @@ static bool add(struct making *m, const struct policy_limit *l, const struct fac
     const struct rate *rates = NULL;
     size_t rate_count = 0;
     *c = NULL;
-    if (l->overrides && !override_find(l, facts, m->a->phase, m->arena, &rates, &rate_count))
+    if (!override_find(m->a->engine, l, entity, facts, m->a->phase, m->a->question->now_us, m->arena, &rates,
+                       &rate_count))
         return false;
     if (rates && rate_count == 0)
         return true;

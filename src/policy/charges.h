@@ -44,9 +44,11 @@ MUST_USE bool charges_make(const struct asking *a, const struct charging *what, 
 
 /* ---- overrides.c ---- */
 
-/* The rates that stand for this entity in the limit's table. *rates NULL: none, the limit's own hold; a *count of 0:
- * `none`, there is no limit. False: no memory. */
-MUST_USE bool override_find(const struct policy_limit *l, const struct facts *facts, enum phase at, struct arena *arena,
+/* The rates that hold for this entity instead of the limit's own: what an operator allowed, or what stands in the
+ * limit's table. *rates NULL: none, the limit's own hold; a *count of 0: `none`, there is no limit. False: no memory.
+ */
+MUST_USE bool override_find(const struct policy_engine *engine, const struct policy_limit *l, struct str entity,
+                            const struct facts *facts, enum phase at, int64_t now_us, struct arena *arena,
                             const struct rate **rates, size_t *count);
 /* A rate that check found right. */
 struct rate policy_rate_of(enum limit_unit unit, const struct value *v);

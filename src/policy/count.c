@@ -17,10 +17,11 @@ static bool is_remote(const struct policy_outside *o)
 
 /* Whose count of the limit, by which rates, as the facts say; in the arena. entity.len 0: it does not apply; ptr NULL:
  * no memory. */
-static struct charge whom(const struct policy_limit *l, const struct facts *facts, enum phase at, struct arena *arena)
+static struct charge whom(const struct policy_engine *engine, const struct policy_limit *l, const struct facts *facts,
+                          enum phase at, int64_t now_us, struct arena *arena)
 {
     struct charge c = {.limit = &l->limit, .entity = policy_entity(l->keys, l->key_count, facts, at, arena)};
-    if (c.entity.len && l->overrides && !override_find(l, facts, at, arena, &c.rates, &c.rate_count))
+    if (c.entity.len && !override_find(engine, l, c.entity, facts, at, now_us, arena, &c.rates, &c.rate_count))
         c.entity = STR_NONE;
     return c;
 }
@@ -146,7 +147,8 @@ static struct count_trip *want(struct policy_outside *o, unsigned limit, const s
 {
     struct arena arena;
     arena_init(&arena, LOOK_MAX_BYTES);
-    struct charge charge = whom(&o->engine->policy->limits[limit], facts, o->phase, &arena);
+    struct charge charge =
+        whom(o->engine, &o->engine->policy->limits[limit], facts, o->phase, o->question->now_us, &arena);
     struct str name = charge.entity.len ? name_of(limit, charge.entity, &arena) : STR_NONE;
     struct count_trip *c = name.ptr && o->has_counts ? map_get(&o->counts, name) : NULL;
     if (!name.ptr || c) {
@@ -197,7 +199,7 @@ static struct fullness look(struct policy_outside *o, const struct policy_limit 
     struct arena scratch;
     struct reservation r;
     arena_init(&scratch, LOOK_MAX_BYTES);
-    struct charge charge = whom(l, facts, o->phase, &scratch);
+    struct charge charge = whom(o->engine, l, facts, o->phase, o->question->now_us, &scratch);
     struct fullness f = {0};
     if (look_now(o->engine, &charge, o->question->now_us, &scratch, &r))
         f = fullness_of(&r);
@@ -234,7 +236,7 @@ bool policy_count_get(struct policy_engine *engine, struct str name, const struc
     *count = 0;
     if (!l)
         return true; /* disabled: it counts nothing */
-    struct charge charge = whom(l, facts, PHASE_DATA, arena);
+    struct charge charge = whom(engine, l, facts, PHASE_DATA, now_us, arena);
     if (!look_now(engine, &charge, now_us, arena, &r))
         return false;
     if (r.reading_count)

@@ -1,9 +1,14 @@
 /*
  * overrides.c - rates of their own for some: `overrides quotas`, a map from a limit's key to rates or `none`.
  *
+ * What an operator allowed for a while goes before (limits/allowance.h).
+ *
  * They are read where they stand when they are needed: a table may change while the server runs. What is in a file and
  * wrong is said when it is read (policy_compile); should it become wrong later, the limit's own rates hold.
  */
+#include <string.h>
+
+#include "limits/allowance.h"
 #include "policy/charges.h"
 #include "rules/rate.h"
 
@@ -53,12 +58,10 @@ static const struct lookup_values *find(const struct policy_limit *l, const stru
     return values || l->keys[0] != KEY_CLIENT ? values : find_client(l, facts);
 }
 
-bool override_find(const struct policy_limit *l, const struct facts *facts, enum phase at, struct arena *arena,
-                   const struct rate **rates, size_t *count)
+static bool find_in_table(const struct policy_limit *l, const struct facts *facts, enum phase at, struct arena *arena,
+                          const struct rate **rates, size_t *count)
 {
     const struct lookup_values *values = find(l, facts, at);
-    *rates = NULL;
-    *count = 0;
     if (!values)
         return true;
     struct rate *list = arena_alloc(arena, RATES_MAX * sizeof *list);
@@ -76,4 +79,29 @@ bool override_find(const struct policy_limit *l, const struct facts *facts, enum
     if (*count == 0)
         *rates = NULL; /* what stands there is none: the limit's own */
     return true;
+}
+
+/* False: no memory. */
+static bool find_allowed(const struct policy_engine *engine, const struct policy_limit *l, struct str entity,
+                         int64_t now_us, struct arena *arena, const struct rate **rates, size_t *count)
+{
+    struct rate found[ALLOWANCE_RATES_MAX];
+    if (!engine->allowances || !allowance_find(engine->allowances, entity, l->limit.name, now_us, found, count))
+        return true;
+    struct rate *copy = arena_alloc(arena, sizeof found);
+    if (copy)
+        memcpy(copy, found, *count * sizeof *found);
+    *rates = copy;
+    return copy != NULL;
+}
+
+bool override_find(const struct policy_engine *engine, const struct policy_limit *l, struct str entity,
+                   const struct facts *facts, enum phase at, int64_t now_us, struct arena *arena,
+                   const struct rate **rates, size_t *count)
+{
+    *rates = NULL;
+    *count = 0;
+    if (!find_allowed(engine, l, entity, now_us, arena, rates, count))
+        return false;
+    return *rates || !l->overrides || find_in_table(l, facts, at, arena, rates, count);
 }

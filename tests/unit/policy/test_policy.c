@@ -1,6 +1,7 @@
 /* test_policy.c - the door to rules and limits, asked as a session asks: who is charged, how much, on which counter;
  * and what is answered when there is no memory. */
 #include "door.h"
+#include "limits/allowance.h"
 
 /* ---- who is charged ---- */
 
@@ -89,6 +90,47 @@ static void test_units_and_conditions(void **state)
         if (passed != CASES[i].may_pass)
             fail_msg("%s: %d passed, not %d", CASES[i].name, passed, CASES[i].may_pass);
     }
+}
+
+/* ---- what an operator allowed ---- */
+
+static void allow(const char *entity, const char *limit, uint32_t count, int64_t for_us)
+{
+    struct err err;
+    struct allowance a = {.rates = {{count, 3600}}, .rate_count = count ? 1 : 0, .changed_us = T.now_us};
+    snprintf(a.entity, sizeof a.entity, "%s", entity);
+    snprintf(a.limit, sizeof a.limit, "%s", limit);
+    a.until_us = T.now_us + for_us;
+    assert_true(allowance_set(T.engine.allowances, &a, true, &err));
+}
+
+/* It goes before the limit's table and its own rates, for whom it was given, until it is over. */
+static void test_allowed_by_an_operator(void **state)
+{
+    static const struct mail ALICE = {.user = "alice"}, BOB = {.user = "bob"};
+    struct err err;
+    void *memory = aligned_alloc(64, (allowance_table_size() + 63) & ~(size_t)63);
+    (void)state;
+    assert_non_null(memory);
+    memset(memory, 0, allowance_table_size());
+    door_load("table q map { alice 2/1h }\nlimit pace per user count messages { 1/1h overrides q }\n");
+    T.engine.allowances = allowance_table_init(memory, &err);
+    allow("u:alice", "pace", 4, 3600 * INT64_C(1000000));
+    allow("u:bob", "another", 9, 3600 * INT64_C(1000000));
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(door_send(&ALICE), POLICY_GO_ON);
+    assert_int_equal(door_send(&ALICE), POLICY_DEFER);
+    door_expect(451, "4.7.1", "pace: 4 per 1h used up, 5 with this mail; try again in ");
+    assert_int_equal(door_send(&BOB), POLICY_GO_ON);
+    assert_int_equal(door_send(&BOB), POLICY_DEFER);
+    allow("u:bob", "pace", 0, 60 * INT64_C(1000000));
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(door_send(&BOB), POLICY_GO_ON);
+    T.now_us += 60 * INT64_C(1000000);
+    assert_int_equal(door_send(&BOB), POLICY_DEFER);
+    allowance_table_fini(T.engine.allowances);
+    T.engine.allowances = NULL;
+    free(memory);
 }
 
 /* ---- all or nothing ---- */
@@ -292,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DOOR_TEST(test_keys),
         DOOR_TEST(test_units_and_conditions),
+        DOOR_TEST(test_allowed_by_an_operator),
         DOOR_TEST(test_what_one_refuses_is_charged_to_none),
         DOOR_TEST(test_early_and_for_good),
         DOOR_TEST(test_mail_looks_for_its_recipients),
