@@ -27,6 +27,14 @@ int64_t clock_wall_us(void)
     return read_us(CLOCK_REALTIME);
 }
 
+int64_t clock_steady_us(void)
+{
+    static int64_t ahead_us; /* of wall clock over boot time, once and for all; children inherit it */
+    if (ahead_us == 0)
+        ahead_us = read_us(CLOCK_REALTIME) - read_us(CLOCK_BOOTTIME);
+    return read_us(CLOCK_BOOTTIME) + ahead_us;
+}
+
 int64_t clock_utc_offset_s(int64_t time_s)
 {
     static _Thread_local int64_t known_quarter = INT64_MIN, offset_s;

@@ -183,7 +183,7 @@ struct policy_case {
     struct str password;        /* at auth: as it was given, borrowed until the answer */
     size_t recipient_count;     /* at data: of the accepted ones, facts.rcpt runs over them */
     uint64_t size_bytes;        /* at data: declared by SIZE=; 0: not declared, reserved as 1 KiB; to settle: real */
-    int64_t now_us;             /* wall clock */
+    int64_t now_us;             /* live: clock_steady_us, read for this question */
     bool is_never_early;        /* a trial: limits of data refuse at data (GRAMMAR.md 5) */
     struct policy_outside outside;
 };

@@ -358,6 +358,7 @@ static bool prepare(struct supervisor *s, const struct process_plan *plan, struc
     s->seat = shared_take_seat(s->shared, ROLE_SUPERVISOR);
     atomic_store(&s->shared->seats[s->seat].pid, getpid());
     atomic_store(&s->shared->started_wall_us, clock_wall_us());
+    clock_steady_us(); /* begins here, for all children */
     tls_ticket_keys_init(&s->shared->ticket_keys);
     init_timers(s);
     if (!open_signals(s, err))

@@ -92,7 +92,7 @@ struct policy_case session_question(struct session *s, struct arena *arena)
     struct policy_case question = {.arena = arena,
                                    .connection_arena = &s->arena,
                                    .connection = &s->policy,
-                                   .now_us = clock_wall_us()}; /* not the turn's: a slot may be shorter than a turn */
+                                   .now_us = clock_steady_us()}; /* not the turn's: a slot may be shorter than a turn */
     session_facts(s, &question.facts);
     return question;
 }

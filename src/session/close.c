@@ -153,7 +153,7 @@ void session_close_all(struct session_worker *w)
         if (mail_is_decided_elsewhere(s)) {
             /* nobody will hear its verdict: unknown, and charged */
             s->tx->is_settled = true;
-            policy_keep(&w->policy, &s->tx->policy, clock_wall_us());
+            policy_keep(&w->policy, &s->tx->policy, clock_steady_us());
             tx_decide_reply(s->tx, "data", REPLY_RELAY_UNKNOWN);
             s->tx->verdict = MAIL_UNKNOWN;
         }

@@ -114,7 +114,7 @@ void settle_on_verdict(struct session *s, const struct mta_reply *reply)
         policy_give_back(&s->worker->policy, &tx->policy);
         tx_decide(tx, verdict_of_code(reply->code), "data", reply->code, reply->enhanced, reply->text, STR_NONE);
     } else {
-        policy_keep(&s->worker->policy, &tx->policy, clock_wall_us());
+        policy_keep(&s->worker->policy, &tx->policy, clock_steady_us());
         const struct str pieces[] = {reply->text, STR(" ("), tx->client.id, STR(")")};
         struct str text = arena_join(&tx->arena, pieces, COUNT_OF(pieces));
         s->messages++;
@@ -136,7 +136,7 @@ void settle_on_failure(struct session *s, enum mta_failure failure)
     tx->answered_us = now_us;
     tx->is_settled = true;
     if (is_unknown)
-        policy_keep(&s->worker->policy, &tx->policy, clock_wall_us());
+        policy_keep(&s->worker->policy, &tx->policy, clock_steady_us());
     else
         policy_give_back(&s->worker->policy, &tx->policy);
     tx_decide(tx, is_unknown ? MAIL_UNKNOWN : MAIL_DEFERRED, "data", (int)row->code, row->enhanced, str_of_z(row->text),
