@@ -12,6 +12,10 @@ from harness.mailweir import BINARY, SLOWNESS, Mailweir
 from harness.mta import ScriptedMta
 from harness.ports import make_certificate
 from harness.postfix import Postfix
+from harness.redis_servers import SHAPES
+
+# Where counts may be kept: the tests of limits' promise run on each.
+STORES = ("memory",)
 
 
 @pytest.fixture(scope="session")
@@ -161,3 +165,28 @@ def module_mailweir(binary, room, certificate, module_mta):
         assert weir.stop() == 0, weir.stderr()
     finally:
         weir.kill()
+
+
+@pytest.fixture
+def start_redis(place):
+    """Starts a shape of redis_servers.py by its name. When the test is over no key may be there that would stay for ever."""
+    started = []
+
+    def start(name, **options):
+        shape = SHAPES[name](place / ("%s%d" % (name, len(started))), **options)
+        started.append(shape)
+        return shape.start()
+
+    yield start
+    try:
+        left = [key for shape in started for key in shape.audit()]
+    finally:
+        for shape in started:
+            shape.stop()
+    assert not left, "keys without expiry: %s" % left[:10]
+
+
+@pytest.fixture(params=STORES)
+def store(request, start_redis):
+    """Each store in turn: None for the embedded one."""
+    return None if request.param == "memory" else start_redis(request.param)

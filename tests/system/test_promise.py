@@ -6,13 +6,6 @@ import pytest
 
 from harness.field import GREEDY, MODEST, Field, long_run
 
-STORES = ["memory"]
-
-
-@pytest.fixture(params=STORES)
-def store(request):
-    yield None
-
 
 @pytest.mark.heavy
 @pytest.mark.timeout(400)

@@ -6,14 +6,15 @@
 All times are of the monotonic clock, so what different nodes admitted can be compared (promise.py).
 """
 import collections
+import datetime
 import os
 import pathlib
 import subprocess
 import time
 
 from .mailweir import BINARY, PLAIN_RULES, ROOT, SLOWNESS
-from .ports import eventually, free_port, listens
-from .promise import Mail, could_be_admitted, match, most_within
+from .ports import eventually, free_port
+from .promise import could_be_admitted, match, most_within
 
 
 def program(name):
@@ -42,12 +43,16 @@ USERS = {GREEDY: "secret", MODEST: "secret", "other@example.org": "secret"}
 class Sink:
     """The MTA behind: takes everything, and writes down when."""
 
-    def __init__(self, directory, prefix=()):
-        self.port, self.log = free_port(), pathlib.Path(directory) / "taken"
+    def __init__(self, log, prefix=()):
+        self.port, self.log = free_port(), pathlib.Path(log)
         self.process = subprocess.Popen([*prefix, program("sink"), "--port", str(self.port), "--log", str(self.log)],
                                         stdin=subprocess.DEVNULL)
-        if not prefix:
-            eventually(lambda: listens(self.port), 10, "the sink listens")
+        eventually(self._listens, 10, "the sink listens")
+
+    def _listens(self):
+        """As its own network namespace sees it."""
+        sockets = pathlib.Path("/proc/%d/net/tcp" % self.process.pid).read_text().splitlines()[1:]
+        return any(int(fields[1].split(":")[1], 16) == self.port and fields[3] == "0A" for fields in map(str.split, sockets))
 
     def taken(self):
         """(mail, when) of each, in seconds."""
@@ -76,17 +81,12 @@ class Crowds:
     def is_running(self):
         return self.process.poll() is None
 
-    def end(self):
-        """Says that it is enough; mails under way come to their end. What was written down, as rows of words."""
-        self.process.terminate()
-        return self.wait(30)
-
-    def wait(self, timeout=None):
+    def wait(self):
+        """What was written down, as rows of words."""
         try:
-            _, errors = self.process.communicate(timeout=timeout or self.seconds + 30)
+            _, errors = self.process.communicate(timeout=self.seconds + 30)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
+            self.kill()
             raise
         assert self.process.returncode == 0, errors
         return [line.split("\t") for line in self.record.read_text(errors="replace").splitlines()]
@@ -101,8 +101,8 @@ class Report:
     """What came of it. mails: accepted ones, those included of which only the MTA knows (the client heard no reply).
     sums: crowd → what → how many."""
 
-    def __init__(self, rows, taken, limit, period):
-        self.limit, self.period = limit, period
+    def __init__(self, rows, taken, limit, period, ended):
+        self.limit, self.period, self.ended = limit, period, ended
         self.sums, self.refusals, self.losses, accepted, unknown = {}, [], [], [], {}
         for what, *row in rows:
             if what == "sum":
@@ -159,28 +159,46 @@ class Report:
         return "\n".join(lines)
 
 
+class Site:
+    """Where a node lives, if not beside all others. prefix: words before its commands, and those of its own crowds and MTA.
+    way: its endpoint of a lone Redis. environment: of mailweir."""
+
+    def __init__(self, prefix=(), way=None, environment=None):
+        self.prefix, self.way, self.environment = list(prefix), way, environment
+
+
 class Field:
     """shape: of redis_servers.py, started; None: the embedded store, which nodes do not share. options: of the store
-    statement."""
+    statement. sites: number of a node → its Site."""
 
     def __init__(self, start_mailweir, place, shape=None, nodes=None, workers=2, limit=100, period=8, rules=SIX_LIMITS, options="",
-                 **mailweir_options):
+                 sites=None):
         self.place, self.shape, self.limit, self.period = pathlib.Path(place), shape, limit, period
-        self.rules, self.crowds, self.nodes = rules, [], []
-        self.sink = Sink(self.place)
+        self.rules, self.options, self.sites, self.crowds, self.nodes, self.sinks = rules, options, sites or {}, [], [], []
         try:
+            main = self.add_sink()
             for n in range(nodes or (4 if shape else 1)):
-                node = start_mailweir(self.sink.port, run=False, workers=workers, listeners=("plain",), users=USERS,
+                site = self.site(n)
+                sink = self.add_sink(site.prefix) if site.prefix else main
+                node = start_mailweir(sink.port, run=False, workers=workers, listeners=("plain",), users=USERS,
                                       hostname="node%d.example.org" % n, rules=self.rules_text(),
-                                      server="max-errors 10000\n" + self.store(options, n), **mailweir_options)
+                                      server="max-errors 10000\n" + self.store(site))
+                node.prefix = site.prefix
                 self.nodes.append(node)
         except BaseException:
             self.stop()
             raise
 
-    def store(self, options, node):
-        """The store statement of a node; tests that give nodes different ways override it."""
-        return self.shape.statement(options) if self.shape else "store memory\n"
+    def site(self, node):
+        return self.sites.get(node, Site())
+
+    def add_sink(self, prefix=()):
+        self.sinks.append(Sink(self.place / ("taken%d" % len(self.sinks)), prefix))
+        return self.sinks[-1]
+
+    def store(self, site):
+        """A node's store statement."""
+        return self.shape.statement(self.options, site.way) if self.shape else "store memory\n"
 
     def rules_text(self, **changed):
         return self.rules.format(**dict({"limit": self.limit, "period": self.period}, **changed))
@@ -194,7 +212,7 @@ class Field:
     def start(self):
         for node in self.nodes:
             if node.process is None:
-                node.start(wait=False)
+                node.start(wait=False, environment=self.site(self.nodes.index(node)).environment)
         for node in self.nodes:
             node.wait_event("start", timeout=15)
         return self
@@ -202,7 +220,8 @@ class Field:
     def stop(self):
         for crowd in self.crowds:
             crowd.kill()
-        self.sink.stop()
+        for sink in self.sinks:
+            sink.stop()
 
     def crowd_words(self, node, clients, user, accepted, refused):
         return ("%s@%d" % (user, node), "server=127.0.0.1:%d,clients=%d,user=%s,password=%s,accepted=%s,refused=%s" %
@@ -221,25 +240,29 @@ class Field:
         return range(len(self.nodes)) if nodes is None else nodes
 
     def begin(self, crowds, seconds):
-        crowd = Crowds(self.place / ("record%d" % len(self.crowds)), crowds, seconds, first_mail=1 + len(self.crowds) * 10**9)
-        self.crowds.append(crowd)
-        return crowd
+        """Starts crowds, each where its node is."""
+        places = {}
+        for name, words in crowds:
+            prefix = tuple(self.site(Report.node_of(name)).prefix)
+            places.setdefault(prefix, []).append((name, words))
+        begun = [Crowds(self.place / ("record%d" % (len(self.crowds) + n)), lines, seconds,
+                        first_mail=1 + (len(self.crowds) + n) * 10**9, prefix=prefix)
+                 for n, (prefix, lines) in enumerate(places.items())]
+        self.crowds += begun
+        return begun
 
-    def report(self, ended=None):
-        """Waits for all crowds; what came of everything so far."""
-        ended = ended or time.monotonic()
+    def report(self, ended):
+        """Waits for all crowds; what came of everything so far. ended: when they stopped to press."""
         rows = [row for crowd in self.crowds for row in crowd.wait()]
-        report = Report(rows, self.sink.taken(), self.limit, self.period)
-        report.ended = ended
-        return report
+        taken = [mail for sink in self.sinks for mail in sink.taken()]
+        return Report(rows, taken, self.limit, self.period, ended)
 
     def run(self, crowds, seconds, during=None):
         """Lets the crowds press for so long; `during` is called meanwhile, with the moment at which they began."""
-        began, crowd = time.monotonic(), self.begin(crowds, seconds)
+        began, begun = time.monotonic(), self.begin(crowds, seconds)
         if during:
             during(began)
-            assert crowd.is_running(), "what was to happen meanwhile took longer than the crowds had"
-        crowd.wait()
+            assert all(crowd.is_running() for crowd in begun), "what was to happen meanwhile took longer than the crowds had"
         return self.report(began + seconds)
 
     def windows(self, count):
@@ -262,9 +285,14 @@ class Field:
                    "%s is counted as %s, and %d mails were accepted" % (user, self.counted(user), count), pause=0.1)
 
 
-def slow_answers(node, longer_than_ms):
-    """Mails of a node for which it waited longer than that for its store."""
-    return [event for event in node.events("mail") if event.get("ms", {}).get("store", 0) > longer_than_ms]
+def most_waits(node, longer_than_ms, began=0.0, ended=float("inf")):
+    """The most often that one client of a node waited longer than that for the store, between two wall-clock moments."""
+    waits = collections.Counter()
+    for event in node.events("mail"):
+        moment = datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
+        if began <= moment <= ended and event.get("ms", {}).get("store", 0) > longer_than_ms:
+            waits[event["port"]] += 1
+    return max(waits.values(), default=0)
 
 
 def long_run():

@@ -191,9 +191,10 @@ class Shape:
     def masters(self):
         raise NotImplementedError
 
-    def statement(self, options=""):
-        """The `store` statement that leads here."""
-        return "store redis %s { %s  %s }\n" % (self.where(), self.credentials(), options)
+    def statement(self, options="", way=None):
+        """The `store` statement that leads here. way: another host:port of the lone server than its own."""
+        where = '"redis://%s"' % way if way else self.where()
+        return "store redis %s { %s  %s }\n" % (where, self.credentials(), options)
 
     def where(self):
         raise NotImplementedError
