@@ -74,7 +74,7 @@ struct audit_options {
  * memory. */
 struct audit *audit_start(const struct audit_options *options, void (*on_progress)(void *arg, uint64_t keys),
                           void (*on_done)(void *arg, const struct audit_report *report), void *arg, struct err *err);
-/* Also ends one that is running: on_done does not come then. */
+/* After on_done (not from inside), or after redis_free. */
 void audit_free(struct audit **a);
 
 #endif

@@ -37,10 +37,13 @@ struct ban_sync_options {
 
 /* Begins at once. NULL: no memory. */
 struct ban_sync *ban_sync_new(const struct ban_sync_options *options, struct err *err);
-/* Calls under way are forgotten: redis_free is due next. */
+/* After redis_free, which forgets the calls under way. */
 void ban_sync_free(struct ban_sync **s);
 /* A data set was lost: tells of all bans again. */
 void ban_sync_again(struct ban_sync *s);
+
+/* What its timer does every 250 ms: for tests, whose time is no clock's. */
+void ban_sync_turn(struct ban_sync *s);
 
 struct ban_sync_stats {
     uint64_t sent, received; /* bans, and the lifting of bans */

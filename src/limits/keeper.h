@@ -51,7 +51,7 @@ struct keeper *keeper_new(const struct keeper_options *options, struct err *err)
 /* Leaves in order: pushes what is due, then takes the heartbeats away, so that nobody waits for this node. on_left
  * comes once, never from inside, at the latest after deadline_ms. Then only keeper_free is left to do. */
 void keeper_leave(struct keeper *k, unsigned deadline_ms, void (*on_left)(void *arg), void *arg);
-/* At once, from wherever: calls under way are forgotten (redis_free is due next) and heartbeats end by themselves. */
+/* After redis_free, which forgets the calls under way. */
 void keeper_free(struct keeper **k);
 
 /* ---- for `status` ---- */

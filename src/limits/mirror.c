@@ -241,9 +241,16 @@ static bool judge(const struct mirror_entry *e, struct take *take, uint64_t slot
     return take->wait_us == 0 || take->mode == TAKE_ALWAYS;
 }
 
+/* Something will be to be pushed: mirror_due need not look where this was never said. */
+static void note_since(struct mirror *m, const struct counter *counter)
+{
+    __atomic_fetch_add(&m->shards[mirror_shard_of(m, counter->id)].since_changes, 1, __ATOMIC_RELEASE);
+}
+
 static void charge(struct mirror *m, struct take *take, struct str stem, uint64_t slot, int64_t now_us)
 {
     struct mirror_entry *e = open_entry(m, &take->counter, stem, slot, now_us);
+    note_since(m, &take->counter);
     memset(&take->held, 0, sizeof take->held);
     for (size_t c = 0; c < e->columns; c++) {
         int32_t *since = &e->since[c][e->newest % WINDOW_CELLS];
@@ -346,6 +353,7 @@ void mirror_owe(struct mirror *m, const struct counter *counter, struct str stem
     if (!lock_of(m, counter))
         return;
     struct mirror_entry *e = open_entry(m, counter, stem, slot, now_us);
+    note_since(m, counter);
     for (size_t c = 0; c < e->columns && window_holds(e->newest, slot); c++) {
         int32_t *since = &e->since[c][slot % WINDOW_CELLS];
         *since = (int32_t)MAX_OF(MIN_OF(*since + delta[c], INT32_MAX), -INT32_MAX);

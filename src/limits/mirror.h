@@ -141,7 +141,7 @@ bool mirror_push_next(struct mirror *m, size_t *at, bool is_all, int64_t now_us,
 void mirror_push_done(struct mirror *m, const struct mirror_push *push, int64_t now_us);
 /* It was not sent. */
 void mirror_push_failed(struct mirror *m, const struct mirror_push *push);
-/* How many entries have since. Looks at every entry. */
+/* How many entries have since. Cheap where that is none. The keeper's alone. */
 size_t mirror_due(struct mirror *m, int64_t now_us);
 
 struct mirror_stats {

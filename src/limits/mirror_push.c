@@ -143,9 +143,24 @@ void mirror_stats_get(struct mirror *m, int64_t now_us, struct mirror_stats *sta
         count_shard(m, shard, now_us, stats);
 }
 
+/* How many entries of a shard have since. Looks only where since may have come since nothing was found last. */
+static size_t due_of_shard(struct mirror *m, unsigned shard, int64_t now_us)
+{
+    struct mirror_shard *s = &m->shards[shard];
+    uint64_t changes = __atomic_load_n(&s->since_changes, __ATOMIC_ACQUIRE);
+    struct mirror_stats stats = {0};
+    if (changes == s->counted_changes && s->counted_due == 0)
+        return 0;
+    count_shard(m, shard, now_us, &stats);
+    s->counted_changes = changes;
+    s->counted_due = (uint32_t)stats.due;
+    return stats.due;
+}
+
 size_t mirror_due(struct mirror *m, int64_t now_us)
 {
-    struct mirror_stats stats;
-    mirror_stats_get(m, now_us, &stats);
-    return stats.due;
+    size_t due = 0;
+    for (unsigned shard = 0; shard < m->shard_count; shard++)
+        due += due_of_shard(m, shard, now_us);
+    return due;
 }

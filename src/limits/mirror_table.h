@@ -46,6 +46,10 @@ struct mirror_shard {
     struct memory_lock lock;
     uint32_t generation;
     uint64_t evicted_live, evicted_since;
+    uint64_t since_changes; /* atomic: grows before since does */
+    /* The keeper's: so many entries had since when since_changes was that. */
+    uint64_t counted_changes;
+    uint32_t counted_due;
 } __attribute__((aligned(64)));
 
 struct mirror {

@@ -1,0 +1,34 @@
+/*
+ * health.h - is Redis set up as the promise of the limits needs it (LIMITS.md, "When Redis is away")? What INFO says is
+ * judged here, purely; each trouble is a sentence that an administrator understands, and says what to do.
+ */
+#ifndef LIMITS_HEALTH_H
+#define LIMITS_HEALTH_H
+
+#include "redis/redis.h"
+
+enum health_trouble {
+    HEALTH_EVICTION, /* keys may be thrown away: limits would forget */
+    HEALTH_MEMORY,   /* near maxmemory */
+    HEALTH_CLOCK,    /* this node's differs */
+    HEALTH_REPLICAS, /* behind Sentinel, without a replica */
+    HEALTH_REPLICA,  /* it is one, and does not follow its master */
+    HEALTH_VERSION,  /* GETEX is missing */
+    HEALTH_TROUBLES
+};
+
+/* "eviction", "memory", …: of events. */
+const char *health_trouble_name(enum health_trouble trouble);
+
+struct health {
+    bool is_known; /* INFO was read */
+    char version[32];
+    uint64_t memory_bytes, memory_max_bytes; /* max 0: none */
+    char texts[HEALTH_TROUBLES][256];        /* empty: fine */
+};
+
+/* From the whole reply to INFO; a line that is missing is no trouble. has_skew: skew_us says by how much Redis' clock
+ * is ahead of ours. */
+void health_judge(struct health *h, struct str info, enum redis_shape shape, bool has_skew, int64_t skew_us);
+
+#endif
