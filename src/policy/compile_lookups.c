@@ -44,23 +44,44 @@ static bool compile_dnsbl(struct policy *policy, const struct dnsbl *from, struc
     return to->zone.name && to->zone.zone && compile_answers(policy, &from->options, &to->zone);
 }
 
-static bool compile_remote(struct policy *policy, const struct table *from, struct policy_remote *to)
+static bool compile_socketmap(struct policy *policy, const struct table *from, struct policy_remote *to)
 {
     struct arena *arena = &policy->program.arena;
     struct endpoint *endpoint = arena_alloc(arena, sizeof *endpoint);
-    to->type = from->type;
-    to->failure = option_failure(&from->options, OPTION_TABLE_FAILURE);
     to->map = (struct socketmap_options){
-        .name = arena_copy(arena, from->name.text).ptr,
+        .name = to->name,
         .endpoint = endpoint,
         .map = arena_copy(arena, from->file.text).ptr,
         .timeout_ms = (unsigned)option_ms(&from->options, OPTION_TABLE_TIMEOUT, SOCKETMAP_TIMEOUT_MS),
         .cache_ms = option_ms(&from->options, OPTION_TABLE_CACHE, SOCKETMAP_CACHE_MS),
     };
-    if (!endpoint || !to->map.name || !to->map.map)
+    if (!endpoint || !to->map.map)
         return false;
     *endpoint = *from->endpoint.endpoint;
     return true;
+}
+
+static bool compile_redis(struct policy *policy, const struct table *from, struct policy_remote *to)
+{
+    to->redis = (struct table_redis_options){
+        .name = to->name,
+        .key = arena_copy(&policy->program.arena, from->file.text).ptr,
+        .is_map = from->type == TABLE_MAP,
+        .timeout_ms = (unsigned)option_ms(&from->options, OPTION_TABLE_TIMEOUT, TABLE_REDIS_TIMEOUT_MS),
+        .cache_ms = option_ms(&from->options, OPTION_TABLE_CACHE, TABLE_REDIS_CACHE_MS),
+    };
+    return to->redis.key != NULL;
+}
+
+static bool compile_remote(struct policy *policy, const struct table *from, struct policy_remote *to)
+{
+    to->name = arena_copy(&policy->program.arena, from->name.text).ptr;
+    to->type = from->type;
+    to->failure = option_failure(&from->options, OPTION_TABLE_FAILURE);
+    to->is_redis = from->source == TABLE_REDIS;
+    if (!to->name)
+        return false;
+    return to->is_redis ? compile_redis(policy, from, to) : compile_socketmap(policy, from, to);
 }
 
 static bool limit_may_wait(const struct policy_limit *l)
@@ -116,7 +137,10 @@ static bool can_be_asked(const struct eval_program *p, struct diagnostics *d)
                             (int)DNS_ZONE_MAX_BYTES);
     for (unsigned i = 0; i < p->remote_count; i++) {
         struct str map = p->remotes[i]->file.text;
-        if (map.len == 0 || str_find(map, ' ') < map.len)
+        bool is_redis = p->remotes[i]->source == TABLE_REDIS;
+        if (is_redis && map.len == 0)
+            ok = diag_error(d, p->remotes[i]->file.at, "the key of a table in Redis is not empty");
+        else if (!is_redis && (map.len == 0 || str_find(map, ' ') < map.len))
             ok = diag_error(d, p->remotes[i]->file.at, "a map's name has no spaces, and is not empty");
     }
     return ok;
@@ -129,11 +153,13 @@ bool compile_lookups(struct policy *policy, struct diagnostics *d)
         return false;
     policy->dnsbls = arena_alloc(&policy->program.arena, (p->dnsbl_count + 1) * sizeof *policy->dnsbls);
     policy->remotes = arena_alloc(&policy->program.arena, (p->remote_count + 1) * sizeof *policy->remotes);
+    unsigned counts[2] = {0, 0}; /* socketmap, redis */
     bool ok = policy->dnsbls && policy->remotes;
     for (unsigned i = 0; i < p->dnsbl_count && ok; i++)
         ok = compile_dnsbl(policy, p->dnsbls[i], &policy->dnsbls[i]);
     for (unsigned i = 0; i < p->remote_count && ok; i++)
-        ok = compile_remote(policy, p->remotes[i], &policy->remotes[i]);
+        if ((ok = compile_remote(policy, p->remotes[i], &policy->remotes[i])))
+            policy->remotes[i].number = counts[policy->remotes[i].is_redis]++;
     if (!ok)
         return diag_error(d, PLACE_NONE, "out of memory");
     policy->dnsbl_count = p->dnsbl_count;

@@ -2,7 +2,7 @@
  * lookups.h - who is asked outside, where a rule or limit needs what the session does not know: the name of a client,
  * DNS lists, tables that lie elsewhere.
  *
- *   condition waits ─▶ outside.c: a trip for each thing wanted ─▶ policy_lookups ─┬─ live   DNS, GeoIP, socketmap
+ *   condition waits ─▶ outside.c: a trip for each thing wanted ─▶ policy_lookups ─┬─ live   DNS, GeoIP, socketmap,
  *         ▲                                                                      └─ given  what a trial says
  *         └──── asked again ◀── the answer, kept: in struct policy_client for the connection, else for the question
  *
@@ -17,6 +17,7 @@
 #include "lookup/geoip.h"
 #include "lookup/reverse_name.h"
 #include "lookup/socketmap.h"
+#include "lookup/table_redis.h"
 #include "policy/policy.h"
 #include "rules/eval.h"
 
@@ -33,7 +34,13 @@ struct policy_dnsbl {
     enum policy_failure failure;
 };
 struct policy_remote {
-    struct socketmap_options map;
+    const char *name;
+    bool is_redis;
+    unsigned number; /* among those of its kind */
+    union {
+        struct socketmap_options map;
+        struct table_redis_options redis;
+    };
     enum table_type type;
     enum policy_failure failure;
 };
@@ -81,13 +88,14 @@ struct policy_live_options {
     struct loop *loop;
     struct resolver *resolver; /* names of socketmap's hosts */
     struct event_log *events;
+    struct redis *redis;    /* of `store redis`; NULL: there is none, and so no table in it */
     const char *geoip_file; /* NULL: none */
 };
 
 /* Makes what the policy asks for, and nothing else: without a rule that needs it there is no DNS. NULL with err. */
 struct policy_lookups *policy_live_new(const struct policy *policy, const struct policy_live_options *options,
                                        struct err *err);
-/* After all questions. NULL is fine. */
+/* After all questions, and after the redis client. NULL is fine. */
 void policy_live_free(struct policy_lookups **l);
 
 /* ---- given: a trial's (GRAMMAR.md 5) ---- */

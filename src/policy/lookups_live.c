@@ -1,7 +1,8 @@
-/* lookups_live.c - the outside as it is: DNS, the file of countries, socketmap servers. */
+/* lookups_live.c - the outside as it is: DNS, the file of countries, socketmap servers, Redis. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/panic.h"
 #include "policy/compiled.h"
 #include "rules/table_forms.h"
 
@@ -16,8 +17,10 @@ struct live {
     struct reverse_names *names; /* likewise */
     struct geoip *geoip;         /* NULL: there is no file */
     struct socketmaps *maps;     /* NULL: nobody asks */
+    struct table_redis *redis;   /* likewise */
     struct dnsbl_zone_options zones[DNSBLS_MAX];
-    struct socketmap_options tables[EVAL_MAX_REMOTES];
+    struct socketmap_options map_tables[EVAL_MAX_REMOTES];
+    struct table_redis_options redis_tables[EVAL_MAX_REMOTES];
 };
 
 /* What a trip needs while it is under way, and where its answer lies. */
@@ -31,6 +34,7 @@ struct policy_trip_inside {
     unsigned zones[DNSBLS_MAX];
     size_t zone_count;
     struct socketmap_query query;
+    struct table_redis_query redis_query;
     unsigned next_form;
     char form[TABLE_FORM_MAX_BYTES];
     char *value; /* heap */
@@ -104,12 +108,11 @@ static enum started start_lists(struct policy_trip_inside *in)
     return DONE;
 }
 
-/* ---- tables ---- */
+/* ---- tables of socketmap servers ---- */
 
 /* False: no memory. */
-static bool keep_value(struct policy_trip_inside *in)
+static bool keep_value(struct policy_trip_inside *in, struct str value)
 {
-    struct str value = in->query.value;
     in->value = malloc(value.len ? value.len : 1);
     if (!in->value)
         return false;
@@ -124,7 +127,7 @@ static bool take_form(struct policy_trip_inside *in)
 {
     if (in->query.result == SOCKETMAP_NOT_FOUND)
         return false;
-    bool is_there = in->query.result == SOCKETMAP_FOUND && keep_value(in);
+    bool is_there = in->query.result == SOCKETMAP_FOUND && keep_value(in, in->query.value);
     in->lookup->found = is_there ? POLICY_THERE : POLICY_NO_ANSWER;
     return true;
 }
@@ -137,8 +140,7 @@ static enum started look_for_forms(struct policy_trip_inside *in)
     const struct policy_remote *remote = &in->live->policy->remotes[in->lookup->remote];
     struct str form;
     while (table_form(remote->type, in->lookup->key, in->next_form++, in->form, &form)) {
-        if (socketmap_start(&in->query, in->live->maps, in->lookup->remote, form, in->deadline_ms, on_form, in) ==
-            STARTED)
+        if (socketmap_start(&in->query, in->live->maps, remote->number, form, in->deadline_ms, on_form, in) == STARTED)
             return STARTED;
         if (take_form(in))
             return DONE;
@@ -152,6 +154,55 @@ static void on_form(void *arg)
     struct policy_trip_inside *in = arg;
     if (take_form(in) || look_for_forms(in) == DONE)
         tell(in);
+}
+
+/* ---- tables in Redis ---- */
+
+static void take_redis(struct policy_trip_inside *in)
+{
+    const struct table_redis_query *q = &in->redis_query;
+    in->lookup->found = q->result == TABLE_REDIS_NOT_FOUND                           ? POLICY_NOT_THERE
+                        : q->result == TABLE_REDIS_FOUND && keep_value(in, q->value) ? POLICY_THERE
+                                                                                     : POLICY_NO_ANSWER;
+}
+
+static void on_redis(void *arg)
+{
+    take_redis(arg);
+    tell(arg);
+}
+
+/* False: beyond what is asked, or no memory. */
+static bool join_forms(struct policy_trip_inside *in, struct buf *forms)
+{
+    const struct policy_remote *remote = &in->live->policy->remotes[in->lookup->remote];
+    struct str form;
+    for (unsigned n = 0; table_form(remote->type, in->lookup->key, n, in->form, &form); n++) {
+        if (str_has_control(form)) /* no table holds that */
+            continue;
+        if ((buf_len(forms) && !buf_append_char(forms, '\n')) || !buf_append_str(forms, form))
+            return false;
+    }
+    return true;
+}
+
+/* All forms at once. */
+static enum started look_in_redis(struct policy_trip_inside *in)
+{
+    const struct policy_remote *remote = &in->live->policy->remotes[in->lookup->remote];
+    struct buf forms;
+    buf_init(&forms, TABLE_REDIS_FORMS_MAX_BYTES);
+    enum started started = DONE;
+    if (!join_forms(in, &forms)) {
+        in->lookup->found = POLICY_NO_ANSWER;
+    } else {
+        started = table_redis_start(&in->redis_query, in->live->redis, remote->number, buf_str(&forms), in->deadline_ms,
+                                    on_redis, in);
+        if (started == DONE)
+            take_redis(in);
+    }
+    buf_fini(&forms);
+    return started;
 }
 
 /* ---- one trip ---- */
@@ -191,7 +242,7 @@ static enum started start(struct policy_lookups *l, struct policy_lookup *lookup
     case POLICY_LOOKUP_DNSBLS:
         return start_lists(in);
     case POLICY_LOOKUP_REMOTE:
-        return look_for_forms(in);
+        return live->policy->remotes[lookup->remote].is_redis ? look_in_redis(in) : look_for_forms(in);
     }
     return DONE;
 }
@@ -205,6 +256,7 @@ static void cancel(struct policy_lookups *l, struct policy_lookup *lookup)
     reverse_name_cancel(&in->name);
     dnsbl_cancel(&in->check);
     socketmap_cancel(&in->query);
+    table_redis_cancel(&in->redis_query);
     free(in->answers);
     free(in->value);
     free(in);
@@ -231,15 +283,21 @@ static bool make_dns(struct live *live, const struct policy_live_options *o, str
     return policy->dnsbl_count == 0 || live->dnsbl;
 }
 
-static bool make_maps(struct live *live, const struct policy_live_options *o, struct err *err)
+static bool make_tables(struct live *live, const struct policy_live_options *o, struct err *err)
 {
     const struct policy *policy = live->policy;
-    if (policy->remote_count == 0)
-        return true;
-    for (size_t i = 0; i < policy->remote_count; i++)
-        live->tables[i] = policy->remotes[i].map;
-    live->maps = socketmaps_new(o->loop, o->resolver, live->tables, policy->remote_count, o->events, err);
-    return live->maps != NULL;
+    unsigned map_count = 0, redis_count = 0;
+    for (size_t i = 0; i < policy->remote_count; i++) {
+        if (policy->remotes[i].is_redis)
+            live->redis_tables[redis_count++] = policy->remotes[i].redis;
+        else
+            live->map_tables[map_count++] = policy->remotes[i].map;
+    }
+    PANIC_IF(redis_count && !o->redis, "there are tables in Redis, and no Redis");
+    if (map_count && !(live->maps = socketmaps_new(o->loop, o->resolver, live->map_tables, map_count, o->events, err)))
+        return false;
+    return redis_count == 0 ||
+           (live->redis = table_redis_new(o->loop, o->redis, live->redis_tables, redis_count, err)) != NULL;
 }
 
 struct policy_lookups *policy_live_new(const struct policy *policy, const struct policy_live_options *o,
@@ -254,7 +312,7 @@ struct policy_lookups *policy_live_new(const struct policy *policy, const struct
     live->policy = policy;
     live->loop = o->loop;
     struct policy_lookups *made = &live->lookups;
-    bool ok = make_dns(live, o, err) && make_maps(live, o, err);
+    bool ok = make_dns(live, o, err) && make_tables(live, o, err);
     if (ok && o->geoip_file)
         ok = (live->geoip = geoip_open(o->geoip_file, loop_now_ms(o->loop), err)) != NULL;
     if (!ok)
@@ -267,6 +325,7 @@ void policy_live_free(struct policy_lookups **l)
     if (!*l)
         return;
     struct live *live = live_of(*l);
+    table_redis_free(&live->redis);
     socketmaps_free(&live->maps);
     dnsbl_free(&live->dnsbl);
     reverse_names_free(&live->names);

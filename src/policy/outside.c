@@ -179,12 +179,12 @@ static enum eval_result hook_remote(struct eval_outside *hooks, unsigned number,
         t = want_remote(o, number, whole);
         if (t)
             t->lookup.key = x->text; /* lasts as long as the question (facts.h) */
-        return t ? EVAL_WAIT : fail(o, remote->map.name, remote->failure);
+        return t ? EVAL_WAIT : fail(o, remote->name, remote->failure);
     }
     if (t->trip.state != TRIP_OVER)
         return EVAL_WAIT;
     if (t->lookup.found == POLICY_NO_ANSWER)
-        return fail(o, remote->map.name, remote->failure);
+        return fail(o, remote->name, remote->failure);
     if (value)
         *value = t->lookup.value;
     return t->lookup.found == POLICY_THERE ? EVAL_TRUE : EVAL_FALSE;

@@ -364,7 +364,12 @@ static unsigned share_of(const struct process_context *ctx, unsigned max)
 static bool make_lookups(struct worker *w, struct err *err)
 {
     struct policy_live_options options = {
-        .loop = &w->loop, .resolver = w->resolver, .events = &w->events, .geoip_file = w->config->geoip_file};
+        .loop = &w->loop,
+        .resolver = w->resolver,
+        .events = &w->events,
+        .redis = w->limits.redis,
+        .geoip_file = w->config->geoip_file,
+    };
     w->lookups = policy_live_new(w->config->policy, &options, err);
     return w->lookups != NULL;
 }
@@ -442,8 +447,8 @@ static void part(struct worker *w)
     }
     free(w->pools);
     free(w->relay_tls);
-    policy_live_free(&w->lookups);
     limits_way_close(&w->limits);
+    policy_live_free(&w->lookups); /* tables in Redis: after its client */
     resolver_free(&w->resolver);
     tls_free(&w->tls);
     event_log_fini(&w->events);

@@ -35,16 +35,31 @@ static void check_items(struct checker *c, struct table *table)
     }
 }
 
+/* A store that could not be read may be one in Redis. */
+static bool has_redis(const struct checker *c)
+{
+    for (size_t i = 0; i < c->tree->count; i++) {
+        enum statement_kind kind = c->tree->statements[i]->kind;
+        if (kind >= STATEMENT_STORE_REDIS && kind <= STATEMENT_STORE_REDIS_CLUSTER)
+            return true;
+    }
+    return c->is_unread;
+}
+
 static void check_remote(struct checker *c, struct table *table)
 {
     const struct table_type_row *row = &table_type_rows[table->type];
     const char *word = table->source == TABLE_REDIS ? "redis" : "socketmap";
     const char *later = statement_rows[STATEMENT_TABLE].later;
-    check_later(c, later_names(later, str_of_z(word)), word, table->source_at);
+    bool is_in_force = c->allows_later || !later_names(later, str_of_z(word));
+    check_later(c, !is_in_force, word, table->source_at);
     if (!row->remote)
         (void)diag_error(c->d, table->type_at, "%s holds no %s", word, row->word);
     if (table->source == TABLE_SOCKETMAP)
         (void)check_value(c, &table->endpoint);
+    else if (row->remote && is_in_force && !has_redis(c))
+        (void)diag_error(c->d, table->source_at,
+                         "a table in Redis needs a store there: add `store redis \"redis://127.0.0.1\"`");
     (void)check_text_value(c, &table->file,
                            table->source == TABLE_REDIS ? "a key in quotes" : "a map's name in quotes");
     check_options(c, &table->options);

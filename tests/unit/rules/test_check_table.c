@@ -81,14 +81,16 @@ static const struct check_case TABLES[] = {
      "on mail { rule r log if client in t }",
      "1:9+8 socketmap holds no networks"},
     {"table t strings redis \"k\" { timeout 50ms cache 60s failure defer }\n"
-     "on mail { rule r log if listener in t }",
+     "on mail { rule r log if listener in t }\n"
+     "store redis \"unix:/run/r\"",
      ""},
     {"table t map socketmap unix:/run/x.sock \"m\" { timeout 1ms }\n"
      "on mail { rule r log if user in t[sender] }",
      "1:54+3 table timeout must be from 10ms to 30s, not 1ms"},
     {"table t domains redis $k { cache $c }\n"
      "parameter k 5\n"
-     "on mail { rule r log if sender.domain in t }",
+     "on mail { rule r log if sender.domain in t }\n"
+     "store redis \"unix:/run/r\"",
      "1:23+2 expected a key in quotes, found \"5\"\n"
      "1:34+2 unknown parameter \"c\""},
     {"table t domains \"file.txt\"\n"
