@@ -13,20 +13,24 @@
 
 #include "config/config.h"
 #include "limits/limiter.h"
+#include "limits/node_id.h"
 #include "process/kept_memory.h"
 
+struct allowance_table;
 struct ban_table;
 struct event_log;
 
 struct node_limits {
-    struct kept_memory kept; /* `persist on`: where memory and bans lie */
+    struct kept_memory kept; /* `persist on`: where the first three tables lie */
     bool is_kept;
     void *memory; /* the embedded store's; NULL before the first configuration */
-    size_t entries, memory_bytes;
+    size_t entries, bytes;
     struct ban_table *bans;
+    struct allowance_table *allowances;
     struct mirror *mirror; /* NULL before the first configuration with a store in Redis, as outage */
     struct outage *outage;
-    struct store store; /* the supervisor's own door to the embedded store */
+    char node[NODE_ID_BYTES + 1]; /* this node's, in Redis */
+    struct store store;           /* the supervisor's own door to the embedded store */
 };
 
 /* Makes what the configuration needs and is not there yet. False with a reason: also where a reload asks for what only

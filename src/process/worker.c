@@ -392,6 +392,7 @@ static void make_sessions(struct worker *w)
         .policy = {.policy = w->config->policy,
                    .limiter = &w->limits.limiter,
                    .bans = w->node->bans,
+                   .allowances = w->node->allowances,
                    .lookups = w->lookups},
         .events = &w->events,
         .alerts = w->config->alert_count ? &w->alerts : NULL,
