@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/panic.h"
 
 enum { ASK_ARENA_MAX_BYTES = 256 * 1024 }; /* texts that rules make of one command */
 
@@ -55,24 +54,11 @@ static void act_on_answer(struct session *s)
     free(a);
 }
 
-/* Of every answer, whatever its verdict. In a mail its effects lie in the mail's arena. */
-static void take_side_effects(struct session *s, enum phase phase, const struct policy_answer *answer)
-{
-    session_write_effects(s, phase, answer->effects);
-    if (s->tx && phase >= PHASE_MAIL && answer->effects) {
-        struct policy_effect **end = &s->tx->effects;
-        while (*end)
-            end = &(*end)->next;
-        *end = answer->effects;
-    }
-    session_owe_delay(s, answer->tarpit_ms);
-}
-
 static void answered(struct ask *a)
 {
     struct session *s = a->session;
     a->is_asked = false;
-    take_side_effects(s, a->phase, &a->answer);
+    session_take_effects(s, a->phase >= PHASE_MAIL ? s->tx : NULL, a->phase, &a->answer);
     if (!reply_is_due(a) || !session_delay(s, act_on_answer))
         act_on_answer(s);
 }
@@ -163,49 +149,4 @@ bool session_refuse_by_policy(struct session *s, const struct policy_answer *ans
         break;
     }
     return false;
-}
-
-/* ---- what is only counted ---- */
-
-static void count(struct session *s, enum limit_unit unit, struct policy_case *question, struct policy_answer *answer)
-{
-    enum started started = policy_count_event_start(&s->worker->policy, unit, 1, question, answer, 0, NULL, NULL);
-    PANIC_IF(started != DONE, "a store that is asked over the network, in a version without one");
-}
-
-void session_count(struct session *s, enum limit_unit unit, struct recipient *r, struct arena *arena,
-                   struct policy_answer *answer)
-{
-    struct transaction *tx = s->tx;
-    struct policy_case question = session_question(s, tx ? &tx->arena : arena);
-    if (!tx) {
-        count(s, unit, &question, answer);
-        take_side_effects(s, PHASE_HELO, answer);
-        return;
-    }
-    /* rcpt… speaks of this recipient now, even if rules are being asked about another */
-    struct recipient **asked = tx->asked;
-    size_t asked_count = tx->asked_count;
-    tx->asked = &r;
-    tx->asked_count = r != NULL;
-    question.mail = &tx->policy;
-    count(s, unit, &question, answer);
-    tx->asked = asked;
-    tx->asked_count = asked_count;
-    take_side_effects(s, r ? PHASE_RCPT : PHASE_MAIL, answer);
-}
-
-bool session_ends_by(const struct policy_answer *answer)
-{
-    return answer->verdict == POLICY_DISCONNECT || answer->verdict == POLICY_DROP || answer->verdict == POLICY_BAN;
-}
-
-bool session_is_ended_by(struct session *s, const struct policy_answer *answer)
-{
-    if (!session_ends_by(answer))
-        return false;
-    counter_add(s->worker->counters, answer->by_limit ? COUNTER_LIMIT_REFUSALS : COUNTER_RULE_REFUSALS, 1);
-    if (s->tx)
-        tx_decide_policy(s->tx, tx_at(s), answer);
-    return session_refuse_by_policy(s, answer);
 }

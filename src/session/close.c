@@ -3,7 +3,8 @@
  *
  * A session is never freed while somebody may still be inside it: closing takes everything away from it and frees it at
  * the end of the turn. One exception to "closing ends the mail": after the dot was sent to the MTA the mail's outcome
- * is not ours any more. Then the session stays, without a client, until the verdict is there.
+ * is not ours any more. Then the session stays, without a client, until the verdict is there. Its memory stays, too,
+ * until all that happened is counted (count.c).
  */
 #include "session/session.h"
 
@@ -15,6 +16,10 @@ static void bury(void *arg)
 {
     struct session *s = arg;
     struct session_worker *w = s->worker;
+    if (s->count_count) { /* the last of them comes here again */
+        s->flags |= SESSION_IS_BURIED;
+        return;
+    }
     free(s->helo);
     free(s->certificate);
     login_forget_user(s);
@@ -39,10 +44,11 @@ static void give_up(struct session *s, const char *reason)
 {
     session_enter(s, SESSION_CLOSING);
     s->reason = reason;
+    session_ask_cancel(s); /* first: the question looks at login and mail */
     login_free(s);
     tx_end(s);
-    session_ask_cancel(s);
     session_delay_cancel(s);
+    session_forget_ending(s);
     policy_connection_end(&s->worker->policy, &s->policy);
     if (!(s->flags & SESSION_IS_UNTOLD))
         session_event_close(s, reason);

@@ -17,7 +17,6 @@ enum {
     UNSENT_HIGH_BYTES = 16384, /* replies that the client does not read: no further command is taken */
     SLOTS_MAX = 100,       /* open replies of a pipeline, what comes behind waits: all of them fit into the output */
     ERROR_DELAY_MS = 1000, /* before the 421 of max-errors */
-    COUNT_ARENA_MAX_BYTES = 65536, /* what limits of errors have to say */
 };
 
 /* ---- state ---- */
@@ -60,6 +59,8 @@ void session_resume(struct session *s)
     if (s->state == SESSION_CLOSING || !conn_is_open(&s->conn) || s->wait == WAIT_DELAY)
         return;
     s->wait = WAIT_NOTHING;
+    if (s->state == SESSION_COMMAND && session_end_by_count(s))
+        return;
     if (s->worker->is_draining && s->state == SESSION_COMMAND && !s->tx && conn_input(&s->conn).len == 0) {
         session_end(s, "shutting down", REPLY_SHUTTING_DOWN);
         return;
@@ -135,15 +136,11 @@ static void count_error(struct session *s)
 
 void session_refuse_call(struct session *s, const struct smtp_reply_call *call)
 {
-    struct arena arena;
-    struct policy_answer answer;
-    arena_init(&arena, COUNT_ARENA_MAX_BYTES);
-    session_count(s, UNIT_ERRORS, NULL, &arena, &answer);
-    if (!session_is_ended_by(s, &answer) && !session_delay_reply(s, call, count_error)) {
+    session_count(s, UNIT_ERRORS, NULL);
+    if (!session_end_by_count(s) && !session_delay_reply(s, call, count_error)) {
         session_reply(s, call);
         count_error(s);
     }
-    arena_fini(&arena);
 }
 
 void session_count_junk(struct session *s, unsigned points)
@@ -449,7 +446,7 @@ static bool take_input(struct session *s)
     switch ((enum session_state)s->state) {
     case SESSION_COMMAND:
     case SESSION_AUTH:
-        return read_line(s);
+        return !session_counts_too_much(s) && read_line(s);
     case SESSION_BODY:
         return body_on_input(s);
     case SESSION_SKIP:

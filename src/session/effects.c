@@ -54,11 +54,11 @@ static void write_members(struct event_log *log, const struct policy_effect *e)
     event_str(log, "text", e->text);
 }
 
-void session_write_effects(struct session *s, enum phase phase, const struct policy_effect *effects)
+static void write_effects(struct session *s, bool is_in_mail, enum phase phase, const struct policy_effect *effects)
 {
     struct event_log *log = s->worker->events;
     for (const struct policy_effect *e = effects; e; e = e->next) {
-        if (e->kind == POLICY_EFFECT_WOULD && s->tx)
+        if (e->kind == POLICY_EFFECT_WOULD && is_in_mail)
             continue;
         session_event_begin(s, event_of(e->kind));
         event_z(log, "at", phase_rows[phase].word);
@@ -68,4 +68,17 @@ void session_write_effects(struct session *s, enum phase phase, const struct pol
         if (e->kind == POLICY_EFFECT_ALERT && e->alert.len)
             alert_send(s->worker->alerts, e->alert, e->key, event_log_line(log));
     }
+}
+
+void session_take_effects(struct session *s, struct transaction *tx, enum phase phase,
+                          const struct policy_answer *answer)
+{
+    write_effects(s, tx != NULL, phase, answer->effects);
+    if (tx && answer->effects) {
+        struct policy_effect **end = &tx->effects;
+        while (*end)
+            end = &(*end)->next;
+        *end = answer->effects;
+    }
+    session_owe_delay(s, answer->tarpit_ms);
 }

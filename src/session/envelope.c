@@ -52,26 +52,16 @@ static void mail_answered(struct session *s, const struct mta_reply *reply)
     answer_the_one_at_hand(s, was_asked, REPLY_MAIL_FIRST);
 }
 
-static void release_slots(struct session *s)
-{
-    if (s->tx) {
-        s->tx->is_held = false;
-        slots_flush(s);
-    }
-}
-
 /* A limit of unknown recipients may delay this reply, and so those behind it, or end the session once it is said. */
 static void count_unknown(struct session *s, struct recipient *r)
 {
     struct transaction *tx = s->tx;
-    struct policy_answer answer;
-    session_count(s, UNIT_UNKNOWN_RECIPIENTS, r, &tx->arena, &answer);
-    /* else it is kept waiting already, or need not */
-    bool may_wait = (s->wait == WAIT_NOTHING || s->wait == WAIT_VERDICTS) && !session_ends_by(&answer);
-    tx->is_held = tx->is_held || (may_wait && session_delay(s, release_slots));
+    session_count(s, UNIT_UNKNOWN_RECIPIENTS, r);
+    if (!s->ending)
+        slots_delay(s);
     slots_flush(s);
     if (s->tx == tx)
-        session_is_ended_by(s, &answer);
+        session_end_by_count(s);
 }
 
 static void rcpt_answered(struct session *s, size_t index, const struct mta_reply *reply)

@@ -135,20 +135,26 @@ static struct fact recipient_fact(const struct recipient *r, int attribute)
     }
 }
 
-static void get(const struct facts *facts, int attribute, struct str name, struct fact *out)
+void session_fact(const struct session *s, struct transaction *tx, const struct recipient *r, int attribute,
+                  struct str name, struct fact *out)
 {
-    const struct session *s = facts->about;
-    const struct transaction *tx = s->tx;
     *out = connection_fact(s, attribute);
     if (out->kind == FACT_NONE)
         *out = login_fact(s, attribute);
     if (out->kind == FACT_NONE && tx)
         *out = mail_fact(tx, attribute);
-    if (out->kind == FACT_NONE && tx && tx->block_is_done &&
-        header_facts_get(&s->tx->header_facts, attribute, name, out))
+    if (out->kind == FACT_NONE && tx && tx->block_is_done && header_facts_get(&tx->header_facts, attribute, name, out))
         return;
-    if (out->kind == FACT_NONE && tx && facts->rcpt < tx->asked_count)
-        *out = recipient_fact(tx->asked[facts->rcpt], attribute);
+    if (out->kind == FACT_NONE && r)
+        *out = recipient_fact(r, attribute);
+}
+
+static void get(const struct facts *facts, int attribute, struct str name, struct fact *out)
+{
+    const struct session *s = facts->about;
+    struct transaction *tx = s->tx;
+    const struct recipient *r = tx && facts->rcpt < tx->asked_count ? tx->asked[facts->rcpt] : NULL;
+    session_fact(s, tx, r, attribute, name, out);
 }
 
 void session_facts(const struct session *s, struct facts *facts)

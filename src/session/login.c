@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/panic.h"
-
 enum { FAILURE_ARENA_MAX_BYTES = 65536 }; /* texts of limits */
 
 struct login {
@@ -22,6 +20,11 @@ struct login {
     struct policy_login policy;
     bool is_unavailable; /* the password could not be looked at */
     bool is_banned;      /* by this attempt */
+    /* What limits of attempts have to say of a wrong password. */
+    struct policy_case question;
+    struct policy_answer answer;
+    struct arena arena;
+    bool is_asked;
 };
 
 bool session_offers_auth(const struct session *s)
@@ -63,6 +66,9 @@ void login_free(struct session *s)
         return;
     if (s->login->check)
         auth_cancel(s->worker->auth, &s->login->check);
+    if (s->login->is_asked)
+        policy_ask_cancel(&s->worker->policy, &s->login->question);
+    arena_fini(&s->login->arena);
     policy_login_give_back(&s->worker->policy, &s->login->policy);
     smtp_sasl_fini(&s->login->sasl);
     free(s->login);
@@ -130,21 +136,45 @@ static void say_failure(struct session *s)
         session_refuse(s, REPLY_AUTH_FAILED);
 }
 
-/* What limits of attempts have to say of a wrong password. */
+static void fail(struct session *s)
+{
+    if (session_delay(s, say_failure))
+        return;
+    say_failure(s);
+    if (s->wait == WAIT_NOTHING)
+        session_resume(s);
+}
+
+static void failure_counted(struct session *s)
+{
+    const struct policy_answer *answer = &s->login->answer;
+    session_take_effects(s, NULL, PHASE_AUTH, answer);
+    for (const struct policy_effect *e = answer->effects; e; e = e->next)
+        s->login->is_banned |= e->kind == POLICY_EFFECT_BAN;
+    fail(s);
+}
+
+static void on_failure_counted(void *arg)
+{
+    struct session *s = arg;
+    s->login->is_asked = false;
+    s->wait = WAIT_NOTHING;
+    failure_counted(s);
+}
+
 static void count_failure(struct session *s)
 {
-    struct arena arena;
-    struct policy_answer answer;
-    arena_init(&arena, FAILURE_ARENA_MAX_BYTES);
-    struct policy_case question = session_question(s, &arena);
-    login_question(s, &question);
-    enum started started = policy_login_failed_start(&s->worker->policy, &question, &answer, 0, NULL, NULL);
-    PANIC_IF(started != DONE, "a store that is asked over the network, in a version without one");
-    session_write_effects(s, PHASE_AUTH, answer.effects);
-    session_owe_delay(s, answer.tarpit_ms);
-    for (const struct policy_effect *e = answer.effects; e; e = e->next)
-        s->login->is_banned |= e->kind == POLICY_EFFECT_BAN;
-    arena_fini(&arena);
+    struct login *login = s->login;
+    int64_t deadline = loop_now_ms(s->worker->loop) + ASK_DEADLINE_MS;
+    arena_init(&login->arena, FAILURE_ARENA_MAX_BYTES);
+    login->question = session_question(s, &login->arena);
+    login_question(s, &login->question);
+    login->is_asked = policy_login_failed_start(&s->worker->policy, &login->question, &login->answer, deadline,
+                                                on_failure_counted, s) == STARTED;
+    if (login->is_asked)
+        session_await(s, WAIT_POLICY);
+    else
+        failure_counted(s);
 }
 
 static void login_failed(struct session *s, enum auth_result result)
@@ -153,13 +183,10 @@ static void login_failed(struct session *s, enum auth_result result)
     login->is_unavailable = result == AUTH_UNAVAILABLE || result == AUTH_OK; /* OK: there is no memory for it */
     counter_add(s->worker->counters, login->is_unavailable ? COUNTER_AUTH_UNAVAILABLE : COUNTER_AUTH_WRONG, 1);
     session_event_auth(s, login->is_unavailable ? "unavailable" : auth_result_name(result), login->sasl.login, NULL);
-    if (!login->is_unavailable)
+    if (login->is_unavailable)
+        fail(s);
+    else
         count_failure(s);
-    if (session_delay(s, say_failure))
-        return;
-    say_failure(s);
-    if (s->wait == WAIT_NOTHING)
-        session_resume(s);
 }
 
 static bool take_user(struct session *s, struct str user)

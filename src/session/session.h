@@ -18,8 +18,8 @@
  *                                               `result`; event line
  *   the end        close.c:session_close        whatever is open is given up; event line
  *
- * Each question to policy/ goes through ask.c and may take its time; what else rules and limits say becomes events in
- * effects.c; a reply that they want delayed waits in delay.c.
+ * Each question to policy/ goes through ask.c and may take its time; what happens beside the commands is counted in
+ * count.c; what else rules and limits say becomes events in effects.c; a reply that they want delayed waits in delay.c.
  *
  *   client ══ conn ══ session ─┬─ policy/   (ask: rules, limits)
  *                              ├─ auth/     (is the password right?)
@@ -123,6 +123,7 @@ enum session_wait {
     WAIT_DELAY,    /* before a 421 to who made too many errors */
     WAIT_TARPIT,   /* the reply is delayed (delay.c); what comes meanwhile is kept, and the client's end is seen */
     WAIT_OUTPUT,   /* the client reads its replies too slowly */
+    WAIT_COUNTS,   /* so much happened that is still being counted */
 };
 
 enum session_flag {
@@ -133,6 +134,7 @@ enum session_flag {
     SESSION_IN_INPUT = 1 << 4,         /* on_input is on the stack: whoever resumes need not call it */
     SESSION_MAIL_WAS_REFUSED = 1 << 5, /* the last MAIL; RCPT and DATA may be on their way behind it */
     SESSION_IS_UNTOLD = 1 << 6,        /* one of a flood of banned clients: no event tells of it */
+    SESSION_IS_BURIED = 1 << 7,        /* but for what is still being counted of it */
 };
 
 /* How a mail came out, for its event and metrics. */
@@ -190,6 +192,12 @@ struct transaction {
     struct slot *last_refusal; /* of a recipient */
     struct refused_recipient *refused, **refused_end;
     struct str last_refused_by;
+    /* Its real size, at the dot. */
+    struct {
+        struct policy_case question;
+        struct policy_answer answer;
+        bool is_asked;
+    } settling;
     bool dot_was_sent, is_settled; /* is_settled: the charge is kept or given back */
     bool was_taken;                /* MAIL was, by the MTA */
     bool has_failed;               /* the exchange is over before its time */
@@ -221,6 +229,7 @@ struct transaction {
     int relay_code;
     unsigned number;
     int64_t begun_us, dot_us, answered_us;
+    unsigned count_count; /* of what happened in it and is still being counted: it stays until that is over */
     struct task bury;
 };
 
@@ -239,6 +248,7 @@ struct session {
     struct arena arena; /* tags of the connection */
     struct policy_connection policy;
     struct ask *ask;                /* while policy is asked, or its answer is delayed */
+    struct count *ending;           /* what was counted and ends the session, at the next moment; NULL: nothing */
     struct delay *delay;            /* a reply waits for its time; NULL: none does */
     uint32_t tarpit_ms, delayed_ms; /* by how much the reply to the command at hand is to be delayed, and was already */
     struct task bury;               /* frees it at the end of the turn in which it was closed */
@@ -254,6 +264,7 @@ struct session {
     uint8_t offered; /* SMTP_EXT_… in the reply to EHLO: taken as long as that holds, whatever becomes of the MTA */
     uint16_t flags;
     uint16_t errors, junk;
+    unsigned count_count;               /* of what happened and is still being counted: it stays until that is over */
     uint32_t commands, mails, messages; /* mails begun, mails that the MTA took */
 };
 
@@ -304,12 +315,16 @@ void session_ask_cancel(struct session *s);
 /* A question about the session, for what is not asked by session_ask. Texts of the answer go into the arena. */
 struct policy_case session_question(struct session *s, struct arena *arena);
 
-/* Something happened that limits may count, to this recipient (NULL: to none). What is to be written is written. */
-void session_count(struct session *s, enum limit_unit unit, struct recipient *r, struct arena *arena,
-                   struct policy_answer *answer);
-/* Does that end the session? session_is_ended_by then also says so and ends it, at once: who goes need not wait. */
-bool session_ends_by(const struct policy_answer *answer);
-bool session_is_ended_by(struct session *s, const struct policy_answer *answer);
+/* count.c */
+/* Something happened that limits may count, to this recipient of the mail at hand (NULL: to none). What they say of it
+ * at once is taken: a delay may be owed then, and session_end_by_count may have to end the session. What they say later
+ * is taken then. */
+void session_count(struct session *s, enum limit_unit unit, const struct recipient *r);
+/* True: what was counted ends the session; that was said, and done, at once: who goes need not wait. */
+bool session_end_by_count(struct session *s);
+void session_forget_ending(struct session *s);
+/* True: so much is being counted that no further command may be read; it waits. */
+bool session_counts_too_much(struct session *s);
 
 /* delay.c: tarpits. */
 /* Somebody wants the reply to the command at hand delayed. */
@@ -362,6 +377,8 @@ struct transaction *tx_new(struct session *s);
 /* Of one that never became the session's; else tx_end. */
 void tx_free(struct transaction *tx);
 void slots_flush(struct session *s);
+/* Delays the replies that are open, and the next command, if a delay is owed and nothing else is waited for. */
+void slots_delay(struct session *s);
 struct slot *slot_add(struct transaction *tx);
 /* text is copied; without memory for it the code alone must do. */
 void slot_fill(struct transaction *tx, struct slot *slot, int code, const char *enhanced, struct str text);
@@ -405,6 +422,8 @@ void body_refuse_call(struct session *s, const struct smtp_reply_call *call);
 void message_complete(struct session *s);
 void settle_on_verdict(struct session *s, const struct mta_reply *reply);
 void settle_on_failure(struct session *s, enum mta_failure failure);
+/* It need not be settled any more. */
+void settle_cancel(struct transaction *tx);
 
 /* close.c */
 void session_prepare_end(struct session *s);
@@ -414,8 +433,13 @@ void session_on_end(struct conn *c, enum conn_end why);
 
 /* facts.c, effects.c, event.c */
 void session_facts(const struct session *s, struct facts *facts);
-/* Writes what an answer says is to be written, and sends its alerts. */
-void session_write_effects(struct session *s, enum phase phase, const struct policy_effect *effects);
+/* What is known of the session, of this mail of it and of this recipient; either may be NULL. */
+void session_fact(const struct session *s, struct transaction *tx, const struct recipient *r, int attribute,
+                  struct str name, struct fact *out);
+/* What an answer, whatever its verdict, says beside it: writes what is to be written, sends alerts, owes the delay. tx:
+ * the mail at hand that it speaks of, in whose arena its effects lie; NULL: none. */
+void session_take_effects(struct session *s, struct transaction *tx, enum phase phase,
+                          const struct policy_answer *answer);
 void session_event_begin(struct session *s, const char *event);
 void session_event_mail(struct session *s);
 /* refusal: of policy/; NULL: of nobody there. */

@@ -11,7 +11,6 @@
 #include "session/session.h"
 
 #include "base/clock.h"
-#include "base/panic.h"
 
 /* The mail has its outcome and the client its reply: on to the next. */
 static void finish_now(struct session *s)
@@ -66,19 +65,15 @@ static void message_refused(struct session *s, const struct policy_answer *answe
     refuse(s, "message", answer);
 }
 
-static void message_go_on(struct session *s)
+static void settled(struct session *s)
 {
     struct transaction *tx = s->tx;
-    struct policy_case question = session_question(s, &tx->arena);
-    struct policy_answer answer;
-    question.mail = &tx->policy;
-    question.size_bytes = tx->dot.size_bytes;
-    enum started started = policy_settle_start(&s->worker->policy, &question, &answer, 0, NULL, NULL);
-    PANIC_IF(started != DONE, "a store that is asked over the network, in a version without one");
-    if (answer.verdict != POLICY_GO_ON) {
-        if (answer.by.ptr)
+    const struct policy_answer *answer = &tx->settling.answer;
+    session_take_effects(s, tx, PHASE_DATA, answer);
+    if (answer->verdict != POLICY_GO_ON) {
+        if (answer->by.ptr)
             counter_add(s->worker->counters, COUNTER_LIMIT_REFUSALS, 1);
-        refuse(s, "data", &answer);
+        refuse(s, "data", answer);
         return;
     }
     session_await(s, WAIT_DOT);
@@ -86,6 +81,36 @@ static void message_go_on(struct session *s)
     tx->dot_us = loop_wall_us(s->worker->loop);
     /* The end of data is found at the head of a line only, however its bytes were cut: nothing is missing before it. */
     mta_dot(&tx->exchange, true);
+}
+
+static void on_settled(void *arg)
+{
+    struct session *s = arg;
+    s->tx->settling.is_asked = false;
+    settled(s);
+}
+
+void settle_cancel(struct transaction *tx)
+{
+    if (tx->settling.is_asked)
+        policy_ask_cancel(&tx->session->worker->policy, &tx->settling.question);
+    tx->settling.is_asked = false;
+}
+
+static void message_go_on(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    struct policy_case *question = &tx->settling.question;
+    int64_t deadline = loop_now_ms(s->worker->loop) + ASK_DEADLINE_MS;
+    *question = session_question(s, &tx->arena);
+    question->mail = &tx->policy;
+    question->size_bytes = tx->dot.size_bytes;
+    tx->settling.is_asked =
+        policy_settle_start(&s->worker->policy, question, &tx->settling.answer, deadline, on_settled, s) == STARTED;
+    if (tx->settling.is_asked)
+        session_await(s, WAIT_POLICY);
+    else
+        settled(s);
 }
 
 void message_complete(struct session *s)
@@ -134,6 +159,8 @@ void settle_on_failure(struct session *s, enum mta_failure failure)
     const struct smtp_reply_row *row = smtp_reply_row(reply_of_failure(failure));
     bool is_unknown = failure == MTA_UNKNOWN;
     tx->answered_us = now_us;
+    session_ask_cancel(s); /* of `message`, which need not be answered any more */
+    settle_cancel(tx);
     tx->is_settled = true;
     if (is_unknown)
         policy_keep(&s->worker->policy, &tx->policy, clock_steady_us());
@@ -141,6 +168,5 @@ void settle_on_failure(struct session *s, enum mta_failure failure)
         policy_give_back(&s->worker->policy, &tx->policy);
     tx_decide(tx, is_unknown ? MAIL_UNKNOWN : MAIL_DEFERRED, "data", (int)row->code, row->enhanced, str_of_z(row->text),
               STR_NONE);
-    session_ask_cancel(s); /* of `message`, which need not be answered any more */
     finish(s);
 }

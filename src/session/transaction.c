@@ -137,6 +137,22 @@ void slots_flush(struct session *s)
     }
 }
 
+static void release_slots(struct session *s)
+{
+    if (s->tx) {
+        s->tx->is_held = false;
+        slots_flush(s);
+    }
+}
+
+/* Else they are kept waiting already. */
+void slots_delay(struct session *s)
+{
+    bool may_wait = s->wait == WAIT_NOTHING || s->wait == WAIT_VERDICTS || s->wait == WAIT_COUNTS;
+    if (may_wait && session_delay(s, release_slots) && s->tx)
+        s->tx->is_held = true;
+}
+
 void slot_fill(struct transaction *tx, struct slot *slot, int code, const char *enhanced, struct str text)
 {
     slot->code = code;
@@ -199,6 +215,7 @@ void tx_end(struct session *s)
     else if (tx->verdict != MAIL_ACCEPTED)
         s->flags |= SESSION_MAIL_WAS_REFUSED;
     session_ask_cancel(s);
+    settle_cancel(tx);
     if (!tx->is_settled)
         policy_give_back(&s->worker->policy, &tx->policy);
     tx_leave_mta(tx);
@@ -208,7 +225,9 @@ void tx_end(struct session *s)
     /* who is over a limit was told when to try again: to try is no misbehaviour */
     if (tx->verdict != MAIL_ACCEPTED && !tx->is_over_limit)
         session_count_junk(s, JUNK_COMMAND);
-    /* the exchange may have called us back just now: what lies in the arena is needed until the end of the turn */
+    /* the exchange may have called us back just now: what lies in the arena is needed until the end of the turn, and by
+     * what is still being counted */
     task_init(&tx->bury, bury, tx);
-    task_defer(s->worker->loop, &tx->bury);
+    if (tx->count_count == 0)
+        task_defer(s->worker->loop, &tx->bury);
 }

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../limits/late_store.h"
 #include "../mta/fake_mta.h"
 #include "auth/auth_message.h"
 #include "base/clock.h"
-#include "limits/store_memory.h"
 #include "net/conn_memory.h"
 #include "rules/check.h"
 
@@ -48,7 +48,8 @@ static struct stage {
 
     const struct talk *talk;
     bool is_bytewise;
-    int line; /* of the script */
+    bool is_late; /* the limits' store answers in a later turn */
+    int line;     /* of the script */
     struct buf sending;
 } S;
 
@@ -71,7 +72,8 @@ static PRINTF_LIKE(1, 2) NORETURN void failed(const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    fail_msg("%s%s, step %d: %s", S.talk->name, S.is_bytewise ? " (byte by byte)" : "", S.line, text);
+    fail_msg("%s%s%s, step %d: %s", S.talk->name, S.is_bytewise ? " (byte by byte)" : "",
+             S.is_late ? " (the store answers later)" : "", S.line, text);
     abort();
 }
 
@@ -161,8 +163,20 @@ static void answer_held(bool is_wanted)
         failed(h.question ? "a question waits" : "no question waits");
     if (!h.question)
         return;
-    assert_int_equal(__real_policy_ask_start(h.engine, h.phase, h.question, h.answer, 0, h.cb, h.arg), DONE);
-    h.cb(h.arg);
+    if (__real_policy_ask_start(h.engine, h.phase, h.question, h.answer, 0, h.cb, h.arg) == DONE)
+        h.cb(h.arg);
+    else
+        assert_true(S.is_late);
+    loop_run_tasks(&S.loop);
+}
+
+/* The limits' store answers what waits, and all that comes. */
+static void answer_store(bool is_wanted)
+{
+    if (late_waits(&S.store) != is_wanted)
+        failed(is_wanted ? "the store is not asked" : "the store is asked");
+    late_of(&S.store)->is_held = false;
+    late_answer_all(&S.store);
     loop_run_tasks(&S.loop);
 }
 
@@ -258,8 +272,12 @@ static void open_store(void)
     memset(S.memory, 0, store_memory_size(ENTRIES));
     assert_true(store_memory_init(S.memory, ENTRIES, &err));
     const struct store_options options = {.memory = S.memory, .owner = 1};
-    assert_true(store_open(&S.store, stores_find(STR("memory")), &options, &err));
+    assert_true(store_open(&S.store, S.is_late ? &late_store_ops : &store_memory_ops, &options, &err));
     assert_true(limiter_init(&S.limiter, &S.store));
+    if (!S.is_late)
+        return;
+    late_of(&S.store)->remembers = true;
+    late_follow(&S.store, &S.loop, 0);
 }
 
 static void open_auth(void)
@@ -311,7 +329,12 @@ static void close_stage(void)
     if (is_there())
         conn_memory_close(&S.session->conn);
     loop_run_tasks(&S.loop);
-    assert_int_equal(S.worker.session_count, 0);
+    if (S.is_late)
+        late_of(&S.store)->is_held = false;
+    while (S.is_late && late_waits(&S.store)) /* what happened is counted */
+        answer_store(true);
+    if (S.worker.session_count)
+        failed("%u sessions are left", S.worker.session_count);
     assert_int_equal(S.counters.values[COUNTER_OPEN_CONNECTIONS], 0);
     assert_int_equal(S.counters.values[COUNTER_TARPITS], 0);
     assert_int_equal(S.worker.tarpit_count, 0);
@@ -807,6 +830,12 @@ static void do_step(char what, bool is_not, struct str text)
     case 'V':
         end_delay(!is_not);
         break;
+    case 'K':
+        late_of(&S.store)->is_held = true;
+        break;
+    case 'k':
+        answer_store(!is_not);
+        break;
     case '+':
         S.others = S.worker.session_count;
         connect_client(str_equal(text, STR("smtp")) ? "smtp" : "submissions");
@@ -871,10 +900,11 @@ static void play_start(const char *listener, const char *step)
         failed("no such start: %s", step);
 }
 
-static void begin_talk(const struct ground *ground, const struct talk *talk)
+static void begin_talk(const struct ground *ground, const struct talk *talk, bool is_late)
 {
     char step[32] = "";
     memset(&S, 0, sizeof S);
+    S.is_late = is_late;
     pending = (struct held_question){0};
     S.talk = talk;
     open_stage(ground);
@@ -884,9 +914,9 @@ static void begin_talk(const struct ground *ground, const struct talk *talk)
     play_start(S.listener_name, step);
 }
 
-static void play_talk(const struct ground *ground, const struct talk *talk, bool is_bytewise)
+static void play_talk(const struct ground *ground, const struct talk *talk, bool is_bytewise, bool is_late)
 {
-    begin_talk(ground, talk);
+    begin_talk(ground, talk, is_late);
     S.is_bytewise = is_bytewise;
     play(talk->script);
     close_stage();
@@ -896,15 +926,19 @@ void stage_play(const struct ground *ground, const struct talk *talks, size_t co
 {
     static const struct ground NOTHING = {0};
     for (size_t i = 0; i < count; i++) {
-        play_talk(ground ? ground : &NOTHING, &talks[i], false);
-        if (!strstr(talks[i].start, "whole"))
-            play_talk(ground ? ground : &NOTHING, &talks[i], true);
+        const struct ground *g = ground ? ground : &NOTHING;
+        if (g->store != STORE_LATER)
+            play_talk(g, &talks[i], false, false);
+        if (g->store != STORE_LATER && !strstr(talks[i].start, "whole"))
+            play_talk(g, &talks[i], true, false);
+        if (g->rules && g->store != STORE_AT_ONCE)
+            play_talk(g, &talks[i], false, true);
     }
 }
 
 void stage_flood(const struct ground *ground, const struct talk *talk, const char *words, unsigned at_most)
 {
-    begin_talk(ground, talk);
+    begin_talk(ground, talk, false);
     for (unsigned i = 0; S.session->wait != WAIT_DELAY; i++) {
         if (i == at_most)
             failed("it may be said for ever: %s", words);

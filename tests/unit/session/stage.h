@@ -14,17 +14,20 @@
  *   G                the client goes without a word
  *   D                the client's deadline passes; it is an error if none runs (`!D`: it is an error if one runs)
  *   R                the client reads no more, until `r`
- *   M RCPT 550 …     what the MTA says the next time there: CONNECT EHLO MAIL RCPT DATA BODY DOT RSET; `cut` at the
- * end: and closes; `cut` alone: closes without a word; `silent`; `ever …`: from now on M gone           the MTA closes
- * every connection now; `M down`: and takes no new ones H TEXT           the MTA has heard a line that begins so (`!H`:
- * it has not) N 1              so many mails has the MTA taken B TEXT           the MTA's last message holds this
- * (escapes as in `c`; `!B`: does not) P hold           the auth process answers no more, until `P go` E mail "a":1 …
- * the next event of this kind holds each of these words W                the worker drains; `W stop`: every session is
- * closed U 3              the first counter of the next mail's event …: so many messages are charged now (limit
- * `mails`)
- *   L rcpt           from now on the rules and limits of this phase take their time, until `l`; it is an error if
- * nothing waits for it then (`!l`: if something does) V                the delay of a reply (tarpit) is over; it is an
- * error if none runs (`!V`: if one runs)
+ *   M RCPT 550 …     what the MTA says the next time there: CONNECT EHLO MAIL RCPT DATA BODY DOT RSET
+ *                    `cut` at the end: and closes; `cut` alone: closes without a word; `silent`; `ever …`: from now on
+ *   M gone           the MTA closes every connection now; `M down`: and takes no new ones
+ *   H TEXT           the MTA has heard a line that begins so (`!H`: it has not)
+ *   N 1              so many mails has the MTA taken
+ *   B TEXT           the MTA's last message holds this (escapes as in `c`; `!B`: does not)
+ *   P hold           the auth process answers no more, until `P go`
+ *   E mail "a":1 …   the next event of this kind holds each of these words
+ *   W                the worker drains; `W stop`: every session is closed
+ *   U ENTITY 3 …     so many messages, recipients and KiB are charged on it now
+ *   L rcpt           from now on the rules and limits of this phase take their time, until `l`
+ *                    it is an error if nothing waits for it then (`!l`: if something does)
+ *   K                from now on the limits' store answers nothing, until `k`; `!k` likewise. Only STORE_LATER
+ *   V                the delay of a reply (tarpit) is over; it is an error if none runs (`!V`: if one runs)
  */
 #ifndef TESTS_SESSION_STAGE_H
 #define TESTS_SESSION_STAGE_H
@@ -50,13 +53,15 @@ struct talk {
 /* A table's common ground; NULL and 0: the defaults. */
 struct ground {
     const char *rules;
+    enum { STORES_BOTH, STORE_AT_ONCE, STORE_LATER } store;
     unsigned max_errors, max_recipients, max_tarpits;
     uint64_t max_message_bytes;
     size_t max_header_bytes;
     const char *mta_keywords;
 };
 
-/* Plays each of them whole, and byte by byte. */
+/* Plays each of them whole, and byte by byte; with rules, once more with a store of limits that answers in a later turn
+ * of the loop. */
 void stage_play(const struct ground *ground, const struct talk *talks, size_t count);
 /* Begins as the talk and then says `words` (steps of C and S, the last one without its S) until the client is ended; it
  * is an error if that takes more than at_most times. */
