@@ -110,8 +110,8 @@ static size_t skip_command(struct str wire, size_t at)
 
 struct str redis_call_command(const struct redis_call *c, size_t n)
 {
-    PANIC_IF(n >= c->command_count, "command %zu of a call of %u", n, c->command_count);
     struct str wire = buf_str(&c->wire);
+    PANIC_IF(n >= c->command_count || !wire.ptr, "command %zu of a call of %u", n, c->command_count);
     size_t from = 0;
     for (; n > 0; n--)
         from = skip_command(wire, from);

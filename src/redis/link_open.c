@@ -112,7 +112,7 @@ static void take_hello(struct redis_link *link, const redisReply *reply)
 static void take_info(struct redis_link *link, const redisReply *reply)
 {
     struct str rest = redis_reply_text(reply);
-    while (rest.len) {
+    while (rest.ptr) {
         struct str line = str_split(rest, '\n', &rest);
         if (str_starts(line, STR("role:"))) {
             line = str_from(line, 5);

@@ -15,9 +15,9 @@
  *
  * Circuit (LIMITS.md, "When Redis is away"), one a shard: three late calls in a row, or a connection that ends or
  * cannot be made, open it: redis_is_up says no, and redis_send refuses at once. A probe every 0.5 to 5 s, with jitter,
- * growing; two good ones in a row close it. A link is good when it is connected, has logged in, and found a master.
- * LOADING, MASTERDOWN, READONLY and the like open it as a lost connection does; NOAUTH, WRONGPASS, NOPERM as well, with
- * an error in the log that says what to do.
+ * growing; two good ones in a row close it. It begins closed: the first calls wait for the connection. A link is good
+ * when it is connected, has logged in, and found a master. LOADING, MASTERDOWN, READONLY and the like open it as a lost
+ * connection does; NOAUTH, WRONGPASS, NOPERM as well, with an error in the log that says what to do.
  *
  * Redirects: MOVED and ASK are followed here, command by command, at most 5 times; on READONLY and after any disconnect
  * of a Sentinel master it is resolved anew. Names are resolved without blocking.
@@ -64,7 +64,7 @@ struct redis_options {
  * take at least, the `timeout` of the configuration. */
 struct redis *redis_new(struct loop *l, const struct redis_options *options, unsigned deadline_ms,
                         struct resolver *resolver, struct event_log *events, struct err *err);
-/* Calls under way end without on_done. */
+/* Calls under way end without on_done. Not from inside a callback. */
 void redis_free(struct redis **r);
 
 /* ---- calls ---- */
