@@ -5,7 +5,7 @@
  *   status            status.c      processes, listeners, connections, store, pools, bans
  *   reload, stop      service.c     passed on to the supervisor, whose word is the answer
  *   bans, ban, unban  bans.c        the table that all workers share
- *   limits, reset     limits.c      every counter of somebody
+ *   limits, reset     limits.c      every counter of somebody (account.h)
  *
  * The handlers know neither processes nor channels: what they need of the service is in struct admin_service.
  */
@@ -14,6 +14,7 @@
 
 #include "admin/control.h"
 #include "config/config.h"
+#include "limits/allowance.h"
 #include "limits/ban.h"
 #include "limits/store.h"
 #include "stats/counters.h"
@@ -55,6 +56,7 @@ struct admin {
     struct store *store;
     void *store_memory; /* the embedded table */
     struct ban_table *bans;
+    struct allowance_table *allowances;
     struct event_log *events;
     struct list reloads; /* questions that wait for one */
     uint64_t last_reload;
@@ -73,6 +75,8 @@ void admin_stop(void *arg, struct control_ask *ask);
 void admin_bans(void *arg, struct control_ask *ask);
 void admin_ban(void *arg, struct control_ask *ask);
 void admin_unban(void *arg, struct control_ask *ask);
+void admin_limits(void *arg, struct control_ask *ask);
+void admin_reset(void *arg, struct control_ask *ask);
 
 /* The supervisor's word on a reload: ok, or why not; report: what was said about the configuration. */
 void admin_reload_done(struct admin *a, uint64_t id, bool ok, struct str why, struct str report);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "admin/admin.h"
+#include "base/clock.h"
 #include "policy/whom.h"
 #include "rules/shape.h"
 #include "stats/event.h"
@@ -42,12 +43,18 @@ static int compare_ends(const void *a, const void *b)
     return x->until_us < y->until_us ? -1 : x->until_us > y->until_us;
 }
 
+/* Bans go by a clock that nobody sets (base/clock.h); people have another. */
+static json_t *time_json(int64_t us, int64_t now_us)
+{
+    return control_json_of_time(us - now_us + clock_wall_us());
+}
+
 static json_t *ban_json(const struct ban *ban, int64_t now_us, struct arena *arena)
 {
     struct str key = policy_key_text(str_of_z(ban->entity), arena);
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:i}", "key", control_json_of(key), "by",
                      control_json_of(str_of_z(ban->by)), "reason", control_json_of(str_of_z(ban->reason)), "since",
-                     control_json_of_time(ban->since_us), "until", control_json_of_time(ban->until_us), "left",
+                     time_json(ban->since_us, now_us), "until", time_json(ban->until_us, now_us), "left",
                      (json_int_t)((ban->until_us - now_us + SECOND_US - 1) / SECOND_US), "strikes", (int)ban->strikes);
 }
 
@@ -72,7 +79,7 @@ void admin_bans(void *arg, struct control_ask *ask)
     struct ban_list list = {0};
     struct ban_table_stats stats;
     struct ban ban;
-    int64_t now_us = loop_wall_us(a->loop);
+    int64_t now_us = clock_steady_us();
     bool ok = true;
     for (size_t at = 0; ok && ban_next(a->bans, &at, now_us, &ban);)
         ok = add(&list, &ban);
@@ -152,7 +159,7 @@ static void refuse_locked(struct control_ask *ask)
 static void begin_ban(struct admin *a, struct control_ask *ask, const struct banned *banned, uint32_t seconds,
                       struct arena *arena)
 {
-    int64_t now_us = loop_wall_us(a->loop);
+    int64_t now_us = clock_steady_us();
     struct ban_terms terms = {.duration_s = seconds, .by = who(ask, arena), .reason = control_text(ask, "why")};
     struct ban ban;
     if (!ban_add(a->bans, banned->entity, &terms, now_us, &ban)) {
@@ -161,10 +168,10 @@ static void begin_ban(struct admin *a, struct control_ask *ask, const struct ban
     }
     bool is_new = ban.until_us == now_us + (int64_t)seconds * SECOND_US;
     if (is_new) {
-        event_begin(a->events, "ban", now_us);
+        event_begin(a->events, "ban", clock_wall_us());
         event_str(a->events, "by", terms.by);
         event_str(a->events, "entity", banned->text);
-        event_time(a->events, "until", ban.until_us);
+        event_time(a->events, "until", ban.until_us - now_us + clock_wall_us());
         event_uint(a->events, "strikes", ban.strikes);
         event_str(a->events, "reason", terms.reason.len ? terms.reason : STR_NONE);
         event_end(a->events);
@@ -190,11 +197,11 @@ void admin_unban(void *arg, struct control_ask *ask)
     struct arena scratch;
     struct banned banned;
     struct err err = {0};
-    int64_t now_us = loop_wall_us(a->loop);
+    int64_t now_us = clock_steady_us();
     arena_init(&scratch, SCRATCH_MAX_BYTES);
     if (read_banned(a, ask, &banned, &scratch)) {
         if (ban_lift(a->bans, banned.entity, now_us)) {
-            event_begin(a->events, "unban", now_us);
+            event_begin(a->events, "unban", clock_wall_us());
             event_str(a->events, "by", who(ask, &scratch));
             event_str(a->events, "entity", banned.text);
             event_end(a->events);

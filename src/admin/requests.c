@@ -8,6 +8,8 @@ const struct control_row admin_requests[] = {
     {"bans", admin_bans},     /* {} */
     {"ban", admin_ban},       /* {"key", "duration", "why"?, "who"?} */
     {"unban", admin_unban},   /* {"key", "who"?} */
+    {"limits", admin_limits}, /* {"key"} */
+    {"reset", admin_reset},   /* {"key", "limit"?, "who"?} */
 };
 const size_t admin_request_count = COUNT_OF(admin_requests);
 

@@ -123,7 +123,7 @@ static json_t *bans_json(const struct admin *a)
     struct ban_table_stats stats;
     struct ban ban;
     json_int_t in_force = 0;
-    for (size_t at = 0; ban_next(a->bans, &at, loop_wall_us(a->loop), &ban);)
+    for (size_t at = 0; ban_next(a->bans, &at, clock_steady_us(), &ban);)
         in_force++;
     ban_table_stats_get(a->bans, &stats);
     return json_pack("{s:I, s:I, s:I}", "in_force", in_force, "made", (json_int_t)stats.made, "evicted",

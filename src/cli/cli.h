@@ -46,5 +46,7 @@ int cli_stop(int argc, char **argv); /* drain, too */
 int cli_bans(int argc, char **argv);
 int cli_ban(int argc, char **argv);
 int cli_unban(int argc, char **argv);
+int cli_limits(int argc, char **argv);
+int cli_reset(int argc, char **argv);
 
 #endif

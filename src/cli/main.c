@@ -116,6 +116,18 @@ static const struct cli_command COMMANDS[] = {
      SOCKET_HELP "\n"
                  "See drain.\n" SOCKET_CODES,
      cli_stop},
+    {"limits", "KEY [--json]", "how much somebody has used of which limit",
+     KEY_HELP SOCKET_HELP
+     "\n"
+     "Every count of a user, an address, a domain: used, of how much, in which time, and when there is less of\n"
+     "it. A bare address of mail is looked for as user, sender and recipient. Limits that count two things\n"
+     "together are asked for by both: user+client:alice@example.org+192.0.2.7.\n" SOCKET_CODES,
+     cli_limits},
+    {"reset", "KEY [LIMIT] [--json]", "forget what was counted",
+     KEY_HELP "  LIMIT           only what this limit counts\n" SOCKET_HELP "\n"
+              "Limits of one unit and period share a count of the same key: it is forgotten for all of them. Open\n"
+              "connections cannot be forgotten. Exit code 1: no limit counts that.\n" SOCKET_CODES,
+     cli_reset},
     {"bans", "[--json]", "who is banned, until when, and why",
      SOCKET_HELP "\n"
                  "Times are UTC.\n" SOCKET_CODES,

@@ -67,15 +67,15 @@ static enum counter_kind kind_of(const struct limit *limit)
     }
 }
 
-static void counter_of(struct counter *c, const struct charge *charge, const struct rate *rate)
+enum column limiter_counter(struct counter *c, const struct limit *limit, struct str entity, const struct rate *rate)
 {
-    const struct limit *limit = charge->limit;
-    *c = (struct counter){.entity = charge->entity, .period_s = rate->period_s, .unit = limit->unit};
+    *c = (struct counter){.entity = entity, .period_s = rate->period_s, .unit = limit->unit};
     c->kind = kind_of(limit);
     if (limit->counts_for_itself)
         c->name = limit->name;
     else if (c->kind != COUNTER_MAIL)
         c->name = limit_unit_name(limit->unit);
+    return c->kind == COUNTER_MAIL ? limit_unit_column(limit->unit) : COLUMN_ONE;
 }
 
 static void take_set(struct take *take, const struct reading *reading, const struct charge *charge)
@@ -120,7 +120,7 @@ static void reading_add(struct reservation *r, const struct store *store, const 
     };
     memset(take, 0, sizeof *take);
     take->mode = r->mode;
-    counter_of(&take->counter, charge, rate);
+    limiter_counter(&take->counter, charge->limit, charge->entity, rate);
     counter_set_id(&take->counter, &store->key);
     take_set(take, reading, charge);
     if (limit_unit_shape(charge->limit->unit) == SHAPE_DISTINCT) {

@@ -125,6 +125,9 @@ typedef void limiter_cb(struct reservation *r, void *arg);
 MUST_USE bool limiter_init(struct limiter *l, struct store *store);
 void limiter_fini(struct limiter *l);
 
+/* The counter (all but its id) on which the limit counts for this entity at this rate, and the column it looks at: for
+ * who wants to see counts and charges nobody. */
+enum column limiter_counter(struct counter *c, const struct limit *limit, struct str entity, const struct rate *rate);
 /* Makes room for these charges in the arena, which must outlive the reservation: about 400 bytes a rate. Holds nothing
  * yet. False: beyond the arena's maximum, or no memory. */
 MUST_USE bool reservation_init(struct reservation *r, struct arena *arena, const struct charge *charges, size_t count);

@@ -434,3 +434,89 @@ def test_a_place_that_is_none(place, where, said):
     file.write_text("listen smtp 127.0.0.1:2525\nrelay to 127.0.0.1:25\ncontrol %s\n" % where)
     done = run("check", file)
     assert done.returncode == 1 and said in done.stderr
+
+
+# -- limits, reset
+
+LIMITS = PLAIN_RULES + """
+limit mails per user count messages { 3/1h, 100/1d }
+limit volume per user count bytes { 10M/1d }
+limit reach per user count distinct-recipients { 50/1d }
+limit pairs per user, client count messages { 100/1h }
+limit senders per sender count recipients { 20/1h observe }
+limit places per client count open-connections { 40 }
+limit arrivals per network count connections { 1000/1h }
+limit house per user.domain count messages { 1000/1h  overrides houses }
+table houses map { example.org { 500/1h } }
+"""
+
+
+def rows_of(answer):
+    return {(row["name"], row["period"]): row for row in answer["limits"]}
+
+
+def test_limits_show_what_was_used(start_mailweir, mta):
+    weir = start_mailweir(mta, workers=2, rules=LIMITS)
+    rows = rows_of(asked(weir, "limits", "user:alice@example.org"))
+    assert set(rows) == {("mails", 3600), ("mails", 86400), ("volume", 86400), ("reach", 86400)}
+    assert all(row["used"] == 0 and row["frees_in"] is None and not row["full"] for row in rows.values())
+    with session(weir.plain, "plain") as client:
+        for _ in range(3):
+            assert client.mail(message(), recipients=("b@example.net", "c@example.net")).code == 250
+        assert client.mail(message()).code == 450
+        everything = rows_of(asked(weir, "limits", "Alice@Example.Org"))
+        assert rows_of(asked(weir, "limits", "127.0.0.1"))["places", 0]["used"] == 1
+    hour, day = everything["mails", 3600], everything["mails", 86400]
+    assert (hour["key"], hour["limit"], hour["used"], hour["full"]) == ("user:alice@example.org", 3, 3, True)
+    assert 3600 <= hour["frees_in"] <= 3600 * 17 / 16 + 1
+    assert (day["used"], day["full"]) == (3, False)
+    assert everything["volume", 86400]["used"] == 3072 and everything["volume", 86400]["limit"] == 10 << 20
+    assert everything["reach", 86400]["used"] == 2
+    sender = everything["senders", 3600]
+    assert sender["key"] == "sender:alice@example.org" and sender["used"] == 6 and sender["observed"] is True
+    assert asked(weir, "limits", "user:alice@example.org")["joint"] == "user+client"
+    pairs = rows_of(asked(weir, "limits", "client+user:127.0.0.1+alice@example.org"))
+    assert pairs["pairs", 3600]["key"] == "user+client:alice@example.org+127.0.0.1" and pairs["pairs", 3600]["used"] == 3
+    house = rows_of(asked(weir, "limits", "example.org"))["house", 3600]
+    assert (house["limit"], house["used"], house["rate_of"]) == (500, 3, "table")
+    assert rows_of(asked(weir, "limits", "network:127.0.0.9"))["arrivals", 3600]["used"] >= 1
+    text = command(weir, "limits", "user:alice@example.org")
+    assert "3 of 3 in 1h" in text and "full; room for one more in" in text and "3K of 10M in 1d" in text
+    assert "user+client" in text
+    assert "no limit counts listener:smtp" in command(weir, "limits", "listener:smtp")
+
+
+def test_limits_tell_of_a_ban(start_mailweir, mta):
+    weir = start_mailweir(mta, rules=LIMITS)
+    assert asked(weir, "limits", "alice@example.org")["ban"] is None
+    command(weir, "ban", "user:alice@example.org", "2h", "--why", "stolen")
+    assert asked(weir, "limits", "alice@example.org")["ban"]["reason"] == "stolen"
+    assert "is banned until" in command(weir, "limits", "alice@example.org")
+
+
+def test_reset_lets_mail_through_again(start_mailweir, mta):
+    weir = start_mailweir(mta, workers=2, rules=LIMITS)
+    with session(weir.plain, "plain") as client:
+        for _ in range(3):
+            assert client.mail(message()).code == 250
+        assert client.mail(message()).code == 450
+        command(weir, "reset", "bob@example.org")
+        assert client.mail(message()).code == 450
+        said = command(weir, "reset", "user:alice@example.org", "mails")
+        assert said.splitlines() == ["mails: messages in 1h of user:alice@example.org are forgotten", "mails: messages in 1d of user:alice@example.org are forgotten"]
+        rows = rows_of(asked(weir, "limits", "user:alice@example.org"))
+        assert rows["mails", 3600]["used"] == 0 and rows["reach", 86400]["used"] == 1 and rows["volume", 86400]["used"] == 3072
+        for _ in range(3):
+            assert client.mail(message()).code == 250
+        assert client.mail(message()).code == 450, "the limit holds as before"
+        forgotten = asked(weir, "reset", "alice@example.org")["forgotten"]
+        assert {(row["name"], row["key"]) for row in forgotten} == {(name, "user:alice@example.org") for name in ("mails", "volume", "reach")} | {("senders", "sender:alice@example.org")}
+        assert all(row["used"] == 0 for row in asked(weir, "limits", "alice@example.org")["limits"])
+
+
+@pytest.mark.parametrize("words,said", (
+    (("alice@example.org", "mailz"), 'did you mean "mails"?'), (("192.0.2.7", "mails"), "does not count client:192.0.2.7"),
+    (("listener:smtp",), "no limit counts listener:smtp"), (("192.0.2.7", "places"), "nothing to forget"), (("user+client:alice",), "values for 2 keys")))
+def test_a_reset_of_nothing(start_mailweir, mta, words, said):
+    weir = start_mailweir(mta, rules=LIMITS)
+    assert said in command(weir, "reset", *words, code=1)

@@ -1,0 +1,104 @@
+/* limits.c - `mailweir limits KEY`: every counter of a user, an address, a domain; which limit it fills, and when there
+ * is room again. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/control_client.h"
+#include "limits/limit.h"
+
+enum { AMOUNT_BYTES = 80 };
+
+/* "12M of 10G in 1h", "3 of 20 at once". */
+static void amount_text(const json_t *row, char *to, size_t size)
+{
+    static const char *const BYTES = "bytes";
+    char used[32] = "?", limit[32];
+    bool is_bytes = strcmp(answer_text(row, "unit"), BYTES) == 0;
+    enum limit_unit unit = is_bytes ? UNIT_BYTES : UNIT_MESSAGES;
+    long long scale = is_bytes ? 1024 : 1, period = answer_number(row, "period");
+    if (json_is_integer(json_object_get(row, "used")))
+        limit_count_text(used, sizeof used, unit, (uint64_t)(answer_number(row, "used") / scale));
+    limit_count_text(limit, sizeof limit, unit, (uint64_t)(answer_number(row, "limit") / scale));
+    snprintf(to, size, "%s of %s%s%s", used, limit, period ? " in " : " at once", period ? duration_text(period) : "");
+}
+
+static void print_when(const json_t *row)
+{
+    const json_t *frees = json_object_get(row, "frees_in");
+    bool is_full = json_is_true(json_object_get(row, "full"));
+    if (json_is_integer(frees))
+        printf("%s in %s", is_full ? "full; room for one more" : "less", duration_text(json_integer_value(frees)));
+    else if (is_full)
+        printf("full");
+    else if (!json_is_integer(json_object_get(row, "used")))
+        printf("the store does not answer");
+    if (json_is_true(json_object_get(row, "observed")))
+        printf(" (only observed)");
+    if (strcmp(answer_text(row, "rate_of"), "limit") != 0)
+        printf(" (the rate is of %s)",
+               strcmp(answer_text(row, "rate_of"), "table") == 0 ? "the limit's table of overrides" : "an operator");
+}
+
+static void print_row(const json_t *row)
+{
+    char amount[AMOUNT_BYTES];
+    printf("  %-24s ", answer_text(row, "name"));
+    if (json_is_null(json_object_get(row, "limit"))) {
+        printf("%s without limit", answer_text(row, "unit"));
+    } else {
+        amount_text(row, amount, sizeof amount);
+        printf("%-22s %-20s ", amount, answer_text(row, "unit"));
+    }
+    print_when(row);
+    printf("\n");
+}
+
+static void print_keys(const json_t *keys)
+{
+    size_t i;
+    json_t *key;
+    json_array_foreach(keys, i, key) printf("%s%s", i ? ", " : "", json_string_value(key));
+}
+
+static void print_limits(const json_t *answer)
+{
+    const json_t *rows = json_object_get(answer, "limits"), *ban = json_object_get(answer, "ban");
+    const char *key = "", *joint = answer_text(answer, "joint");
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        if (strcmp(key, answer_text(row, "key")) != 0)
+            printf("%s\n", answer_text(row, "key"));
+        key = answer_text(row, "key");
+        print_row(row);
+    }
+    if (json_array_size(rows) == 0) {
+        printf("no limit counts ");
+        print_keys(json_object_get(answer, "keys"));
+        printf("\n");
+    }
+    if (*joint)
+        printf("together with something else: %s (ask for KEY+KEY:VALUE+VALUE)\n", joint);
+    if (json_is_object(ban))
+        printf("%s is banned until %s, by %s%s%s\n", answer_text(ban, "key"), answer_text(ban, "until"),
+               answer_text(ban, "by"), *answer_text(ban, "reason") ? ": " : "", answer_text(ban, "reason"));
+}
+
+int cli_limits(int argc, char **argv)
+{
+    struct command_line c;
+    json_t *answer;
+    int code;
+    if (!command_line_read(&c, argc, argv, 0, 1, 1, "one key, such as user:alice@example.org", &code))
+        return code;
+    code = control_ask_once(&c, json_pack("{s:s, s:s}", "request", "limits", "key", c.words[0]), &answer);
+    if (code != CLI_DONE)
+        return code;
+    if (c.json)
+        code = control_print_json(answer);
+    else
+        print_limits(answer);
+    json_decref(answer);
+    return code;
+}
