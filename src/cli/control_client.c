@@ -144,7 +144,7 @@ static int cannot_connect(const struct control_client *client, int error)
 bool control_listens(const struct control_client *client)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    strncat(to.sun_path, client->path, sizeof to.sun_path - 1);
+    str_copy_into(to.sun_path, sizeof to.sun_path, str_of_z(client->path));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool is_gone = fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) != 0 &&
                    (errno == ENOENT || errno == ECONNREFUSED);
