@@ -112,7 +112,6 @@ static bool send_to(struct redis *r, struct redis_shard *shard, struct redis_cal
     c->shard = shard;
     c->state = NULL;
     c->sent_ms = loop_now_ms(r->loop);
-    c->redirects = 0;
     c->is_late = false;
     return true;
 }

@@ -72,7 +72,7 @@ void redis_free(struct redis **r);
 enum redis_result {
     REDIS_DONE,   /* every command has its reply, errors among them */
     REDIS_UNSENT, /* nothing of it was carried out: after an accepted redis_send, only if the connection was still being
-                     made */
+                     made, or if a node that MOVED or ASK named could not be reached */
     REDIS_LOST    /* replies are missing that will never come: what was asked may have been carried out, or not */
 };
 
@@ -95,7 +95,6 @@ struct redis_call {
     uint32_t answered; /* by the server: so many replies have come */
     uint32_t replied;  /* to the caller: so many of them he has */
     uint16_t slot;
-    uint8_t redirects;
     bool is_under_way, is_late;
     bool is_inner;  /* the client's own */
     bool is_broken; /* a command did not fit */

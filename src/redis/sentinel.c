@@ -49,6 +49,7 @@ struct sentinel {
     struct task over_task; /* the sentinel at hand is of no use */
     size_t at, tried;      /* tried: of this round, the one at hand included */
     unsigned watch_pause_ms;
+    size_t missed;      /* tries for a subscription in a row that have failed */
     bool is_locating;   /* the shard waits for an address */
     bool is_asking;     /* a sentinel is being asked, for the shard or for a subscription alone */
     bool is_given_up;   /* over_task will see to it */
@@ -127,13 +128,18 @@ static void on_over(void *arg)
         try_next(s);
     else if (s->is_locating)
         fail_round(s);
+    else if (++s->missed == s->redis->options->endpoint_count) /* once, until one is there again */
+        log_warning("store redis: no sentinel can be asked: %s; another master would be noticed late", s->why);
 }
 
 static void on_no_patience(void *arg)
 {
     struct sentinel *s = arg;
     if (s->unknown == 0)
-        note(s, "does not answer within %d ms", SENTINEL_PATIENCE_MS);
+        note(s,
+             s->link.state == REDIS_LINK_HANDSHAKE ? "does not answer by TLS within %d ms: is `tls` meant?"
+                                                   : "does not answer within %d ms",
+             SENTINEL_PATIENCE_MS);
     give_up(s);
 }
 
@@ -205,6 +211,7 @@ static void on_ask_done(struct redis_call *c, enum redis_result result)
         return; /* what follows is seen to */
     timer_cancel(&s->patience);
     s->is_asking = false;
+    s->missed = 0;
     s->watch_pause_ms = SENTINEL_WATCH_MIN_MS;
     watch_in(s, SENTINEL_PING_MS);
     if (s->is_locating) {

@@ -1,25 +1,14 @@
 // uses: redis
 /*
- * fuzz_redis_cluster.c - what a Cluster says: bytes that hiredis takes for a reply are read as the reply to CLUSTER
+ * fuzz_redis_cluster.c - what a Cluster says: bytes that are taken for replies are read as the reply to CLUSTER
  * SLOTS, as a redirect and as an error. Promises held: every slot belongs to a master that is there, or to nobody; each
  * master is there once and can be connected to; a redirect names a slot that exists; a refusal has a reason.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/panic.h"
+#include "redis/reply.h"
 #include "redis/slots.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static redisReplyObjectFunctions functions;
-static void *(*create_array)(const redisReadTask *, int);
-
-/* As the client does: hiredis itself would allocate what any number says. */
-static void *create_bounded_array(const redisReadTask *task, int elements)
-{
-    return elements > REDIS_REPLY_MAX_ELEMENTS ? NULL : create_array(task, elements);
-}
 
 static void check_place(const struct endpoint *at)
 {
@@ -52,32 +41,25 @@ static void check_map(const redisReply *reply, const struct endpoint *asked)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct endpoint asked = {.kind = ENDPOINT_IP, .ip = {ADDR_IPV4, {127, 0, 0, 1}}, .port = 7311};
-    redisReader *reader = redisReaderCreate();
-    void *reply = NULL;
-    PANIC_IF(!reader, "no memory");
-    if (!create_array) {
-        functions = *reader->fn;
-        create_array = functions.createArray;
-        functions.createArray = create_bounded_array;
-    }
-    reader->fn = &functions;
+    struct redis_reply_reader reader;
+    const redisReply *reply;
+    PANIC_IF(!redis_reply_reader_init(&reader), "no memory");
     if (size && data[0] == '@') {
         asked = (struct endpoint){.kind = ENDPOINT_UNIX, .name = "/run/redis.sock"};
         data++, size--;
     }
     (void)redis_slot(str_of((const char *)data, size));
-    redisReaderFeed(reader, (const char *)data, size);
-    while (redisReaderGetReply(reader, &reply) == REDIS_OK && reply) {
+    bool is_fed = redis_reply_reader_feed(&reader, str_of((const char *)data, size));
+    while (is_fed && (reply = redis_reply_reader_next(&reader)) != NULL) {
         check_map(reply, &asked);
         struct slots_redirect r = slots_redirect_parse(reply, &asked);
         if (r.kind != SLOTS_NO_REDIRECT) {
             PANIC_IF(r.slot >= SLOTS_COUNT, "the slot of a redirect");
             check_place(&r.to);
         }
-        if (((redisReply *)reply)->type == REDIS_REPLY_ERROR)
+        if (redis_reply_is_error(reply))
             PANIC_IF(r.kind != SLOTS_NO_REDIRECT && redis_error_kind(reply) != REDIS_ERROR_WRONG_NODE, "kind of error");
-        freeReplyObject(reply);
     }
-    redisReaderFree(reader);
+    redis_reply_reader_fini(&reader);
     return 0;
 }

@@ -130,6 +130,9 @@ static void on_accept(void *arg, int fd, const struct ip *peer, uint16_t port)
     client->reader = redisReaderCreate();
     f->accepted++;
     conn_init_accepted(&client->conn, f->loop, fd, &OPS, &LIMITS);
+    struct err err;
+    if (f->tls)
+        assert_true(conn_start_tls_server(&client->conn, f->tls, &err));
 }
 
 static void rule_add(struct fake_redis *f, int times, const char *words, const char *wire, va_list args)

@@ -19,6 +19,7 @@ struct fake_redis {
     int fd; /* -1: stopped */
     struct endpoint at;
     const char *mode, *role; /* as HELLO tells them */
+    struct tls_context *tls; /* NULL: plain */
     struct fake_rule {
         char words[64]; /* "GET k" */
         char wire[2048];

@@ -126,16 +126,20 @@ static uint16_t free_port(void)
     return ntohs(sin.sin_port);
 }
 
+/* Sentinels find one another and the replicas by themselves, but only after seconds: here they know from the start. */
 static void write_sentinel_conf(const struct redis_servers *s, size_t member, const char *path)
 {
+    static const char COMMON[] = "sentinel down-after-milliseconds " REDIS_SERVERS_MASTER " 500\n"
+                                 "sentinel failover-timeout " REDIS_SERVERS_MASTER " 3000\n";
     FILE *f = fopen(path, "we");
     assert_non_null(f);
-    fprintf(f,
-            "port %u\nbind 127.0.0.1\n"
-            "sentinel monitor " REDIS_SERVERS_MASTER " 127.0.0.1 %u 2\n"
-            "sentinel down-after-milliseconds " REDIS_SERVERS_MASTER " 500\n"
-            "sentinel failover-timeout " REDIS_SERVERS_MASTER " 3000\n",
-            s->members[member].port, s->members[0].port);
+    fprintf(f, "port %u\nbind 127.0.0.1\nsentinel myid %040zx\n", s->members[member].port, member);
+    fprintf(f, "sentinel monitor " REDIS_SERVERS_MASTER " 127.0.0.1 %u 2\n%s", s->members[0].port, COMMON);
+    for (size_t i = 1; i < 3; i++)
+        fprintf(f, "sentinel known-replica " REDIS_SERVERS_MASTER " 127.0.0.1 %u\n", s->members[i].port);
+    for (size_t i = 3; i < 6; i++)
+        if (i != member)
+            fprintf(f, "sentinel known-sentinel " REDIS_SERVERS_MASTER " 127.0.0.1 %u %040zx\n", s->members[i].port, i);
     assert_int_equal(fclose(f), 0);
 }
 
@@ -200,6 +204,13 @@ static void spawn(struct redis_servers *s, size_t member)
     }
 }
 
+static void forget_conf(const struct redis_servers *s, size_t member)
+{
+    char conf[128];
+    snprintf(conf, sizeof conf, "%s/%zu/sentinel.conf", s->dir, member);
+    unlink(conf);
+}
+
 static bool has_ended(struct redis_member *m)
 {
     if (waitpid(m->pid, NULL, WNOHANG) != m->pid)
@@ -236,9 +247,6 @@ static void start_member(struct redis_servers *s, size_t member)
         if (comes_up(s, member))
             return;
         redis_servers_kill(s, member);
-        char conf[128];
-        snprintf(conf, sizeof conf, "%s/%zu/sentinel.conf", s->dir, member);
-        unlink(conf);
     }
     fail_msg("Redis server %zu does not start: see %s/%zu/log", member, s->dir, member);
 }
@@ -276,19 +284,39 @@ void redis_servers_resume(struct redis_servers *s, size_t member)
 
 /* ---- shapes ---- */
 
+static bool try_sentinels(struct redis_servers *s)
+{
+    bool are_up = true;
+    for (size_t i = 3; i < 6; i++)
+        s->members[i].port = free_port();
+    for (size_t i = 3; i < 6; i++)
+        spawn(s, i);
+    for (size_t i = 3; i < 6; i++)
+        are_up = are_up && comes_up(s, i);
+    return are_up;
+}
+
 static void start_sentinels(struct redis_servers *s)
 {
     for (size_t i = 1; i < 3; i++)
         await(s, i, "INFO replication", "master_link_status:up");
     s->count = 6;
-    for (size_t i = 3; i < 6; i++) {
+    for (size_t i = 3; i < 6; i++)
         s->members[i].is_sentinel = true;
-        start_member(s, i);
+    for (int i = 0; !try_sentinels(s); i++) {
+        if (i == TRIES)
+            fail_msg("the Sentinels do not start: see %s/3/log", s->dir);
+        for (size_t k = 3; k < 6; k++) {
+            redis_servers_kill(s, k);
+            forget_conf(s, k);
+        }
     }
     for (size_t i = 3; i < 6; i++)
-        await(s, i, "INFO sentinel", "status=ok,address=127.0.0.1:");
+        await(s, i, "INFO sentinel", "status=ok");
     for (size_t i = 3; i < 6; i++)
         await(s, i, "INFO sentinel", "slaves=2,sentinels=3");
+    for (size_t i = 3; i < 6; i++)
+        await(s, i, "SENTINEL CKQUORUM " REDIS_SERVERS_MASTER, "OK 3 usable Sentinels");
 }
 
 static void join_nodes(struct redis_servers *s)

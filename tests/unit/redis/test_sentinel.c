@@ -2,6 +2,8 @@
 #include "fake_redis.h"
 #include "redis_test.h"
 
+#include "net/tls.h"
+
 enum { SENTINELS = 3, SERVERS = 2 };
 
 static struct fake_redis sentinels[SENTINELS], servers[SERVERS];
@@ -299,11 +301,52 @@ static void test_no_subscription(void **state)
     assert_int_equal(count_of(sentinels[0].heard, "UNSUBSCRIBE"), 0);
 }
 
+/* By TLS to both, verified by the same CA; a sentinel that shows a certificate of nobody's is passed over. */
+static void test_tls(void **state)
+{
+    char dir[] = "/tmp/mailweir-test-tls-XXXXXX", files[2][2][64];
+    struct tls_context *contexts[2];
+    struct err err;
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(files[i][0], sizeof files[i][0], "%s/%zu.pem", dir, i);
+        snprintf(files[i][1], sizeof files[i][1], "%s/%zu.key", dir, i);
+        assert_true(tls_make_self_signed("localhost", files[i][0], files[i][1], &err));
+        struct tls_certificate certificate = {.certificate_file = files[i][0], .key_file = files[i][1]};
+        struct tls_server_options server = {.certificates = &certificate, .count = 1, .min_version = TLS1_2_VERSION};
+        contexts[i] = tls_server_new(&server, &err);
+        assert_non_null(contexts[i]);
+    }
+    for (size_t i = 0; i < SENTINELS; i++)
+        say_master(&sentinels[i], &servers[i == 1 ? 0 : 1]);
+    sentinels[0].tls = contexts[1];
+    sentinels[1].tls = servers[0].tls = contexts[0];
+    options.tls = true;
+    options.ca_file = files[0][0];
+    open_client();
+    RUN_UNTIL(is_at(&servers[0]));
+    assert_string_equal(sentinels[0].heard, "");
+    redis_free(&r);
+    sentinels[1].tls = sentinels[0].tls; /* now no good one is left: the third is plain */
+    open_client();
+    RUN_UNTIL(times_said("\"state\":\"down\""));
+    assert_non_null(strstr(redis_why_down(r, 0).ptr, "does not answer by TLS within 300 ms: is `tls` meant?"));
+    redis_free(&r);
+    for (size_t i = 0; i < 2; i++) {
+        tls_free(&contexts[i]);
+        unlink(files[i][0]);
+        unlink(files[i][1]);
+    }
+    rmdir(dir);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(test_tls),
         CASE(test_finds),
         CASE(test_in_turn),
         CASE(test_none_is_there),
