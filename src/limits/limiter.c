@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/panic.h"
 #include "limits/denials.h"
 #include "limits/distinct.h"
@@ -281,6 +282,7 @@ static void on_taken(struct store_op *op)
 {
     struct reservation *r = CONTAINER_OF(op, struct reservation, op);
     r->is_waiting = false;
+    r->waited_us += clock_monotonic_us() - r->asked_us;
     take_done(r);
     r->cb(r, r->arg);
 }
@@ -296,9 +298,11 @@ static enum started ask(struct reservation *r, int64_t now_us, unsigned deadline
         .now_us = now_us,
         .deadline_ms = deadline_ms,
         .on_done = on_taken,
+        .decided_by = store->ops->name,
     };
     if (store->ops->take_start(store, &r->op) == STARTED) {
         r->is_waiting = true;
+        r->asked_us = clock_monotonic_us();
         return STARTED;
     }
     take_done(r);

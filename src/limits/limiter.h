@@ -115,6 +115,8 @@ struct reservation {
     bool is_settling;
     bool only_looks;
     bool is_waiting;
+    int64_t asked_us;  /* monotonic; of the answer that is awaited */
+    int64_t waited_us; /* for the store, in all */
     void (*cb)(struct reservation *r, void *arg);
     void *arg;
 };

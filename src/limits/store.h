@@ -113,6 +113,9 @@ struct store_op {
     unsigned deadline_ms;
     void (*on_done)(struct store_op *op);
     enum store_result result;
+    /* Who has answered: the store's name, as the limiter sets it; of a store that is away, how a node decides alone
+     * (`failure`): "share" … Static. */
+    const char *decided_by;
     void *state; /* the store's */
 };
 

@@ -128,6 +128,12 @@ void asking_note_counts(struct asking *a, const struct reservation *r)
     }
 }
 
+void asking_note_store(struct asking *a, const struct reservation *r)
+{
+    a->question->mail->decided_by = r->op.decided_by;
+    a->question->mail->waited_us = r->waited_us;
+}
+
 bool asking_limits_of_mail(struct asking *a)
 {
     struct arena *arena = a->question->arena;
@@ -138,6 +144,8 @@ bool asking_limits_of_mail(struct asking *a)
     }
     if (!asking_limits(a, &MAIL, limiter_reserve_start, r, arena))
         return false;
+    if (a->asked)
+        asking_note_store(a, r);
     if (asking_is_admitted(a)) {
         a->question->mail->reservation = r;
         asking_note_counts(a, r);

@@ -35,4 +35,7 @@ void asking_on_limits(struct reservation *r, void *arg);
 /* Tells who watches; r NULL: no limit of the phase applies. */
 void asking_trace_limits(const struct asking *a, const struct reservation *r);
 
+/* Who answered for a mail's limits, and how long that took: for its event. */
+void asking_note_store(struct asking *a, const struct reservation *r);
+
 #endif

@@ -143,6 +143,8 @@ struct policy_mail {
     int64_t score;                   /* added since MAIL, in millionths; the score is the connection's and this */
     struct reservation *reservation; /* NULL: nothing is charged */
     struct policy_count *counts;
+    const char *decided_by; /* who answered for the limits (limits/store.h); NULL: none was asked */
+    int64_t waited_us;      /* for their store */
     uint64_t recipients_that_fit; /* as MAIL saw it: so many need no look before DATA */
 };
 

@@ -14,6 +14,7 @@ static bool settle(struct asking *a)
         if (!asking_await(a, started, asking_limits_cancel))
             return false;
     }
+    asking_note_store(a, r);
     asking_passed(a, r);
     if (r->verdict != VERDICT_RESERVED || a->answer->verdict != POLICY_GO_ON)
         policy_give_back(engine, mail);

@@ -203,6 +203,13 @@ static void put_score(struct event_log *log, const struct session *s)
     event_number(log, "score", str_of(text, (size_t)len));
 }
 
+/* Of a mail whose limits were not asked about: who would have been asked. */
+static const char *store_of(const struct session *s)
+{
+    const char *decided_by = s->tx->policy.decided_by;
+    return decided_by ? decided_by : s->worker->policy.limiter->store->ops->name;
+}
+
 static void put_times(struct event_log *log, const struct session *s)
 {
     const struct transaction *tx = s->tx;
@@ -211,6 +218,8 @@ static void put_times(struct event_log *log, const struct session *s)
         event_ms(log, "tls", s->tls_us);
     if (s->user)
         event_ms(log, "auth", s->auth_us);
+    if (tx->policy.waited_us)
+        event_ms(log, "store", tx->policy.waited_us);
     if (tx->answered_us)
         event_ms(log, "relay", tx->answered_us - tx->dot_us);
     event_ms(log, "total", loop_wall_us(s->worker->loop) - tx->begun_us);
