@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "limits/ban_text.h"
 #include "limits/redis_keys.h"
 
@@ -89,6 +89,11 @@ static int64_t now_ms(const struct ban_sync *s)
     return loop_now_ms(s->options.loop);
 }
 
+static int64_t now_us(const struct ban_sync *s)
+{
+    return s->options.now_us ? s->options.now_us(s->options.loop) : clock_steady_us();
+}
+
 static struct str index_key(const struct ban_sync *s, char to[REDIS_KEY_MAX_BYTES])
 {
     int len = snprintf(to, REDIS_KEY_MAX_BYTES, PRI_STR "bans", STR_ARG(s->options.prefix));
@@ -103,7 +108,7 @@ static struct str entity_key(const struct errand *e, char letter, char to[REDIS_
 /* By how much the clock of the key's shard is ahead of ours. */
 static int64_t ahead_us(const struct ban_sync *s, struct str key)
 {
-    return redis_now_us(s->options.redis, key) - loop_wall_us(s->options.loop);
+    return redis_now_us(s->options.redis, key) - now_us(s);
 }
 
 static bool add(struct redis_call *c, const char *command, struct str key, struct str a, struct str b, struct str e)
@@ -161,7 +166,7 @@ static void start_writing(struct errand *e, const struct ban_record *record)
     char ban[REDIS_KEY_MAX_BYTES], strikes[REDIS_KEY_MAX_BYTES], count[BAN_STRIKES_MAX_BYTES];
     char until[STR_OF_U64_MAX], forgotten[STR_OF_U64_MAX];
     struct str key = entity_key(e, 'b', ban), strikes_key = entity_key(e, 'k', strikes);
-    int64_t ahead = ahead_us(s, key), now_us = loop_wall_us(s->options.loop);
+    int64_t ahead = ahead_us(s, key);
     bool is_lifted = record->ban.strikes == 0;
     int64_t ends_us = is_lifted ? record->lifted_us + BAN_STRIKES_S * SECOND_US : record->ban.until_us;
     struct str pxat = str_of_u64(until, (uint64_t)MAX_OF(ends_us + ahead, 0) / 1000);
@@ -171,7 +176,7 @@ static void start_writing(struct errand *e, const struct ban_record *record)
     bool fits = ban_text_write(&text, record, ahead, s->options.node_name);
     struct str set[] = {STR("SET"), key, buf_str(&text), STR("PXAT"), pxat};
     struct str remember[] = {STR("SET"), strikes_key, ban_strikes_write(record, ahead, count), STR("PXAT"), week};
-    if (ends_us > now_us)
+    if (ends_us > now_us(s))
         fits = fits && redis_call_add(&e->call, set, COUNT_OF(set));
     if (is_lifted)
         fits = fits && add(&e->call, "DEL", strikes_key, STR_NONE, STR_NONE, STR_NONE);
@@ -208,10 +213,10 @@ static void start_removing(struct errand *e)
     send_errand(e, REMOVING, index, add(&e->call, "ZREM", index, str_of_z(e->entity), STR_NONE, STR_NONE));
 }
 
-static bool is_worth_telling(const struct ban_record *record, int64_t now_us)
+static bool is_worth_telling(const struct ban_record *record, int64_t at_us)
 {
     int64_t last_us = MAX_OF(record->ban.until_us, record->lifted_us);
-    return last_us + BAN_STRIKES_S * SECOND_US > now_us;
+    return last_us + BAN_STRIKES_S * SECOND_US > at_us;
 }
 
 /* Redis' word is here: both sides shall know what either knows. */
@@ -220,18 +225,17 @@ static void merge(struct errand *e)
     struct ban_sync *s = e->sync;
     char key[REDIS_KEY_MAX_BYTES];
     struct ban_record record;
-    int64_t now_us = loop_wall_us(s->options.loop);
     bool is_read = e->has_ban || e->has_strikes;
     bool is_known = ban_record_find(s->options.bans, str_of_z(e->entity), &record);
     if (is_read && (!is_known || ban_record_says_more(&e->read, &record))) {
-        if (!ban_record_put(s->options.bans, &e->read, now_us)) {
+        if (!ban_record_put(s->options.bans, &e->read, now_us(s))) {
             finish(e, false);
             return;
         }
         s->stats.received++;
         is_known = ban_record_find(s->options.bans, str_of_z(e->entity), &record);
     }
-    if (is_known && is_worth_telling(&record, now_us) && (!is_read || ban_record_says_more(&record, &e->read)))
+    if (is_known && is_worth_telling(&record, now_us(s)) && (!is_read || ban_record_says_more(&record, &e->read)))
         start_writing(e, &record);
     else if (is_read && e->is_of_walk)
         start_listing(e);
@@ -246,14 +250,14 @@ static void read_reply(struct errand *e, size_t n, const redisReply *reply)
     struct ban_sync *s = e->sync;
     char key[REDIS_KEY_MAX_BYTES];
     struct str text = str_of(reply->str, reply->len), entity = str_of_z(e->entity);
-    int64_t ahead = ahead_us(s, entity_key(e, 'b', key)), now_us = loop_wall_us(s->options.loop);
+    int64_t ahead = ahead_us(s, entity_key(e, 'b', key)), now = now_us(s);
     if (reply->type != REDIS_REPLY_STRING)
         return;
     /* What is no ban is as if it were not there, and is overwritten where there is something to say. */
     if (n == 0)
-        e->has_ban = ban_text_read(text, entity, ahead, now_us, &e->read);
+        e->has_ban = ban_text_read(text, entity, ahead, now, &e->read);
     else if (!e->has_ban)
-        e->has_strikes = ban_strikes_read(text, entity, ahead, now_us, &e->read);
+        e->has_strikes = ban_strikes_read(text, entity, ahead, now, &e->read);
 }
 
 static void on_errand_reply(struct redis_call *c, size_t n, const redisReply *reply)
@@ -317,11 +321,10 @@ static void walk(struct ban_sync *s)
 {
     struct ban_record record;
     struct errand *e;
-    int64_t now_us = loop_wall_us(s->options.loop);
     while (s->is_walking && (e = find_idle(s))) {
         if (!ban_change_next(s->options.bans, &s->cursor, &record))
             s->is_walking = false;
-        else if (is_worth_telling(&record, now_us))
+        else if (is_worth_telling(&record, now_us(s)))
             begin_errand(e, true, record.ban.entity, 0);
     }
     if (s->is_walking || s->errands_of_walk || !s->has_walk_failed)

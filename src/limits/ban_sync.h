@@ -15,8 +15,8 @@
  * puts back what it knows. What may have been missed (a clock that jumped, a node that stood still) is healed by
  * reading the whole index every ten minutes.
  *
- * Times in Redis are on Redis' clock, in the table on this node's: a node whose clock is wrong bans for as long as
- * everybody else.
+ * Times in Redis are on Redis' clock, in the table on this node's steady one: a node whose clock is wrong bans for as
+ * long as everybody else.
  */
 #ifndef LIMITS_BAN_SYNC_H
 #define LIMITS_BAN_SYNC_H
@@ -33,6 +33,8 @@ struct ban_sync_options {
     struct ban_table *bans;
     struct str prefix;
     struct str node_name; /* for people who look at the key: who made the ban */
+    /* The table's clock; NULL: clock_steady_us. For tests. */
+    int64_t (*now_us)(const struct loop *l);
 };
 
 /* Begins at once. NULL: no memory. */

@@ -331,6 +331,147 @@ static void test_killed_at_any_instant(void **state)
     munmap(told, 4096);
 }
 
+/* ---- what others know ---- */
+
+enum { NONE = -1 };
+
+/* Times in seconds after NOW; strikes 0: nothing is in force, lifted says since when. */
+struct known {
+    int until, strikes, changed, lifted;
+};
+
+static struct ban_record record_of(const struct known *k)
+{
+    struct ban_record r = {.ban = {.since_us = NOW, .until_us = NOW + k->until * S, .strikes = (uint32_t)k->strikes},
+                           .changed_us = k->changed == NONE ? 0 : NOW + k->changed * S,
+                           .lifted_us = k->lifted == NONE ? 0 : NOW + k->lifted * S};
+    strcpy(r.ban.entity, "i:192.0.2.7");
+    return r;
+}
+
+static void test_merge(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct known mine, other;
+        struct known merged;
+        bool says_more; /* does other? */
+    } CASES[] = {
+        {"the same", {900, 1, 0, NONE}, {900, 1, 0, NONE}, {900, 1, 0, NONE}, false},
+        {"the later end wins", {900, 1, 0, NONE}, {1800, 1, 5, NONE}, {1800, 1, 5, NONE}, true},
+        {"the earlier end does not", {1800, 1, 5, NONE}, {900, 1, 0, NONE}, {1800, 1, 5, NONE}, false},
+        {"clocks differ a little", {900, 1, 0, NONE}, {901, 1, 0, NONE}, {901, 1, 0, NONE}, false},
+        {"the higher strike wins, whatever the end", {1800, 1, 5, NONE}, {900, 3, 0, NONE}, {1800, 3, 5, NONE}, true},
+        {"lifted elsewhere", {900, 1, 0, NONE}, {20, 0, NONE, 20}, {20, 0, 0, 20}, true},
+        {"lifted here, which the other does not know", {20, 0, 0, 20}, {900, 1, 0, NONE}, {20, 0, 0, 20}, false},
+        {"banned again after it was lifted", {20, 0, 0, 20}, {930, 1, 30, NONE}, {930, 1, 30, 20}, true},
+        {"banned again here, lifted before elsewhere", {930, 1, 30, NONE}, {20, 0, NONE, 20}, {930, 1, 30, 20}, true},
+        {"lifted on both", {20, 0, 0, 20}, {40, 0, NONE, 40}, {20, 0, 0, 40}, true},
+        {"a ban that is over stays a strike",
+         {-100, 2, -900, NONE},
+         {-100, 2, -100, NONE},
+         {-100, 2, -100, NONE},
+         false},
+        {"the next strike on a ban that is over", {-100, 2, -900, NONE}, {900, 3, 0, NONE}, {900, 3, 0, NONE}, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct ban_record mine = record_of(&CASES[i].mine), other = record_of(&CASES[i].other);
+        struct ban_record want = record_of(&CASES[i].merged), back = other;
+        if (ban_record_says_more(&other, &mine) != CASES[i].says_more)
+            fail_msg("%s: says_more", CASES[i].name);
+        ban_record_merge(&back, &mine);
+        ban_record_merge(&mine, &other);
+        if (mine.ban.until_us != want.ban.until_us || mine.ban.strikes != want.ban.strikes ||
+            mine.changed_us != want.changed_us || mine.lifted_us != want.lifted_us)
+            fail_msg("%s: until %lld, strikes %u, changed %lld, lifted %lld", CASES[i].name,
+                     (long long)((mine.ban.until_us - NOW) / S), mine.ban.strikes,
+                     (long long)((mine.changed_us - NOW) / S), (long long)((mine.lifted_us - NOW) / S));
+        if (back.ban.strikes != mine.ban.strikes || back.lifted_us != mine.lifted_us ||
+            (mine.ban.strikes && back.ban.until_us != mine.ban.until_us))
+            fail_msg("%s: in the other order it is something else", CASES[i].name);
+        if (ban_record_says_more(&other, &mine))
+            fail_msg("%s: it has something to say still", CASES[i].name);
+    }
+}
+
+/* How many records a walk finds, and whether this one is among them. */
+static size_t walk(struct ban_table *t, struct ban_cursor *c, const char *entity, struct ban_record *found)
+{
+    struct ban_record r;
+    size_t count = 0;
+    while (ban_change_next(t, c, &r)) {
+        if (strcmp(r.ban.entity, entity) == 0)
+            *found = r;
+        count++;
+    }
+    return count;
+}
+
+static void test_changes_are_found_once(void **state)
+{
+    struct ban_table *t = *state;
+    struct ban_cursor c = {0};
+    struct ban_record r = {0};
+    assert_int_equal(walk(t, &c, "", &r), 0);
+    assert_false(ban_has_changes(t, &c));
+    assert_true(add(t, "i:192.0.2.7", &QUARTER, NOW) && add(t, "u:alice", &QUARTER, NOW));
+    assert_true(ban_has_changes(t, &c));
+    assert_int_equal(walk(t, &c, "u:alice", &r), 2);
+    assert_true(r.ban.until_us == NOW + 900 * S && r.changed_us == NOW && r.lifted_us == 0);
+    assert_false(ban_has_changes(t, &c));
+    assert_int_equal(walk(t, &c, "", &r), 0);
+
+    assert_true(add(t, "u:alice", &QUARTER, NOW + 60 * S)); /* a later end */
+    assert_true(ban_lift(t, STR("i:192.0.2.7"), NOW + 70 * S));
+    assert_int_equal(walk(t, &c, "i:192.0.2.7", &r), 2);
+    assert_true(r.ban.strikes == 0 && r.lifted_us == NOW + 70 * S && r.ban.until_us == NOW + 70 * S);
+    assert_false(is_banned(t, "i:192.0.2.7", NOW + 71 * S));
+
+    assert_true(add(t, "u:alice", &QUARTER, NOW)); /* no later end: nothing changed */
+    assert_false(ban_has_changes(t, &c));
+
+    struct ban_cursor fresh = {0};
+    assert_int_equal(walk(t, &fresh, "", &r), 2);
+}
+
+static void test_what_others_told_is_no_change(void **state)
+{
+    struct ban_table *t = *state;
+    struct ban_cursor c = {0};
+    struct ban_record r = record_of(&(struct known){900, 2, 0, NONE});
+    strcpy(r.ban.reason, "line\nbreak");
+    walk(t, &c, "", &r);
+    assert_true(ban_record_put(t, &r, NOW));
+    assert_true(is_banned(t, "i:192.0.2.7", NOW + 1 * S));
+    assert_false(ban_has_changes(t, &c));
+    assert_true(ban_record_find(t, STR("i:192.0.2.7"), &r));
+    assert_string_equal(r.ban.reason, "line?break");
+    assert_false(ban_record_find(t, STR("i:192.0.2.8"), &r));
+    /* The next one is the third strike. */
+    assert_true(add(t, "i:192.0.2.7", &DOUBLING, NOW + 1000 * S));
+    assert_true(ban_record_find(t, STR("i:192.0.2.7"), &r));
+    assert_int_equal(r.ban.strikes, 3);
+    assert_true(ban_has_changes(t, &c));
+
+    struct ban_cursor fresh = {0};
+    assert_true(ban_record_put(t, &r, NOW + 1000 * S));
+    assert_int_equal(walk(t, &fresh, "", &r), 1);
+}
+
+static void test_lifted_forgets_strikes(void **state)
+{
+    struct ban_table *t = *state;
+    struct ban_record r;
+    assert_true(add(t, "i:192.0.2.7", &DOUBLING, NOW) && add(t, "i:192.0.2.7", &DOUBLING, NOW + 1000 * S));
+    assert_true(ban_lift(t, STR("i:192.0.2.7"), NOW + 1001 * S));
+    assert_false(ban_lift(t, STR("i:192.0.2.7"), NOW + 1002 * S));
+    assert_true(add(t, "i:192.0.2.7", &DOUBLING, NOW + 1003 * S));
+    assert_true(ban_record_find(t, STR("i:192.0.2.7"), &r));
+    assert_true(r.ban.strikes == 1 && r.ban.until_us == NOW + 1903 * S);
+    assert_true(r.changed_us > r.lifted_us && r.lifted_us > 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -348,6 +489,10 @@ int main(void)
         CASE(test_half_full_loses_none),
         CASE(test_a_clock_that_was_far_ahead),
         CASE(test_arguments),
+        cmocka_unit_test(test_merge),
+        CASE(test_changes_are_found_once),
+        CASE(test_what_others_told_is_no_change),
+        CASE(test_lifted_forgets_strikes),
         CASE(test_killed_at_any_instant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
