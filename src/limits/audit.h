@@ -52,10 +52,11 @@ struct audit_report {
     size_t finding_count;
     uint64_t unlisted;           /* findings beyond AUDIT_FINDINGS_MAX */
     uint64_t keys[AUDIT_KINDS];  /* found */
-    uint64_t bytes[AUDIT_KINDS]; /* estimated from a sample */
+    uint64_t bytes[AUDIT_KINDS]; /* of memory */
     uint64_t repaired, failed;   /* failed: keys that could not be looked at or repaired */
     uint64_t errors, warnings;   /* by severity, those unlisted too */
-    bool is_complete;            /* false: a shard was away, or the deadline passed; then why says it */
+    uint64_t open;               /* errors and warnings that were not repaired: 0 is a clean store */
+    bool is_complete;            /* false: a shard was away, a key failed, the deadline passed: why says it */
     char why[256];
 };
 
@@ -70,11 +71,11 @@ struct audit_options {
     unsigned deadline_ms; /* of the whole */
 };
 
-/* on_done: exactly once, never from inside. on_progress: NULL, or after each batch the keys looked at so far. NULL: no
- * memory. */
+/* on_done: exactly once, never from inside; nothing is under way then. on_progress: NULL, or after each batch the keys
+ * looked at so far. NULL: no memory. */
 struct audit *audit_start(const struct audit_options *options, void (*on_progress)(void *arg, uint64_t keys),
                           void (*on_done)(void *arg, const struct audit_report *report), void *arg, struct err *err);
-/* After on_done (not from inside), or after redis_free. */
+/* After on_done, or from inside it; or after redis_free. */
 void audit_free(struct audit **a);
 
 #endif

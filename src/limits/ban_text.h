@@ -16,7 +16,7 @@
 
 enum { BAN_TEXT_MAX_BYTES = 2048, BAN_STRIKES_MAX_BYTES = 48 };
 /* No ban lasts longer. */
-#define BAN_LASTS_MAX_US (INT64_C(10) * 366 * 86400 * 1000000)
+#define BAN_LASTS_MAX_US (INT64_C(366) * 86400 * 1000000)
 
 /* node: who writes it, for people. False: no memory, or longer than BAN_TEXT_MAX_BYTES. */
 MUST_USE bool ban_text_write(struct buf *to, const struct ban_record *record, int64_t ahead_us, struct str node);

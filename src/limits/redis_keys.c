@@ -155,7 +155,7 @@ struct str redis_key_of_entity(struct str prefix, char letter, struct str entity
 /* "bans", "nodes", "nodes:{3}". */
 static bool parse_name(struct str rest, struct redis_key_parts *parts)
 {
-    static const struct str NAMES[] = {{"bans", 4}, {"nodes", 5}, {"epoch", 5}, {"secret", 6}};
+    static const struct str NAMES[] = {{"bans", 4}, {"nodes", 5}, {"epoch", 5}, {"secret", 6}, {"allowances", 10}};
     struct str tag;
     parts->kind = str_split(rest, ':', &tag);
     for (size_t i = 0; i < COUNT_OF(NAMES); i++) {

@@ -10,7 +10,7 @@
  *   mw1:x:{u:alice@…}:known:networks                   a memory: what was seen, whose score is the last time
  *   mw1:h:{u:alice@…}:rcpt:86400:82900[:NAME]          HyperLogLog of recipients, one a quarter of the window
  *   mw1:b:{i:…} mw1:k:{i:…} mw1:bans                   bans
- *   mw1:o:{u:alice@…}                                  overrides by operators
+ *   mw1:o:{u:alice@…} mw1:allowances                   overrides by operators
  *   mw1:epoch[:{k}] mw1:nodes[:{k}] mw1:secret         the keeper's; {k} in a Cluster (outage.h)
  *
  * The entity stands between { and }: all keys of an entity lie in one slot of a Cluster. Entities hold neither brace
@@ -44,7 +44,7 @@ struct str redis_key_of_entity(struct str prefix, char letter, struct str entity
 
 /* What a key is, read back: for the audit and `mailweir limits`. */
 struct redis_key_parts {
-    char letter;       /* q c h x b k o; 0: a name of its own, which is `kind` (bans, nodes, epoch, secret) */
+    char letter;       /* q c h x b k o; 0: a name of its own, which is `kind` (bans, nodes, epoch, secret, allowances) */
     struct str entity; /* letter 0: the domain's number, or empty */
     struct str kind;   /* h x: rcpt, net, country, users, known */
     uint32_t period_s; /* q h x; 0: none */

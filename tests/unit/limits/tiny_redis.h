@@ -329,6 +329,17 @@ static void tiny_zremrangebyscore(struct tiny_ask *a)
         tiny_int(a, gone);
 }
 
+static void tiny_zcount(struct tiny_ask *a)
+{
+    bool is_wrong;
+    struct tiny_key *k = tiny_key_of(a, "zset", false, &is_wrong);
+    long long count = 0;
+    for (size_t i = 0; k && i < TINY_MEMBERS; i++)
+        count += tiny_is_between(a, &k->members[i]);
+    if (!is_wrong)
+        tiny_int(a, count);
+}
+
 static int tiny_compare(const void *a, const void *b)
 {
     const struct tiny_member *const *x = a, *const *y = b;
@@ -397,6 +408,7 @@ static const struct {
     {"BITFIELD", tiny_bitfield},
     {"ZREMRANGEBYSCORE", tiny_zremrangebyscore},
     {"ZRANGEBYSCORE", tiny_zrangebyscore},
+    {"ZCOUNT", tiny_zcount},
 };
 
 static void tiny_run(struct tiny_ask *a)
