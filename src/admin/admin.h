@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "limits/allowance.h"
 #include "limits/ban.h"
+#include "limits/keeper.h"
 #include "limits/store.h"
 #include "stats/counters.h"
 
@@ -56,6 +57,7 @@ struct admin {
     struct store *store;
     void *store_memory; /* the embedded table */
     struct ban_table *bans;
+    const struct keeper *keeper; /* NULL: the store is not in Redis, or the configuration not yet in force */
     struct allowance_table *allowances;
     struct event_log *events;
     struct list reloads; /* questions that wait for one */

@@ -5,6 +5,7 @@
  * share: nobody is asked, so a worker that stands still cannot keep the answer back.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "admin/admin.h"
 #include "base/clock.h"
@@ -100,11 +101,70 @@ static json_t *mails_json(const struct admin *a)
                      count_of(a, COUNTER_MAILS_ABORTED), "unknown", count_of(a, COUNTER_MAILS_UNKNOWN));
 }
 
-static json_t *store_json(const struct admin *a)
+/* ---- the store ---- */
+
+static json_t *memory_json(const struct admin *a)
 {
     uint64_t evicted = store_memory_evicted(a->store_memory);
     return json_pack("{s:s, s:s, s:I, s:I}", "kind", a->store->ops->name, "state", evicted ? "full" : "ok", "entries",
                      (json_int_t)a->config->store.entries, "evicted", (json_int_t)evicted);
+}
+
+static json_t *server_json(const struct keeper_shard *s)
+{
+    json_t *json =
+        json_pack("{s:o, s:b, s:b, s:s, s:I, s:I, s:I, s:I}", "name", control_json_of(s->name), "up", s->is_up,
+                  "believed", s->is_settled, "version", s->version, "memory", (json_int_t)s->memory_bytes, "memory_max",
+                  (json_int_t)s->memory_max_bytes, "nodes", (json_int_t)s->nodes, "missing", (json_int_t)s->missing);
+    if (json && s->why_down.len)
+        json_object_set_new(json, "why", control_json_of(s->why_down));
+    if (json && s->has_skew)
+        json_object_set_new(json, "ahead_ms", json_integer((json_int_t)(s->skew_us / 1000)));
+    return json;
+}
+
+/* "away": some server is not there; "settling": its counts are not believed yet (limits/outage.h). */
+static json_t *servers_json(const struct admin *a, size_t count, const char **state)
+{
+    json_t *array = json_array();
+    *state = count ? "ok" : "away";
+    for (size_t i = 0; i < count; i++) {
+        struct keeper_shard shard;
+        keeper_shard_state(a->keeper, i, &shard);
+        if (!shard.is_up)
+            *state = "away";
+        else if (!shard.is_settled && strcmp(*state, "ok") == 0)
+            *state = "settling";
+        append(&array, server_json(&shard));
+    }
+    return array;
+}
+
+static json_t *warnings_json(const struct admin *a)
+{
+    json_t *array = json_array();
+    struct str server, text;
+    for (size_t at = 0; keeper_finding_next(a->keeper, &at, &server, &text);)
+        append(&array, json_pack("{s:o, s:o}", "server", control_json_of(server), "text", control_json_of(text)));
+    return array;
+}
+
+static json_t *redis_json(const struct admin *a)
+{
+    struct keeper_state k;
+    const char *state;
+    keeper_state(a->keeper, &k);
+    json_t *servers = servers_json(a, k.shard_count, &state);
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "kind", a->store->ops->name, "state",
+                     state, "nodes", (json_int_t)k.nodes, "missing", (json_int_t)k.missing, "due", (json_int_t)k.due,
+                     "pushed", (json_int_t)k.pushed, "losses", (json_int_t)k.losses, "bans_sent",
+                     (json_int_t)k.bans_sent, "bans_received", (json_int_t)k.bans_received, "servers", servers,
+                     "warnings", warnings_json(a));
+}
+
+static json_t *store_json(const struct admin *a)
+{
+    return a->keeper ? redis_json(a) : memory_json(a);
 }
 
 static json_t *pools_json(const struct config *cfg)

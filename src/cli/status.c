@@ -25,7 +25,7 @@ static void print_numbers(const json_t *a)
     printf("bans           %lld in force\n", answer_number(b, "in_force"));
 }
 
-static void print_store(const json_t *s)
+static void print_memory(const json_t *s)
 {
     printf("store          %s, %s: room for %lld counts", answer_text(s, "kind"), answer_text(s, "state"),
            answer_number(s, "entries"));
@@ -33,6 +33,44 @@ static void print_store(const json_t *s)
         printf("; %lld were given up for lack of room: raise `store memory { entries … }`",
                answer_number(s, "evicted"));
     printf("\n");
+}
+
+static void print_server(const json_t *s)
+{
+    const char *why = answer_text(s, "why");
+    printf("redis          %s: %s", answer_text(s, "name"),
+           !json_is_true(json_object_get(s, "up"))        ? "away"
+           : json_is_true(json_object_get(s, "believed")) ? "ok"
+                                                          : "settling: its counts are not believed yet");
+    if (why[0])
+        printf(" (%s)", why);
+    if (answer_text(s, "version")[0])
+        printf(", version %s, %lld MiB used", answer_text(s, "version"), answer_number(s, "memory") >> 20);
+    printf("\n");
+}
+
+static void print_redis(const json_t *s)
+{
+    size_t i;
+    json_t *item;
+    printf("store          %s, %s: %lld node%s", answer_text(s, "kind"), answer_text(s, "state"),
+           answer_number(s, "nodes"), answer_number(s, "nodes") == 1 ? "" : "s");
+    if (answer_number(s, "missing"))
+        printf(", %lld of them silent", answer_number(s, "missing"));
+    if (answer_number(s, "due"))
+        printf("; %lld counts that Redis is still to be told of", answer_number(s, "due"));
+    printf("\n");
+    json_array_foreach(json_object_get(s, "servers"), i, item) print_server(item);
+    json_array_foreach(json_object_get(s, "warnings"), i, item)
+        printf("warning        Redis at %s: %s\n", answer_text(item, "server"), answer_text(item, "text"));
+}
+
+static void print_store(const json_t *s)
+{
+    if (json_object_get(s, "servers"))
+        print_redis(s);
+    else
+        print_memory(s);
 }
 
 static void print_endpoints(const json_t *array)

@@ -522,6 +522,11 @@ void ban_sync_free(struct ban_sync **sp)
     *sp = NULL;
 }
 
+void ban_sync_rest(struct ban_sync *s)
+{
+    timer_cancel(&s->turn);
+}
+
 void ban_sync_again(struct ban_sync *s)
 {
     s->cursor = (struct ban_cursor){0};

@@ -41,6 +41,8 @@ struct ban_sync_options {
 struct ban_sync *ban_sync_new(const struct ban_sync_options *options, struct err *err);
 /* After redis_free, which forgets the calls under way. */
 void ban_sync_free(struct ban_sync **s);
+/* Another process of the node takes over. */
+void ban_sync_rest(struct ban_sync *s);
 /* A data set was lost: tells of all bans again. */
 void ban_sync_again(struct ban_sync *s);
 

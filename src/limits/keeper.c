@@ -345,6 +345,13 @@ void keeper_leave(struct keeper *k, unsigned deadline_ms, void (*on_left_cb)(voi
     timer_start(&k->turn, now_ms(k));
 }
 
+void keeper_rest(struct keeper *k)
+{
+    timer_cancel(&k->turn);
+    if (k->ban_sync)
+        ban_sync_rest(k->ban_sync);
+}
+
 void keeper_free(struct keeper **kp)
 {
     struct keeper *k = *kp;

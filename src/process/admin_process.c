@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "base/log.h"
+#include "process/node_keeper.h"
 #include "process/node_limits.h"
 #include "process/supervisor.h"
 #include "process/worker_tables.h"
@@ -23,6 +25,8 @@ struct admin_process {
     struct resolver *resolver;
     const struct node_limits *limits;
     struct limits_way way;
+    struct node_keeper keeper;
+    bool is_retired;
     struct worker_tables *tables;
     struct admin admin;
     struct control_options options;
@@ -90,6 +94,10 @@ static bool ask_stop(void *arg, const char *why)
 
 static void begin(struct admin_process *p)
 {
+    struct err err;
+    if (!node_keeper_begin(&p->keeper, p->limits, p->config, p->way.redis, &p->loop, &p->events, &err))
+        log_error("%s: what this node counts by itself while Redis is away is not told to Redis", err.text);
+    p->admin.keeper = p->keeper.keeper;
     if (p->ctx->admin_fd >= 0)
         control_listen(p->control, p->ctx->admin_fd);
 }
@@ -116,6 +124,12 @@ static void pass_on(struct admin_process *p, const struct channel_message *m, in
     buf_fini(&report);
 }
 
+static void on_left(void *arg)
+{
+    struct admin_process *p = arg;
+    loop_stop(&p->loop);
+}
+
 static void on_message(void *arg, const struct channel_message *m, int passed_fd)
 {
     struct admin_process *p = arg;
@@ -131,10 +145,13 @@ static void on_message(void *arg, const struct channel_message *m, int passed_fd
             worker_tables_take(p->tables, m->value, passed_fd);
         break;
     case CHANNEL_RETIRE:
+        p->is_retired = true;
+        node_keeper_rest(&p->keeper);
         control_retire(p->control);
         break;
     case CHANNEL_QUIT:
-        loop_stop(&p->loop);
+        if (p->is_retired || !node_keeper_leave(&p->keeper, on_left, p))
+            loop_stop(&p->loop);
         break;
     default:
         break;
@@ -237,6 +254,7 @@ static void part(struct admin_process *p)
     control_free(&p->control);
     worker_tables_free(&p->tables);
     limits_way_close(&p->way);
+    node_keeper_end(&p->keeper);
     resolver_free(&p->resolver);
     event_log_fini(&p->events);
     timer_cancel(&p->beat);
