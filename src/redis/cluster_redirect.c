@@ -55,8 +55,10 @@ static void resend_free(struct cluster_resend *re)
 
 static void redirected_free(struct cluster_redirected *rd)
 {
-    while (!list_is_empty(&rd->resends))
-        resend_free(LIST_FIRST(&rd->resends, struct cluster_resend, node));
+    LIST_EACH(node, &rd->resends)
+    {
+        resend_free(CONTAINER_OF(node, struct cluster_resend, node));
+    }
     list_remove(&rd->node);
     free(rd);
 }
@@ -64,8 +66,9 @@ static void redirected_free(struct cluster_redirected *rd)
 /* Delivers what is next in order; ends the call when the link is done with it and nothing is on its way. */
 static void deliver(struct cluster_redirected *rd)
 {
-    while (!list_is_empty(&rd->resends)) {
-        struct cluster_resend *re = LIST_FIRST(&rd->resends, struct cluster_resend, node);
+    LIST_EACH(node, &rd->resends)
+    {
+        struct cluster_resend *re = CONTAINER_OF(node, struct cluster_resend, node);
         if (re->is_under_way) {
             if (rd->has_ended)
                 rd->call->shard = re->to; /* whose fault it is if it comes too late */
@@ -210,8 +213,9 @@ bool cluster_takes_end(struct redis_shard *shard, struct redis_call *c, enum red
 
 void cluster_forget_redirected(struct cluster *cl)
 {
-    while (!list_is_empty(&cl->redirected)) {
-        struct cluster_redirected *rd = LIST_FIRST(&cl->redirected, struct cluster_redirected, node);
+    LIST_EACH(node, &cl->redirected)
+    {
+        struct cluster_redirected *rd = CONTAINER_OF(node, struct cluster_redirected, node);
         rd->call->is_under_way = false; /* its link may have been done with it */
         redirected_free(rd);
     }

@@ -346,8 +346,12 @@ size_t redis_servers_add_replica(struct redis_servers *s, size_t master)
         await(s, i, "CLUSTER INFO", known);
     redisReply *id = redis_servers_ask(s, master, "CLUSTER MYID");
     redis_servers_tell(s, member, "CLUSTER REPLICATE %s", id->str);
+    snprintf(known, sizeof known, "slave %s", id->str);
     freeReplyObject(id);
     await(s, member, "INFO replication", "master_link_status:up");
+    await(s, master, "INFO replication", "state=online");
+    for (size_t i = 0; i < s->count; i++)
+        await(s, i, "CLUSTER NODES", known);
     return member;
 }
 

@@ -162,7 +162,25 @@ static void test_master_dies_and_returns(void **state)
     assert_int_equal(here->lost + here->unsent + here->refused, 0);
 }
 
-/* Its replica takes its place: the map says so, and calls go there. */
+/* Its replica takes its place by order: MOVED says so, and no call is lost. */
+static void test_ordered_failover(void **state)
+{
+    (void)state;
+    if (!redis_servers_are_there())
+        skip();
+    size_t replica = redis_servers_add_replica(&servers, 2);
+    struct flow *there = start_flow(OTHER);
+    flow_on(20);
+    redis_servers_tell(&servers, replica, "CLUSTER FAILOVER");
+    RUN_FOR_UNTIL(15000, member_of(OTHER) == replica);
+    flow_on(20);
+    if (!there->counts_on || there->errors || there->lost || there->unsent)
+        fail_msg("%u errors (%s), %u lost, %u unsent%s", there->errors, there->error, there->lost, there->unsent,
+                 there->counts_on ? "" : ", not in order");
+    RUN_UNTIL(redis_shard_count(r) == 3);
+}
+
+/* Its replica takes its place because it died: the map says so, and calls go there. */
 static void test_replica_takes_over(void **state)
 {
     (void)state;
@@ -187,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_slot_moves),
         CASE(test_master_dies_and_returns),
+        CASE(test_ordered_failover),
         CASE(test_replica_takes_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
