@@ -56,6 +56,7 @@ static void fill_view(struct mirror_view *v, const struct mirror_entry *e)
     v->closed_window = e->closed_window;
     v->closed_read_at_us = e->closed_read_at_us;
     v->changes = e->changes;
+    v->generation = e->generation;
     memcpy(v->seen, e->seen, sizeof v->seen);
     memcpy(v->since, e->since, sizeof v->since);
     for (size_t c = 0; c < COLUMNS; c++) {
@@ -298,7 +299,7 @@ enum mirror_result mirror_take(struct mirror *m, struct take *const *takes, cons
     for (size_t i = 0; i < count; i++) {
         struct mirror_entry *e = mirror_find(m, takes[i]->counter.id);
         uint64_t slot = mirror_slot_at(e, takes[i]->counter.period_s, now_us[i]);
-        fits &= judge(e, takes[i], slot, now_us[i], terms);
+        fits &= judge(e, takes[i], slot, now_us[i], &terms[i]);
     }
     for (size_t i = 0; i < count && fits; i++)
         if (takes[i]->mode != TAKE_NOTHING)
@@ -365,12 +366,22 @@ void mirror_owe(struct mirror *m, const struct counter *counter, struct str stem
     unlock_of(m, counter);
 }
 
-void mirror_forget(struct mirror *m, const struct counter *counter, const bool columns[COLUMNS])
+uint64_t mirror_forgets(const struct mirror *m)
+{
+    return __atomic_load_n(&m->forgets, __ATOMIC_SEQ_CST);
+}
+
+void mirror_forget(struct mirror *m, const struct counter *counter, struct str stem, const bool columns[COLUMNS],
+                   int64_t now_us)
 {
     if (!lock_of(m, counter))
         return;
-    struct mirror_entry *e = mirror_find(m, counter->id);
-    for (size_t c = 0; e && c < COLUMNS; c++) {
+    struct mirror_entry *e = open_entry(m, counter, stem, window_slot(now_us, counter->period_s), now_us);
+    mirror_entry_renew(m, counter->id, e);
+    e->forgotten = __atomic_add_fetch(&m->forgets, 1, __ATOMIC_SEQ_CST);
+    e->denied_at_us = 0;
+    MEMORY_ORDER();
+    for (size_t c = 0; c < COLUMNS; c++) {
         if (!columns[c])
             continue;
         memset(e->since[c], 0, sizeof e->since[c]);
@@ -378,7 +389,15 @@ void mirror_forget(struct mirror *m, const struct counter *counter, const bool c
         memset(e->seen[c], 0, sizeof e->seen[c]);
         e->unaged[c] = 0;
     }
-    if (e)
-        e->denied_at_us = 0;
     unlock_of(m, counter);
+}
+
+bool mirror_was_forgotten(struct mirror *m, const struct counter *counter, uint64_t forgets)
+{
+    if (mirror_forgets(m) == forgets || !lock_of(m, counter))
+        return false;
+    const struct mirror_entry *e = mirror_find(m, counter->id);
+    bool was_forgotten = e && e->forgotten > forgets;
+    unlock_of(m, counter);
+    return was_forgotten;
 }

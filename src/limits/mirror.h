@@ -44,7 +44,8 @@ struct mirror_view {
     int64_t denied_at_us;   /* when a reading was last found full; 0: never */
     uint64_t closed_window; /* the window before the last reading's own: when it was read itself, and … */
     int64_t closed_read_at_us;
-    uint32_t changes; /* … what outage_changes was then */
+    uint32_t changes;    /* … what outage_changes was then */
+    uint32_t generation; /* of local charges (struct mirror_charge) */
     uint32_t seen[COLUMNS][WINDOW_CELLS];
     int32_t since[COLUMNS][WINDOW_CELLS];
 };
@@ -89,7 +90,7 @@ struct mirror_terms {
  * that this node never saw has its share of it; answered (used: what this node knows of; is_over; growth; wait_us); and
  * charged to own and since: held is overwritten then, with is_local set, and what was held before is the caller's to
  * give back. TAKE_ALWAYS and TAKE_NOTHING as in store.h; what is held and does not grow is never refused. stems[i] is
- * takes[i]'s name, now_us[i] its shard's clock. Takes are sorted by counter.id.lo. */
+ * takes[i]'s name, now_us[i] its shard's clock, terms[i] its shard's terms. Takes are sorted by counter.id.lo. */
 enum mirror_result {
     MIRROR_TAKEN,
     MIRROR_FULL,  /* some take is over: nothing is charged */
@@ -116,8 +117,14 @@ void mirror_is_told(struct mirror *m, const struct counter *counter, const struc
  * pushed. */
 void mirror_owe(struct mirror *m, const struct counter *counter, struct str stem, uint64_t slot,
                 const int64_t delta[COLUMNS], int64_t now_us);
-/* An operator forgot the counter: nothing of these columns is known or to be pushed. */
-void mirror_forget(struct mirror *m, const struct counter *counter, const bool columns[COLUMNS]);
+/* An operator forgot the counter: nothing of these columns is known or to be pushed, and what was charged before is not
+ * given back. */
+void mirror_forget(struct mirror *m, const struct counter *counter, struct str stem, const bool columns[COLUMNS],
+                   int64_t now_us);
+/* How often that has happened, to any counter: noted with a charge … */
+uint64_t mirror_forgets(const struct mirror *m);
+/* … it tells whether this counter was forgotten since. */
+bool mirror_was_forgotten(struct mirror *m, const struct counter *counter, uint64_t forgets);
 
 /* ---- pushing, by the keeper alone ---- */
 

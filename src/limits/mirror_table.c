@@ -163,7 +163,7 @@ struct mirror_entry *mirror_make(struct mirror *m, const struct counter *counter
     e->id_hi = counter->id.hi;
     e->last_use_us = now_us;
     e->period_s = counter->period_s;
-    e->generation = ++shard->generation;
+    mirror_entry_renew(m, counter->id, e);
     e->columns = columns_of(counter);
     e->stem_len = (uint16_t)MIN_OF(stem.len, REDIS_STEM_MAX_BYTES);
     if (e->stem_len)
@@ -171,6 +171,11 @@ struct mirror_entry *mirror_make(struct mirror *m, const struct counter *counter
     MEMORY_ORDER();
     p.set->id_lo[p.at] = counter->id.lo;
     return e;
+}
+
+void mirror_entry_renew(struct mirror *m, struct hash128 id, struct mirror_entry *e)
+{
+    e->generation = ++m->shards[mirror_shard_of(m, id)].generation;
 }
 
 static uint32_t total_of(const uint32_t ring[WINDOW_CELLS], uint64_t newest)
@@ -190,7 +195,7 @@ static void gather(uint32_t ring[WINDOW_CELLS], uint64_t newest, uint64_t slot)
  * none is lost, and nobody stays locked out until that future has come. */
 static void bring_home(struct mirror_entry *e, uint64_t slot)
 {
-    e->generation += UINT32_C(1) << 31; /* what was charged before cannot be given back */
+    e->generation += UINT32_C(1) << 31; /* a local charge made before cannot be given back */
     for (size_t c = 0; c < COLUMNS; c++) {
         int64_t since = 0;
         for (size_t i = 0; i < WINDOW_CELLS; i++)

@@ -30,6 +30,7 @@ struct mirror_entry {
     uint64_t closed_window;
     int64_t denied_at_us;     /* 0: never */
     int64_t pushing_until_us; /* a push is under way */
+    uint64_t forgotten;       /* mirror_forgets when it was last forgotten; 0: never */
     uint64_t unaged[COLUMNS]; /* what the last reading summed up to */
     uint32_t seen[COLUMNS][WINDOW_CELLS];
     uint32_t own[COLUMNS][WINDOW_CELLS];
@@ -54,6 +55,7 @@ struct mirror_shard {
 
 struct mirror {
     uint64_t magic;
+    uint64_t forgets; /* atomic */
     uint32_t shard_count;
     uint32_t sets_per_shard;
     struct mirror_shard shards[MIRROR_SHARDS_MAX];
@@ -73,6 +75,8 @@ struct mirror_entry *mirror_find(struct mirror *m, struct hash128 id);
 /* Makes it, empty, for the counter; it must not be there. Never fails: something goes. newest and expires_us are the
  * caller's to set. */
 struct mirror_entry *mirror_make(struct mirror *m, const struct counter *counter, struct str stem, int64_t now_us);
+/* Another generation: local charges made before cannot be given back any more. */
+void mirror_entry_renew(struct mirror *m, struct hash128 id, struct mirror_entry *e);
 /* The sets of a shard, one after the other. */
 struct mirror_set *mirror_shard_sets(struct mirror *m, unsigned shard);
 bool mirror_entry_has_since(const struct mirror_entry *e);

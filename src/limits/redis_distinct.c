@@ -402,6 +402,13 @@ static void fini(struct part *p)
     p->own = NULL;
 }
 
+static bool compose_forget(struct part *p)
+{
+    const struct str words[] = {STR("DEL"), p->key};
+    redis_values_forget(p->store, p->take, p->now_us);
+    return redis_call_add(&p->call, words, COUNT_OF(words));
+}
+
 const struct part_kind redis_distinct_kind = {
     .is_known_full = is_known_full,
     .compose_look = compose_look,
@@ -417,4 +424,5 @@ const struct part_kind redis_distinct_kind = {
     .give_back = give_back,
     .keep = keep,
     .peek = peek,
+    .compose_forget = compose_forget,
 };

@@ -378,6 +378,22 @@ static void reconcile(struct part *p)
     (void)p;
 }
 
+static bool compose_forget(struct part *p)
+{
+    char keys[QUARTERS + 1][REDIS_KEY_MAX_BYTES];
+    uint64_t quarter = redis_quarter(p->counter.period_s, p->now_us);
+    redis_values_forget(p->store, p->take, p->now_us);
+    for (uint64_t i = 0; i <= QUARTERS; i++) {
+        struct str key = i < QUARTERS
+                             ? redis_key_of_window(p->key, quarter - MIN_OF(quarter, i), keys[i], sizeof keys[i])
+                             : holds_key(p->store, p->key, keys[i]);
+        const struct str words[] = {STR("DEL"), key};
+        if (!redis_call_add(&p->call, words, COUNT_OF(words)))
+            return false;
+    }
+    return true;
+}
+
 const struct part_kind redis_many_kind = {
     .is_known_full = is_known_full,
     .compose_look = compose_look,
@@ -392,4 +408,5 @@ const struct part_kind redis_many_kind = {
     .give_back = give_back,
     .keep = keep,
     .peek = peek,
+    .compose_forget = compose_forget,
 };

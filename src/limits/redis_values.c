@@ -119,6 +119,18 @@ bool full_answer(const struct full *f, struct take *take, uint64_t known, int64_
     return true;
 }
 
+void redis_values_forget(struct store_redis *s, const struct take *take, int64_t now_us)
+{
+    struct full *set = s->values->full[take->counter.id.hi % FULL_SETS];
+    struct take wish = *take, *wishes = &wish;
+    struct store_op op = {.takes = &wishes, .count = 1, .now_us = now_us};
+    for (size_t i = 0; i < FULL_WAYS; i++)
+        if (is_of(&set[i], take->counter.id))
+            set[i].until_us = 0;
+    redis_values_set_last(s, take->counter.id, UINT64_MAX);
+    (void)s->alone.ops->forget_start(&s->alone, &op);
+}
+
 void redis_values_set_last(struct store_redis *s, struct hash128 counter, uint64_t sum)
 {
     size_t at = counter.hi % LAST_COUNTS;

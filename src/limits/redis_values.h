@@ -59,6 +59,9 @@ bool full_has(const struct full *f, const struct take_member *value);
 /* Answers a take that brings `known` values of those counted: as it was answered then, if it is over again. */
 bool full_answer(const struct full *f, struct take *take, uint64_t known, int64_t now_us);
 
+/* The counter was forgotten: nothing is known of it, here or in the embedded store. */
+void redis_values_forget(struct store_redis *s, const struct take *take, int64_t now_us);
+
 /* What was counted when it was read last; UINT64_MAX: not known. A guess, good for knowing what to ask for. */
 void redis_values_set_last(struct store_redis *s, struct hash128 counter, uint64_t sum);
 uint64_t redis_values_last(const struct store_redis *s, struct hash128 counter);

@@ -48,15 +48,23 @@ struct store_redis {
     struct domains domains;
     struct redis_leases *leases; /* redis_leases.c's: what this process holds, by counter */
     struct redis_values *values; /* redis_values.c's: what was full lately, what Redis is still to be told */
-    struct list asks;            /* ops whose replies are due, answered or not */
+    struct list asks;            /* that wait for replies, answered or not */
     struct list errands;
-    struct ask *spare; /* a few, to be used again */
+    struct list spares; /* asks, to be used again */
     size_t spare_count;
+    unsigned ups[OUTAGE_DOMAINS]; /* redis_shard_ups, as it was last */
+    struct timer watch;
+    char said[8][24]; /* kinds of errors that the log has been told of */
 };
 
 /* ---- a kind of counter ---- */
 
 struct part_kind {
+    /* First of all, wherever it will be decided: reads what this node knows. NULL: nothing to do. */
+    void (*begin)(struct part *p);
+    /* Redis need not be asked to decide: an exchange that does not grow. Fills the answer; `taken` does the rest. NULL:
+     * it always must be. */
+    bool (*needs_nothing)(struct part *p);
     /* Nobody needs to be asked: what this node read lately says that it is full. Fills the take's answer. NULL: never.
      */
     bool (*is_known_full)(struct part *p);
@@ -77,10 +85,13 @@ struct part_kind {
     void (*undo)(struct part *p);
 
     /* Decided by this node alone, at once, by terms; charged if it fits, with held.is_local set; fills the answer.
-     * What has happened in Redis is not known; a late reply calls reconcile or undo. NULL: of slots. */
+     * What has happened in Redis is not known; a late reply calls reconcile or undo. NULL: of slots, which are decided
+     * together (redis_slots_decide_alone). */
     bool (*decide_alone)(struct part *p, const struct mirror_terms *terms);
-    /* Another part of the op did not fit: the charge of decide_alone goes again, held is zero. */
+    /* Another part of the op did not fit: the charge of decide_alone goes again, held is as it was. */
     void (*undo_alone)(struct part *p);
+    /* All parts fit: what was held before goes. NULL: decide_alone saw to that. */
+    void (*taken_alone)(struct part *p);
     /* The replies came after the part was admitted alone: Redis has the charge too. p->take is NULL. */
     void (*reconcile)(struct part *p);
     /* The part ends, whatever became of it: frees p->own. NULL: nothing to do. */
@@ -91,6 +102,10 @@ struct part_kind {
     void (*give_back)(struct store_redis *s, struct take *take);
     void (*keep)(struct store_redis *s, struct take *take, int64_t now_us);
     bool (*peek)(struct store_redis *s, struct take *take, int64_t now_us);
+
+    /* Appends commands that forget the counter, and forgets what this node knows of it (store.h, forget_start). NULL:
+     * it cannot be forgotten. */
+    bool (*compose_forget)(struct part *p);
 };
 
 extern const struct part_kind redis_slots_kind;    /* redis_slots.c: takes without members that have a period */
@@ -117,11 +132,12 @@ enum part_state {
     PART_NEW,
     PART_LOOKING,   /* compose_look's commands are under way, or answered */
     PART_RESERVING, /* compose_reserve's */
+    PART_SURE,      /* needs_nothing */
     PART_ALONE      /* decided by this node alone, or to be */
 };
 
 /* Room for a kind's own state; what is larger it allocates, into p->own. */
-enum { PART_ROOM_BYTES = 320 };
+enum { PART_ROOM_BYTES = 448 };
 
 struct part {
     struct store_redis *store;
@@ -137,12 +153,15 @@ struct part {
     unsigned domain; /* outage.h */
 
     enum part_state state;
+    enum part_state composed; /* what the call holds: PART_LOOKING or PART_RESERVING; PART_NEW: nothing */
     struct redis_call call;
     bool is_under_way;
+    bool is_decided;        /* alone, and admitted */
     bool is_failed;         /* an error, garbage, or replies that will not come */
     bool is_reserved;       /* the kind's: something is, or may be, in Redis that undo must take back */
     bool is_admitted_alone; /* a late reply means reconcile, not undo */
-    bool is_over;           /* judge said so */
+    bool is_answered;       /* take has its answer: used, growth, is_over, wait_us */
+    bool is_ours;           /* the failure is this entity's alone, and says nothing of the server */
 
     void *own; /* the kind's, from the heap */
     char key_text[REDIS_KEY_MAX_BYTES];
@@ -156,6 +175,11 @@ bool store_redis_is_believed(struct store_redis *s, struct str key, unsigned dom
 /* How this node decides alone now. */
 struct mirror_terms store_redis_terms(const struct store_redis *s, unsigned domain);
 
+/* Of parts that are PART_ALONE, of slots, and not decided yet: all or none. Their takes are charged, or answered. */
+enum mirror_result redis_slots_decide_alone(struct part *const *parts, size_t count);
+/* As of the last thing that was read or decided: fills a take's answer. */
+void redis_part_answer(struct part *p);
+
 /* ---- errands: commands that nobody waits for ---- */
 
 enum { ERRAND_ROOM_BYTES = 192 };
@@ -168,7 +192,8 @@ struct errand {
     /* How it ended; NULL: it does not matter. REDIS_UNSENT also where errand_send could not send it. The errand's
      * memory goes after this. */
     void (*on_end)(struct errand *e, enum redis_result result, bool has_errors);
-    bool has_errors; /* some reply was one */
+    uint64_t failed; /* a bit for each command that was answered by an error */
+    bool is_broken;  /* no memory for some command: none is sent */
     char key_text[REDIS_KEY_MAX_BYTES];
     _Alignas(16) unsigned char room[ERRAND_ROOM_BYTES]; /* the caller's, zeroed */
 };
@@ -180,7 +205,12 @@ void errand_add(struct errand *e, const struct str *words, size_t count);
 /* Sends and owns it. It may end before this returns. */
 void errand_send(struct errand *e);
 
-/* An error reply, or something that is none of what a command answers: counted, and said once per kind. */
+/* All of them, when the store closes. */
+void errands_free(struct store_redis *s);
+/* Looks whether the link to some shard is another one than before. */
+void store_redis_watch_shards(struct store_redis *s);
+
+/* An error reply, or something that is none of what a command answers: said once per kind. */
 void store_redis_complain(struct store_redis *s, struct str key, const redisReply *reply);
 
 #endif

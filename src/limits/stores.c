@@ -3,9 +3,11 @@
 
 #include "limits/store.h"
 #include "limits/store_memory.h"
+#include "limits/store_redis.h"
 
 static const struct store_ops *const STORES[] = {
     &store_memory_ops,
+    &store_redis_ops,
 };
 
 const struct store_ops *stores_find(struct str name)

@@ -163,7 +163,9 @@ static void part_ours(struct seen *s, struct take_member *ours, size_t count, ui
         const struct seen_value *v = &s->values[i];
         struct take_member *our = count ? bsearch(&v->value, ours, count, sizeof *ours, compare_members) : NULL;
         if (our) {
-            our->stamp |= v->is_kept ? OUR_KEPT : OUR_HELD;
+            /* Held by another: perhaps by one that will be refused, so it is no reason to let ours pass. Nor does it
+             * count beside ours. */
+            our->stamp |= v->is_kept ? OUR_KEPT : 0;
             continue;
         }
         others_listed += v->is_kept;

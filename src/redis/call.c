@@ -21,6 +21,15 @@ void redis_call_init_inner(struct redis_call *c, void (*on_reply)(struct redis_c
     c->is_inner = true;
 }
 
+void redis_call_reset(struct redis_call *c)
+{
+    PANIC_IF(c->is_under_way, "a call to Redis is made anew while it is under way");
+    struct buf wire = c->wire;
+    redis_call_init(c, c->on_reply, c->on_done, c->arg);
+    buf_clear(&wire);
+    c->wire = wire;
+}
+
 void redis_call_fini(struct redis_call *c)
 {
     PANIC_IF(c->is_under_way, "a call to Redis is given up while it is under way");

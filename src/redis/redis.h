@@ -104,6 +104,8 @@ void redis_call_init(struct redis_call *c, void (*on_reply)(struct redis_call *,
                      void (*on_done)(struct redis_call *, enum redis_result), void *arg);
 /* Appends a command. False: no memory, or too many; then redis_send refuses the call. */
 bool redis_call_add(struct redis_call *c, const struct str *words, size_t count);
+/* As after redis_call_init, but it keeps its memory, for whoever calls again and again. Not under way. */
+void redis_call_reset(struct redis_call *c);
 /* Lets go of its memory; not under way. Harmless when zeroed. */
 void redis_call_fini(struct redis_call *c);
 

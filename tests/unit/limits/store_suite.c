@@ -17,6 +17,15 @@
 #define NOW  SUITE_NOW
 
 const struct store_suite *suite;
+int64_t suite_now_us = INT64_C(1767614400) * S;
+
+void suite_close(struct store *store)
+{
+    if (suite->close)
+        suite->close(store);
+    else
+        store_close(store);
+}
 
 static int fixture_setup(void **state)
 {
@@ -31,7 +40,7 @@ static int fixture_setup(void **state)
 static int fixture_teardown(void **state)
 {
     struct suite_fixture *f = *state;
-    store_close(&f->store);
+    suite_close(&f->store);
     suite->teardown(f->context);
     free(f);
     return 0;
@@ -53,7 +62,7 @@ static void on_done(struct store_op *op)
 static enum store_result ask(struct store *store, struct take **takes, size_t count, int64_t now_us)
 {
     struct asked a = {
-        .op = {.takes = takes, .count = count, .now_us = now_us, .deadline_ms = 1000, .on_done = on_done}};
+        .op = {.takes = takes, .count = count, .now_us = now_us, .deadline_ms = 20000, .on_done = on_done}};
     if (store->ops->take_start(store, &a.op) == STARTED)
         suite->wait(NULL, store, &a.done);
     else
@@ -491,6 +500,18 @@ static void test_never_more_in_any_interval(void **state)
     assert_true(count > 10 * LIMIT);
 }
 
+/* A place that a dead owner had: at once, or, where such places are looked for only when they are missed, a moment
+ * later. */
+enum store_result suite_take_soon(struct store *store, struct take *take, int64_t now_us)
+{
+    enum store_result result = suite_take(store, take, now_us);
+    for (int tries = 0; result == STORE_FULL && suite->pass_a_moment && tries < 100; tries++) {
+        suite->pass_a_moment(store);
+        result = suite_take(store, take, now_us);
+    }
+    return result;
+}
+
 void suite_lease_set(struct take *take, const struct store *store, const char *entity, uint64_t allowed)
 {
     *take = (struct take){
@@ -558,11 +579,13 @@ static void test_a_dead_owners_leases_are_released(void **state)
     for (uint32_t i = 0; i < OWNERS; i++) {
         f->store.ops->release_owner(&f->store, 100 + i);
         f->store.ops->release_owner(&f->store, 100 + i); /* twice does no more */
-        suite_lease_set(&take, &f->store, "i:a", ALLOWED_ANY);
-        assert_int_equal(suite_take(&f->store, &take, NOW), STORE_TAKEN);
+        suite_lease_set(&take, &f->store, "i:a", 2 * (OWNERS - 1 - i));
+        assert_int_equal(suite_take(&f->store, &take, NOW), STORE_FULL);
+        suite_lease_set(&take, &f->store, "i:a", 2 * (OWNERS - 1 - i) + 1);
+        assert_int_equal(suite_take_soon(&f->store, &take, NOW), STORE_TAKEN);
         assert_int_equal(take.used[0], 2 * (OWNERS - 1 - i) + 1);
         suite_give_back(&f->store, &take);
-        store_close(&owners[i]);
+        suite_close(&owners[i]);
     }
 }
 
@@ -617,5 +640,7 @@ int store_suite_run(const struct store_suite *the_suite)
         CASE(test_values_killed_at_any_instant),
     };
     suite = the_suite;
+    if (suite->now_s)
+        suite_now_us = suite->now_s * S;
     return cmocka_run_group_tests_name(suite->name, tests, NULL, NULL);
 }

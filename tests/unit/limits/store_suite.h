@@ -18,19 +18,31 @@ struct store_suite {
     void (*open)(void *context, struct store *store, uint32_t owner);
     /* Until the operation that answered STARTED is done. NULL: the store never does. */
     void (*wait)(void *context, struct store *store, const bool *done);
+    /* Lets come what comes by itself: places of dead owners, in a store that looks for them when they are missed. NULL:
+     * nothing does. */
+    void (*pass_a_moment)(struct store *store);
+    /* As store_close, when all that nobody waits for has been said. NULL: store_close. */
+    void (*close)(struct store *store);
+    /* What the cases' time begins with; a whole number of half days since 1970. 0: 2026-01-05. A store that lets what
+     * it keeps expire by itself needs a time to come. */
+    int64_t now_s;
 };
 
 /* As cmocka_run_group_tests: how many failed. */
 int store_suite_run(const struct store_suite *suite);
 
 /* For a store's own tests. */
-#define SUITE_NOW (INT64_C(1767614400) * 1000000) /* 2026-01-05T12:00:00Z */
+extern int64_t suite_now_us; /* 2026-01-05T12:00:00Z, unless the suite that runs says otherwise */
+#define SUITE_NOW suite_now_us
+void suite_close(struct store *store);
 
 /* A take of one column of a counter of messages. */
 void suite_take_set(struct take *take, const struct store *store, const char *entity, uint32_t period_s, uint32_t cost,
                     uint64_t allowed);
 /* Takes one. */
 enum store_result suite_take(struct store *store, struct take *take, int64_t now_us);
+/* … a place that a dead owner had: at once, or a moment later. */
+enum store_result suite_take_soon(struct store *store, struct take *take, int64_t now_us);
 /* The count now, charging nothing. */
 uint64_t suite_used(struct store *store, const char *entity, uint32_t period_s, int64_t now_us);
 

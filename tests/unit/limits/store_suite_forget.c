@@ -26,7 +26,7 @@ static void on_forgotten(struct store_op *op)
 static void forget(struct store *store, struct take *take, int64_t now_us)
 {
     struct forgetting f = {
-        .op = {.takes = &take, .count = 1, .now_us = now_us, .deadline_ms = 1000, .on_done = on_forgotten}};
+        .op = {.takes = &take, .count = 1, .now_us = now_us, .deadline_ms = 20000, .on_done = on_forgotten}};
     if (store->ops->forget_start(store, &f.op) == STARTED)
         suite->wait(NULL, store, &f.done);
     assert_int_equal(f.op.result, STORE_TAKEN);

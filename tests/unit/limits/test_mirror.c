@@ -269,13 +269,13 @@ static void test_all_or_nothing(void **state)
     struct take *takes[] = {in_order ? &free : &full, in_order ? &full : &free};
     const struct str stems[] = {STR("a"), STR("b")};
     const int64_t now_us[] = {NOW, NOW};
-    const struct mirror_terms terms = {.nodes = 1};
-    assert_int_equal(mirror_take(m, takes, stems, now_us, 2, &terms), MIRROR_FULL);
+    const struct mirror_terms terms[] = {{.nodes = 1}, {.nodes = 1}};
+    assert_int_equal(mirror_take(m, takes, stems, now_us, 2, terms), MIRROR_FULL);
     assert_true(full.is_over[0] && !free.is_over[0] && full.wait_us == WAIT_UNKNOWN);
     assert_int_equal(free.used[0], 1);
     assert_int_equal(since(m, "u:a", NOW) + since(m, "u:b", NOW), 0);
     full.cost[0] = 2;
-    assert_int_equal(mirror_take(m, takes, stems, now_us, 2, &terms), MIRROR_TAKEN);
+    assert_int_equal(mirror_take(m, takes, stems, now_us, 2, terms), MIRROR_TAKEN);
     assert_int_equal(since(m, "u:a", NOW), 1);
     assert_int_equal(since(m, "u:b", NOW), 2);
 }

@@ -89,7 +89,8 @@ static void test_nodes_that_are_missing_keep_their_shares(void **state)
     }
 }
 
-/* Whatever may mean that others pushed counts makes older readings of closed windows void; saying the same again does not. */
+/* Whatever may mean that others pushed counts makes older readings of closed windows void; saying the same again does
+ * not. */
 static void test_changes(void **state)
 {
     struct outage *o = *state;

@@ -1,0 +1,668 @@
+/*
+ * store_redis.c - the store in Redis: leads an op from its takes to its answer, and past it. See store_redis_inside.h.
+ *
+ *   take_start ─▶ begin ─▶ known to be full? ─▶ FULL, at once
+ *                   │
+ *                   ├─ Redis is away, or not settled ─▶ alone, at once: the mirror, the embedded store
+ *                   │
+ *                   ├─ round 1: parts near their limit look   ── over ─▶ FULL
+ *                   └─ round 2: all reserve  ── all fit ─▶ TAKEN
+ *                                            └─ else ─▶ what was reserved is undone, unawaited ─▶ FULL
+ *
+ * All commands of a round leave in one write, with those of all other mails of this turn of the loop. One deadline for
+ * both rounds: what has no answer by then is decided alone, and the reply that comes later is reconciled (LIMITS.md,
+ * "When Redis is away"). So an ask outlives its op, until the last of its calls has ended.
+ */
+#include "limits/store_redis.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/panic.h"
+#include "limits/store_memory.h"
+#include "limits/store_redis_inside.h"
+
+enum {
+    SPARE_PARTS = 8,   /* an ask that is used again has room for so many */
+    SPARE_ASKS = 64,   /* so many are kept */
+    WATCH_MS = 200,    /* is a link another one than before? */
+    TAKES_MAX = 65536, /* of one op */
+};
+
+/* An op, and what is left of it after its answer. */
+struct ask {
+    struct list node; /* in asks or spares */
+    struct store_redis *store;
+    struct store_op *op; /* NULL: it has its answer, or was given up */
+    struct timer deadline;
+    enum part_state round; /* PART_NEW, PART_LOOKING, PART_RESERVING */
+    size_t waiting;        /* calls under way */
+    bool is_late;          /* the deadline has passed */
+    bool is_forgetting;
+    size_t room, count;
+    struct part parts[];
+};
+
+#define PARTS(p, a) for (struct part *p = (a)->parts; p < (a)->parts + (a)->count; p++)
+
+const struct part_kind *part_kind_of(const struct take *take)
+{
+    if (take->counter.kind == COUNTER_KNOWN)
+        return &redis_known_kind;
+    if (take->counter.kind == COUNTER_LEASES)
+        return &redis_leases_kind;
+    if (!take->members)
+        return &redis_slots_kind;
+    return take->counter.unit == UNIT_DISTINCT_RECIPIENTS ? &redis_many_kind : &redis_distinct_kind;
+}
+
+/* ---- An ask's memory ---- */
+
+static void on_reply(struct redis_call *c, size_t n, const redisReply *reply);
+static void on_call_done(struct redis_call *c, enum redis_result result);
+static void on_deadline(void *arg);
+
+static struct ask *ask_make(struct store_redis *s, size_t count)
+{
+    size_t room = MAX_OF(count, SPARE_PARTS);
+    struct ask *a = count <= TAKES_MAX ? malloc(sizeof *a + room * sizeof a->parts[0]) : NULL;
+    if (!a)
+        return NULL;
+    *a = (struct ask){.store = s, .room = room};
+    list_init(&a->node);
+    timer_init(&a->deadline, s->options.loop, on_deadline, a);
+    for (size_t i = 0; i < room; i++)
+        redis_call_init(&a->parts[i].call, on_reply, on_call_done, &a->parts[i]);
+    return a;
+}
+
+static struct ask *ask_new(struct store_redis *s, size_t count)
+{
+    if (count > SPARE_PARTS || list_is_empty(&s->spares))
+        return ask_make(s, count);
+    struct ask *a = LIST_FIRST(&s->spares, struct ask, node);
+    list_remove(&a->node);
+    s->spare_count--;
+    return a;
+}
+
+static void ask_free(struct ask *a)
+{
+    list_remove(&a->node);
+    timer_cancel(&a->deadline);
+    for (size_t i = 0; i < a->room; i++)
+        redis_call_fini(&a->parts[i].call);
+    free(a);
+}
+
+/* Its last call has ended, and its op was answered. */
+static void ask_end(struct ask *a)
+{
+    struct store_redis *s = a->store;
+    PARTS(p, a)
+    {
+        if (p->kind->fini)
+            p->kind->fini(p);
+    }
+    if (a->room > SPARE_PARTS || s->spare_count == SPARE_ASKS) {
+        ask_free(a);
+        return;
+    }
+    timer_rest(&a->deadline);
+    list_remove(&a->node);
+    list_add_first(&s->spares, &a->node);
+    s->spare_count++;
+}
+
+/* All but the call and the texts is zero. */
+static void part_init(struct part *p, struct ask *a, struct take *take, int64_t given_us)
+{
+    struct store_redis *s = a->store;
+    struct redis_call call = p->call;
+    memset(p, 0, offsetof(struct part, key_text));
+    memset(p->room, 0, sizeof p->room);
+    p->call = call;
+    p->store = s;
+    p->ask = a;
+    p->take = take;
+    p->kind = part_kind_of(take);
+    p->counter = take->counter;
+    p->mode = take->mode;
+    memcpy(p->cost, take->cost, sizeof p->cost);
+    p->key = redis_stem(&take->counter, s->options.prefix, p->key_text, sizeof p->key_text);
+    PANIC_IF(!p->key.ptr, "a counter's name finds no room");
+    p->now_us = store_redis_now_us(s, p->key, given_us);
+    p->domain = domains_of_key(&s->domains, p->key);
+}
+
+/* ---- Rounds ---- */
+
+static bool compose(struct part *p, enum part_state round)
+{
+    redis_call_reset(&p->call);
+    if (p->ask->is_forgetting)
+        return p->kind->compose_forget && p->kind->compose_forget(p);
+    return round == PART_LOOKING ? p->kind->compose_look(p) : p->kind->compose_reserve(p);
+}
+
+static bool looks(const struct part *p)
+{
+    return p->mode == TAKE_NOTHING || (p->kind->needs_look && p->kind->needs_look((struct part *)p));
+}
+
+/* Sends what the round concerns; what cannot be sent is to be decided alone. */
+static void send_round(struct ask *a, enum part_state round)
+{
+    a->round = round;
+    PARTS(p, a)
+    {
+        if (p->state == PART_SURE || p->state == PART_ALONE)
+            continue;
+        if (round == PART_LOOKING ? !looks(p) : p->mode == TAKE_NOTHING)
+            continue;
+        p->state = p->composed = round;
+        if (!compose(p, round) || !redis_send(a->store->options.redis, p->key, &p->call)) {
+            p->state = PART_ALONE;
+            continue;
+        }
+        p->is_under_way = true;
+        a->waiting++;
+    }
+}
+
+/* ---- Alone ---- */
+
+enum alone { ALONE_FITS, ALONE_OVER, ALONE_FAILS };
+
+static bool is_undecided(const struct part *p)
+{
+    return p->state == PART_ALONE && !p->is_decided;
+}
+
+static void went_alone(struct part *p)
+{
+    if (p->mode != TAKE_NOTHING && !p->is_ours)
+        outage_went_alone(p->store->options.outage, p->domain, clock_monotonic_us());
+}
+
+/* Those of slots, in the mirror, all at once: a batch's worth at a time where there are very many (what comes after
+ * the first batch may then find the rest refused, and the first is undone). */
+static enum alone decide_slots(struct ask *a)
+{
+    enum { BATCH = 64 };
+    struct part *batch[BATCH];
+    size_t count = 0;
+    for (struct part *p = a->parts;; p++) {
+        bool is_end = p == a->parts + a->count;
+        if (count == BATCH || (is_end && count)) {
+            enum mirror_result result = redis_slots_decide_alone(batch, count);
+            if (result != MIRROR_TAKEN)
+                return result == MIRROR_FULL ? ALONE_OVER : ALONE_FAILS;
+            for (size_t i = 0; i < count; i++)
+                batch[i]->is_decided = true;
+            count = 0;
+        }
+        if (is_end)
+            return ALONE_FITS;
+        if (is_undecided(p) && !p->kind->decide_alone)
+            batch[count++] = p;
+    }
+}
+
+static bool decide_one(struct part *p)
+{
+    struct mirror_terms terms = store_redis_terms(p->store, p->domain);
+    uint64_t allowed = p->take->allowed[COLUMN_ONE];
+    if (terms.is_open)
+        p->take->allowed[COLUMN_ONE] = ALLOWED_ANY;
+    p->is_decided = p->kind->decide_alone(p, &terms);
+    p->is_answered = true;
+    p->take->allowed[COLUMN_ONE] = allowed;
+    return p->is_decided;
+}
+
+/* Decides all parts that are to be decided alone, and were not yet. */
+static enum alone decide_alone(struct ask *a)
+{
+    struct store_redis *s = a->store;
+    bool has_any = false;
+    PARTS(p, a)
+    {
+        has_any |= is_undecided(p);
+    }
+    if (!has_any)
+        return ALONE_FITS;
+    if (s->options.failure == STORE_CLOSED)
+        return ALONE_FAILS;
+    PARTS(p, a)
+    {
+        if (!is_undecided(p) || !p->kind->decide_alone)
+            continue;
+        if (!decide_one(p))
+            return ALONE_OVER;
+    }
+    enum alone result = decide_slots(a);
+    PARTS(p, a)
+    {
+        if (p->is_decided && result == ALONE_FITS)
+            went_alone(p);
+    }
+    return result;
+}
+
+/* ---- The answer ---- */
+
+void redis_part_answer(struct part *p)
+{
+    if (!p->kind->peek(p->store, p->take, p->now_us))
+        take_answer_unknown(p->take);
+}
+
+static void undo(struct part *p)
+{
+    if (p->is_decided && p->kind->undo_alone)
+        p->kind->undo_alone(p);
+    p->is_decided = false;
+    if (!p->is_under_way && p->composed == PART_RESERVING)
+        p->kind->undo(p);
+}
+
+static void commit(struct part *p)
+{
+    p->is_admitted_alone = p->state == PART_ALONE;
+    if (p->state == PART_ALONE && p->kind->taken_alone)
+        p->kind->taken_alone(p);
+    else if (p->state != PART_ALONE)
+        p->kind->taken(p);
+}
+
+static void let_go_of_op(struct ask *a)
+{
+    a->op->state = NULL;
+    a->op = NULL;
+    timer_rest(&a->deadline);
+    PARTS(p, a)
+    {
+        p->take = NULL;
+        p->counter.entity = p->counter.name = STR_NONE;
+    }
+    if (a->waiting == 0)
+        ask_end(a);
+}
+
+/* Ends the op. Always true: it has its answer. */
+static bool answer(struct ask *a, enum store_result result)
+{
+    a->op->result = result;
+    PARTS(p, a)
+    {
+        if (result == STORE_TAKEN) {
+            commit(p);
+            continue;
+        }
+        undo(p);
+        if (!p->is_answered)
+            redis_part_answer(p);
+    }
+    let_go_of_op(a);
+    return true;
+}
+
+static bool answer_alone(struct ask *a, enum alone result)
+{
+    return answer(a, result == ALONE_OVER ? STORE_FULL : STORE_FAILED);
+}
+
+/* ---- From step to step: true, the op has its answer ---- */
+
+/* Judges the parts that were answered in this round. Do all go on? */
+static bool judge(struct ask *a)
+{
+    bool fits = true;
+    PARTS(p, a)
+    {
+        if (p->state != a->round || p->composed != a->round)
+            continue;
+        fits &= p->kind->judge(p);
+        p->is_answered = true;
+    }
+    return fits;
+}
+
+static bool after_reserving(struct ask *a)
+{
+    bool fits = judge(a);
+    if (!fits)
+        return answer(a, STORE_FULL);
+    enum alone alone = decide_alone(a);
+    return alone == ALONE_FITS ? answer(a, STORE_TAKEN) : answer_alone(a, alone);
+}
+
+static bool after_looking(struct ask *a)
+{
+    if (!judge(a))
+        return answer(a, STORE_FULL);
+    PARTS(p, a)
+    {
+        if (a->is_late && p->state != PART_SURE && p->mode != TAKE_NOTHING)
+            p->state = PART_ALONE; /* there is no time for another round */
+    }
+    enum alone alone = decide_alone(a);
+    if (alone != ALONE_FITS)
+        return answer_alone(a, alone);
+    send_round(a, PART_RESERVING);
+    return a->waiting ? false : after_reserving(a);
+}
+
+static bool after_forgetting(struct ask *a)
+{
+    bool is_forgotten = !a->is_late;
+    PARTS(p, a)
+    {
+        is_forgotten &= p->state == PART_RESERVING;
+    }
+    a->op->result = is_forgotten ? STORE_TAKEN : STORE_FAILED;
+    let_go_of_op(a);
+    return true;
+}
+
+static bool after_round(struct ask *a)
+{
+    if (a->is_forgetting)
+        return after_forgetting(a);
+    return a->round == PART_LOOKING ? after_looking(a) : after_reserving(a);
+}
+
+static bool is_known_full(struct ask *a)
+{
+    bool is_full = false;
+    PARTS(p, a)
+    {
+        if (p->state != PART_NEW || !p->kind->is_known_full || !p->kind->is_known_full(p))
+            continue;
+        p->is_answered = is_full = true;
+    }
+    return is_full;
+}
+
+static void choose_states(struct ask *a)
+{
+    PARTS(p, a)
+    {
+        if (p->kind->begin)
+            p->kind->begin(p);
+        if (!store_redis_is_believed(a->store, p->key, p->domain))
+            p->state = PART_ALONE;
+        else if (p->kind->needs_nothing && p->kind->needs_nothing(p)) {
+            p->state = PART_SURE;
+            p->is_answered = true;
+        }
+    }
+}
+
+static bool go(struct ask *a)
+{
+    choose_states(a);
+    if (is_known_full(a))
+        return answer(a, STORE_FULL);
+    enum alone alone = decide_alone(a);
+    if (alone != ALONE_FITS)
+        return answer_alone(a, alone);
+    send_round(a, PART_LOOKING);
+    return a->waiting ? false : after_looking(a);
+}
+
+/* ---- Calls ---- */
+
+static void on_reply(struct redis_call *c, size_t n, const redisReply *reply)
+{
+    struct part *p = c->arg;
+    if (reply->type != REDIS_REPLY_ERROR) {
+        bool is_answer = p->ask->is_forgetting || p->kind->on_reply(p, n, reply);
+        if (!is_answer) {
+            p->is_failed = p->is_ours = true;
+            store_redis_complain(p->store, p->key, reply);
+        }
+        return;
+    }
+    struct str text = str_of(reply->str, reply->len);
+    bool is_ours = redis_error_kind(reply) == REDIS_ERROR_COMMAND && !str_starts(text, STR("OOM")) &&
+                   !str_starts(text, STR("MISCONF"));
+    p->is_ours = is_ours && (p->is_ours || !p->is_failed);
+    p->is_failed = true;
+    store_redis_complain(p->store, p->key, reply);
+}
+
+/* What came after its op was decided without it. */
+static void reconcile(struct part *p, enum redis_result result)
+{
+    if (p->composed != PART_RESERVING || result == REDIS_UNSENT || p->ask->is_forgetting)
+        return;
+    if (p->is_admitted_alone && result == REDIS_DONE && !p->is_failed)
+        p->kind->reconcile(p);
+    else if (!p->is_admitted_alone || result == REDIS_DONE)
+        p->kind->undo(p);
+    /* Else it is not known whether Redis has it: it stays as it was decided, which is at worst counted twice. */
+}
+
+static void on_call_done(struct redis_call *c, enum redis_result result)
+{
+    struct part *p = c->arg;
+    struct ask *a = p->ask;
+    p->is_under_way = false;
+    a->waiting--;
+    if (!a->op) {
+        reconcile(p, result);
+        if (a->waiting == 0)
+            ask_end(a);
+        return;
+    }
+    if (result != REDIS_DONE || p->is_failed) {
+        p->is_failed = true;
+        if (result == REDIS_UNSENT)
+            p->is_reserved = false;
+        else if (result == REDIS_DONE && p->composed == PART_RESERVING && !a->is_forgetting)
+            p->kind->undo(p);
+        p->state = PART_ALONE;
+    }
+    if (a->waiting)
+        return;
+    struct store_op *op = a->op;
+    if (after_round(a))
+        op->on_done(op);
+}
+
+static void on_deadline(void *arg)
+{
+    struct ask *a = arg;
+    struct store_op *op = a->op;
+    a->is_late = true;
+    PARTS(p, a)
+    {
+        if (!p->is_under_way)
+            continue;
+        redis_call_is_late(a->store->options.redis, &p->call);
+        p->state = PART_ALONE;
+    }
+    if (after_round(a))
+        op->on_done(op);
+}
+
+/* ---- The store's row ---- */
+
+static enum started start(struct store *store, struct store_op *op, bool is_forgetting)
+{
+    struct store_redis *s = store->state;
+    struct ask *a = ask_new(s, op->count);
+    op->result = STORE_FAILED;
+    op->state = NULL;
+    if (!a)
+        return DONE;
+    list_add_last(&s->asks, &a->node);
+    a->op = op;
+    a->count = op->count;
+    a->round = PART_NEW;
+    a->waiting = 0;
+    a->is_late = false;
+    a->is_forgetting = is_forgetting;
+    for (size_t i = 0; i < op->count; i++)
+        part_init(&a->parts[i], a, op->takes[i], op->now_us);
+    if (is_forgetting)
+        send_round(a, PART_RESERVING);
+    if (is_forgetting ? a->waiting == 0 && after_forgetting(a) : go(a))
+        return DONE;
+    op->state = a;
+    timer_start(&a->deadline, clock_monotonic_ms() + MIN_OF(op->deadline_ms, s->options.timeout_ms));
+    return STARTED;
+}
+
+static enum started redis_take_start(struct store *store, struct store_op *op)
+{
+    return start(store, op, false);
+}
+
+static enum started redis_forget_start(struct store *store, struct store_op *op)
+{
+    return start(store, op, true);
+}
+
+static void redis_take_cancel(struct store *store, struct store_op *op)
+{
+    struct ask *a = op->state;
+    (void)store;
+    PARTS(p, a)
+    {
+        if (!a->is_forgetting)
+            undo(p);
+    }
+    let_go_of_op(a);
+}
+
+static void redis_give_back(struct store *store, struct take **takes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (takes[i]->held.is_held)
+            part_kind_of(takes[i])->give_back(store->state, takes[i]);
+        memset(&takes[i]->held, 0, sizeof takes[i]->held);
+    }
+}
+
+static void redis_keep(struct store *store, struct take **takes, size_t count, int64_t now_us)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!takes[i]->held.is_held || takes[i]->counter.kind == COUNTER_LEASES)
+            continue;
+        part_kind_of(takes[i])->keep(store->state, takes[i], now_us);
+        memset(&takes[i]->held, 0, sizeof takes[i]->held);
+    }
+}
+
+static bool redis_peek(struct store *store, struct take *take, int64_t now_us)
+{
+    return part_kind_of(take)->peek(store->state, take, now_us);
+}
+
+static void redis_drop_lease(struct store *store, struct hash128 id, uint32_t count, uint32_t generation)
+{
+    redis_leases_drop(store->state, id, count, generation);
+}
+
+static void redis_release_owner(struct store *store, uint32_t owner)
+{
+    redis_leases_release(store->state, owner);
+}
+
+static struct hash_key redis_values_key(const struct store *store)
+{
+    const struct store_redis *s = store->state;
+    return outage_values_key(s->options.outage, &store->key);
+}
+
+static void on_watch(void *arg)
+{
+    struct store_redis *s = arg;
+    store_redis_watch_shards(s);
+    timer_start(&s->watch, loop_now_ms(s->options.loop) + WATCH_MS);
+}
+
+static bool open_parts(struct store_redis *s, const struct store_options *options, struct err *err)
+{
+    if (!options->loop || !options->redis || !options->mirror || !options->outage || !mirror_is_valid(options->mirror))
+        return err_set(err, "the store in Redis needs a loop, a client, a mirror and what is known of outages");
+    if (options->prefix.len > REDIS_PREFIX_MAX_BYTES || options->node.len >= sizeof s->node)
+        return err_set(err, "the prefix of keys in Redis is longer than %d bytes, or the node's name than %zu",
+                       REDIS_PREFIX_MAX_BYTES, sizeof s->node - 1);
+    s->options.prefix = str_copy_into(s->prefix, sizeof s->prefix, options->prefix);
+    s->options.node = str_copy_into(s->node, sizeof s->node, options->node);
+    domains_init(&s->domains, options->redis);
+    return store_open(&s->alone, &store_memory_ops, options, err) && redis_leases_open(s, err) &&
+           redis_values_open(s, err);
+}
+
+static void redis_close(struct store *store)
+{
+    struct store_redis *s = store->state;
+    if (!s)
+        return;
+    timer_cancel(&s->watch);
+    LIST_EACH(node, &s->asks)
+    {
+        struct ask *a = CONTAINER_OF(node, struct ask, node);
+        for (size_t i = 0; i < a->count; i++)
+            a->parts[i].call.is_under_way = false; /* the client is gone, and the call with it */
+        a->waiting = 0;
+        ask_end(a);
+    }
+    LIST_EACH(node, &s->spares)
+    {
+        ask_free(CONTAINER_OF(node, struct ask, node));
+    }
+    LIST_EACH(node, &s->errands)
+    {
+        CONTAINER_OF(node, struct errand, node)->call.is_under_way = false;
+    }
+    errands_free(s);
+    redis_values_close(s);
+    redis_leases_close(s);
+    store_close(&s->alone);
+    free(s);
+    store->state = NULL;
+}
+
+static bool redis_open(struct store *store, const struct store_options *options, struct err *err)
+{
+    struct store_redis *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_no_memory(err);
+    s->store = store;
+    s->options = *options;
+    list_init(&s->asks);
+    list_init(&s->spares);
+    list_init(&s->errands);
+    timer_init(&s->watch, options->loop, on_watch, s);
+    store->state = s;
+    if (!open_parts(s, options, err)) {
+        redis_close(store);
+        return false;
+    }
+    store->key = s->alone.key;
+    timer_start(&s->watch, clock_monotonic_ms() + WATCH_MS);
+    return true;
+}
+
+const struct store_ops store_redis_ops = {
+    .name = "redis",
+    .is_remote = true,
+    .open = redis_open,
+    .close = redis_close,
+    .take_start = redis_take_start,
+    .take_cancel = redis_take_cancel,
+    .give_back = redis_give_back,
+    .keep = redis_keep,
+    .forget_start = redis_forget_start,
+    .peek = redis_peek,
+    .drop_lease = redis_drop_lease,
+    .release_owner = redis_release_owner,
+    .values_key = redis_values_key,
+};
