@@ -294,9 +294,13 @@ static void let_go_of_op(struct ask *a)
 /* Ends the op. Always true: it has its answer. */
 static bool answer(struct ask *a, enum store_result result)
 {
+    static const char *const ALONE[] = {
+        [STORE_SHARE] = "share", [STORE_LOCAL] = "local", [STORE_OPEN] = "open", [STORE_CLOSED] = "closed"};
     a->op->result = result;
     PARTS(p, a)
     {
+        if (p->state == PART_ALONE)
+            a->op->decided_by = ALONE[a->store->options.failure];
         if (result == STORE_TAKEN) {
             commit(p);
             continue;

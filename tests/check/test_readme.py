@@ -3,14 +3,19 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+from harness.redis_servers import ACL  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BINARY = os.environ.get("MAILWEIR", str(ROOT / "build/release/mailweir"))
 
 
+CLUSTER = (ROOT / "doc/cluster.md").read_text(encoding="utf-8")
 RULES = (ROOT / "doc/rules.md").read_text(encoding="utf-8")
 
 
@@ -42,6 +47,20 @@ def test_examples_of_the_language(tmp_path, number):
     warnings = [line for line in done.stderr.splitlines() if "warning" in line and "No such file" not in line and "nobody can log in" not in line]
     assert not warnings, warnings
     assert " 0 tests" not in done.stdout, "an example without a test: " + done.stdout
+
+
+@pytest.mark.parametrize("number", range(len(blocks("mailweir", CLUSTER))))
+def test_statements_of_the_store(tmp_path, number):
+    file = tmp_path / "store.conf"
+    file.write_text("listen smtp 127.0.0.1:2525\nrelay to 127.0.0.1:10025\n" + blocks("mailweir", CLUSTER)[number])
+    done = mailweir("check", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_acl_is_the_one_that_is_tested():
+    """The tests run with a user who may do no more than what the page says."""
+    told = re.search(r"^user mailweir on >PASSWORD (resetkeys .*)$", CLUSTER, re.M).group(1)
+    assert set(told.split()) == set(re.sub(r"\s+", " ", ACL).split())
 
 
 def test_every_word_of_the_language_has_its_place():
