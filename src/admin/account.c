@@ -32,13 +32,13 @@ static bool find_rates(struct account *c, const struct whom *whom, const struct 
     return true;
 }
 
-static void set_take(struct account *c, struct account_row *row, struct str entity)
+static void set_take(struct account *c, struct account_row *row)
 {
     const struct limit *limit = &row->limit->limit;
     const struct threshold *refusing = limit_refusing_threshold(limit);
     row->allowed = refusing ? limit_threshold_count(refusing, &row->rate) : row->rate.count;
     row->take.mode = TAKE_NOTHING;
-    row->column = limiter_counter(&row->take.counter, limit, entity, &row->rate);
+    row->column = limiter_counter(&row->take.counter, limit, row->entity, &row->rate);
     counter_set_id(&row->take.counter, &c->admin->store->key);
     if (limit_unit_shape(limit->unit) == SHAPE_DISTINCT)
         row->take.members = &row->no_member;
@@ -51,6 +51,7 @@ static bool add_limit(struct account *c, const struct whom *whom, const struct p
     const struct rate *rates;
     size_t count;
     struct str entity = whom_entity(whom, l, &c->arena);
+    row.entity = entity;
     row.key = policy_key_text(entity, &c->arena);
     if (!row.key.ptr || !find_rates(c, whom, l, entity, &row, &rates, &count))
         return false;
@@ -64,7 +65,7 @@ static bool add_limit(struct account *c, const struct whom *whom, const struct p
         if (row.is_unlimited)
             continue;
         to->rate = rates[i];
-        set_take(c, to, entity);
+        set_take(c, to);
     }
     return true;
 }

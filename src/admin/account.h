@@ -18,7 +18,7 @@ enum account_source { RATE_OF_LIMIT, RATE_OF_TABLE, RATE_OF_OPERATOR };
 
 struct account_row {
     const struct policy_limit *limit;
-    struct str key; /* "user:alice@example.org" */
+    struct str key, entity; /* "user:alice@example.org", "u:alice@example.org" */
     struct rate rate;
     enum account_source source;
     bool is_unlimited; /* `none`: nothing is counted for him; the rest says nothing */

@@ -6,6 +6,8 @@
  *   reload, stop      service.c     passed on to the supervisor, whose word is the answer
  *   bans, ban, unban  bans.c        the table that all workers share
  *   limits, reset     limits.c      every counter of somebody (account.h)
+ *   allow             allow.c       other rates for somebody, for a while
+ *   audit             audit.c       what the store really holds
  *
  * The handlers know neither processes nor channels: what they need of the service is in struct admin_service.
  */
@@ -79,6 +81,8 @@ void admin_ban(void *arg, struct control_ask *ask);
 void admin_unban(void *arg, struct control_ask *ask);
 void admin_limits(void *arg, struct control_ask *ask);
 void admin_reset(void *arg, struct control_ask *ask);
+void admin_allow(void *arg, struct control_ask *ask);
+void admin_audit(void *arg, struct control_ask *ask);
 
 /* The supervisor's word on a reload: ok, or why not; report: what was said about the configuration. */
 void admin_reload_done(struct admin *a, uint64_t id, bool ok, struct str why, struct str report);

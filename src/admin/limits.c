@@ -24,7 +24,21 @@ static json_t *frees_json(const struct account_row *row)
     return json_integer((json_int_t)((row->frees_us + SECOND_US - 1) / SECOND_US));
 }
 
-static json_t *row_json(const struct account_row *row)
+/* Until when an operator's rates hold, by whom they are, and why. False: no memory. */
+static bool add_allowance(json_t *json, struct allowance_table *table, const struct account_row *row)
+{
+    int64_t now_us = clock_steady_us();
+    struct allowance found;
+    for (size_t at = 0; allowance_next(table, &at, now_us, &found);)
+        if (str_equal(str_of_z(found.entity), row->entity) && str_equal(str_of_z(found.limit), row->limit->limit.name))
+            return json_object_set_new(json, "until",
+                                       control_json_of_time(found.until_us - now_us + clock_wall_us())) == 0 &&
+                   json_object_set_new(json, "by", control_json_of(str_of_z(found.by))) == 0 &&
+                   json_object_set_new(json, "why", control_json_of(str_of_z(found.why))) == 0;
+    return true; /* it has just ended */
+}
+
+static json_t *row_json(const struct account *c, const struct account_row *row)
 {
     static const char *const SOURCES[] = {"limit", "table", "operator"};
     const struct limit *limit = &row->limit->limit;
@@ -43,6 +57,8 @@ static json_t *row_json(const struct account_row *row)
     ok = ok && json_object_set_new(json, "frees_in", frees_json(row)) == 0;
     ok = ok && json_object_set_new(json, "observed", json_boolean(limit->observed)) == 0;
     ok = ok && json_object_set_new(json, "rate_of", json_string(SOURCES[row->source])) == 0;
+    if (row->source == RATE_OF_OPERATOR)
+        ok = ok && add_allowance(json, c->admin->allowances, row);
     if (ok)
         return json;
     json_decref(json);
@@ -55,7 +71,7 @@ static json_t *rows_json(const struct account *c, bool only_forgotten)
     for (size_t i = 0; i < c->row_count && array; i++) {
         if (only_forgotten && !account_can_be_forgotten(&c->rows[i]))
             continue;
-        if (json_array_append_new(array, row_json(&c->rows[i])) != 0) {
+        if (json_array_append_new(array, row_json(c, &c->rows[i])) != 0) {
             json_decref(array);
             array = NULL;
         }

@@ -10,6 +10,8 @@ const struct control_row admin_requests[] = {
     {"unban", admin_unban},   /* {"key", "who"?} */
     {"limits", admin_limits}, /* {"key"} */
     {"reset", admin_reset},   /* {"key", "limit"?, "who"?} */
+    {"allow", admin_allow},   /* {"key", "limit", "rate", "for"?, "why"?, "who"?} */
+    {"audit", admin_audit},   /* {"repair"?} */
 };
 const size_t admin_request_count = COUNT_OF(admin_requests);
 

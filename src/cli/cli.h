@@ -48,5 +48,7 @@ int cli_ban(int argc, char **argv);
 int cli_unban(int argc, char **argv);
 int cli_limits(int argc, char **argv);
 int cli_reset(int argc, char **argv);
+int cli_allow(int argc, char **argv);
+int cli_store(int argc, char **argv);
 
 #endif

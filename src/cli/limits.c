@@ -30,13 +30,15 @@ static void print_when(const json_t *row)
         printf("%s in %s", is_full ? "full; room for one more" : "less", duration_text(json_integer_value(frees)));
     else if (is_full)
         printf("full");
-    else if (!json_is_integer(json_object_get(row, "used")))
+    else if (!json_is_integer(json_object_get(row, "used")) && json_is_integer(json_object_get(row, "limit")))
         printf("the store does not answer");
     if (json_is_true(json_object_get(row, "observed")))
         printf(" (only observed)");
-    if (strcmp(answer_text(row, "rate_of"), "limit") != 0)
-        printf(" (the rate is of %s)",
-               strcmp(answer_text(row, "rate_of"), "table") == 0 ? "the limit's table of overrides" : "an operator");
+    if (strcmp(answer_text(row, "rate_of"), "table") == 0)
+        printf(" (by the limit's table of overrides)");
+    if (strcmp(answer_text(row, "rate_of"), "operator") == 0)
+        printf(" (allowed by %s until %s%s%s)", answer_text(row, "by"), answer_text(row, "until"),
+               *answer_text(row, "why") ? ": " : "", answer_text(row, "why"));
 }
 
 static void print_row(const json_t *row)
@@ -44,7 +46,7 @@ static void print_row(const json_t *row)
     char amount[AMOUNT_BYTES];
     printf("  %-24s ", answer_text(row, "name"));
     if (json_is_null(json_object_get(row, "limit"))) {
-        printf("%s without limit", answer_text(row, "unit"));
+        printf("%s without limit ", answer_text(row, "unit"));
     } else {
         amount_text(row, amount, sizeof amount);
         printf("%-22s %-20s ", amount, answer_text(row, "unit"));

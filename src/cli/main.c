@@ -128,6 +128,22 @@ static const struct cli_command COMMANDS[] = {
               "Limits of one unit and period share a count of the same key: it is forgotten for all of them. Open\n"
               "connections cannot be forgotten. Exit code 1: no limit counts that.\n" SOCKET_CODES,
      cli_reset},
+    {"allow", "KEY LIMIT RATE [--for 2d] [--why TEXT]", "other rates for somebody, for a while",
+     KEY_HELP
+     "  LIMIT           the limit that they are of\n"
+     "  RATE            5000/1h, or several: 5000/1h,20000/1d; none: without limit; default: as everybody again\n"
+     "  --for 2d        how long (default 1d); then it ends by itself\n"
+     "  --why TEXT      for the record\n" SOCKET_HELP "\n"
+     "Goes before the limit's own rates and its table of overrides, from the next mail on; what was counted\n"
+     "stays counted. In a cluster it holds on all nodes. `mailweir limits KEY` shows it.\n" SOCKET_CODES,
+     cli_allow},
+    {"store", "audit [--repair] [--json]", "what the store of limits really holds",
+     "  --repair        what is wrong is set right, or removed\n" SOCKET_HELP "\n"
+     "In memory: how many counts there is room for and how many live, what was given up for lack of room, locks that\n"
+     "were taken over from dead workers, counts that cannot be. In Redis: keys without expiry, of a foreign type,\n"
+     "impossible counts, clock, eviction policy, memory by kind.\n"
+     "Exit code 1: something is wrong, and was not repaired.\n" SOCKET_CODES,
+     cli_store},
     {"bans", "[--json]", "who is banned, until when, and why",
      SOCKET_HELP "\n"
                  "Times are UTC.\n" SOCKET_CODES,

@@ -49,5 +49,8 @@ struct store_memory_stats {
 uint64_t store_memory_evicted(void *memory);
 /* Looks at every entry: for a metrics page, not for every mail. */
 void store_memory_stats_get(void *memory, int64_t now_us, struct store_memory_stats *stats);
+/* Likewise: how many counters cannot be as they are: of slots that no clock has reached, or with an end that is not
+ * theirs. repairs: the first are thrown away, the others get their end. */
+uint64_t store_memory_audit(void *memory, int64_t now_us, bool repairs);
 
 #endif

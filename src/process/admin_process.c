@@ -243,6 +243,7 @@ static bool join(struct admin_process *p, struct err *err)
         .store = &p->way.store,
         .store_memory = p->limits->memory,
         .bans = p->limits->bans,
+        .allowances = p->limits->allowances,
         .events = &p->events,
     };
     admin_init(&p->admin);

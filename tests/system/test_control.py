@@ -520,3 +520,68 @@ def test_reset_lets_mail_through_again(start_mailweir, mta):
 def test_a_reset_of_nothing(start_mailweir, mta, words, said):
     weir = start_mailweir(mta, rules=LIMITS)
     assert said in command(weir, "reset", *words, code=1)
+
+
+# -- allow
+
+def test_allow_goes_before_the_limit_and_can_be_taken_back(start_mailweir, mta):
+    weir = start_mailweir(mta, workers=2, rules=LIMITS)
+    with session(weir.plain, "plain") as client:
+        for _ in range(3):
+            assert client.mail(message()).code == 250
+        assert client.mail(message()).code == 450
+        said = command(weir, "allow", "alice@example.org", "mails", "5/1h", "--for", "2d", "--why", "newsletter")
+        assert "user:alice@example.org has 5/1h at limit mails until" in said
+        for _ in range(2):
+            assert client.mail(message()).code == 250, "what was counted stays counted"
+        assert client.mail(message()).code == 450
+        row = rows_of(asked(weir, "limits", "user:alice@example.org"))["mails", 3600]
+        assert (row["limit"], row["used"], row["rate_of"], row["why"]) == (5, 5, "operator", "newsletter")
+        assert "allowed by root" in command(weir, "limits", "user:alice@example.org")
+        answer = asked(weir, "allow", "user:alice@example.org", "mails", "none")
+        assert answer["rates"] == [] and answer["lasts"] == 86400
+        for _ in range(5):
+            assert client.mail(message()).code == 250
+        assert "without limit" in command(weir, "limits", "user:alice@example.org")
+        command(weir, "reload")
+    with session(weir.plain, "plain") as client:
+        assert client.mail(message()).code == 250, "it survives a reload"
+        command(weir, "allow", "user:alice@example.org", "mails", "default")
+        assert client.mail(message()).code == 450
+    assert "no rates of its own" in command(weir, "allow", "user:alice@example.org", "mails", "default", code=1)
+
+
+def test_an_allowance_ends_by_itself(start_mailweir, mta):
+    weir = start_mailweir(mta, rules=LIMITS)
+    command(weir, "allow", "user:alice@example.org", "mails", "0/1h", code=1)
+    command(weir, "allow", "user:alice@example.org", "mails", "1/1h", "--for", "1s")
+    with session(weir.plain, "plain") as client:
+        eventually(lambda: rows_of(asked(weir, "limits", "user:alice@example.org"))["mails", 3600]["rate_of"] == "limit", 5 * SLOWNESS, "it has ended")
+        for _ in range(3):
+            assert client.mail(message()).code == 250
+
+
+@pytest.mark.parametrize("words,said", (
+    (("alice@example.org", "mailz", "5/1h"), 'did you mean "mails"?'), (("192.0.2.7", "mails", "5/1h"), "does not count client:192.0.2.7"),
+    (("alice@example.org", "mails", "5"), "is not a rate"), (("alice@example.org", "mails", "5/1h,x"), "is not a rate"),
+    (("alice@example.org", "mails", "5/1h", "--for", "soon"), "is no duration"), (("192.0.2.7", "places", "5/1h"), "is not a number"),
+    (("user:" + "x" * 300 + "@example.org", "mails", "5/1h"), "its name is too long")))
+def test_an_allowance_that_means_nothing(start_mailweir, mta, words, said):
+    weir = start_mailweir(mta, rules=LIMITS)
+    assert said in command(weir, "allow", *words, code=1)
+
+
+# -- store audit
+
+def test_store_audit(start_mailweir, mta):
+    weir = start_mailweir(mta, rules=LIMITS)
+    with session(weir.plain, "plain") as client:
+        assert client.mail(message()).code == 250
+        answer = asked(weir, "store", "audit")
+    assert answer["kind"] == "memory" and answer["clean"] is True
+    counts = answer["memory"]
+    assert counts["entries"] == 65536 and 5 <= counts["live"] <= counts["created"] and counts["values_live"] == 1
+    assert counts["impossible"] == counts["evicted"] == counts["lock_timeouts"] == 0
+    assert "nothing is wrong" in command(weir, "store", "audit", "--repair")
+    done = run("store", "count")
+    assert done.returncode == 2 and "nothing but audit" in done.stderr
