@@ -172,6 +172,8 @@ static bool has_something_to_forget(const struct account *c, struct str only, st
     for (size_t i = 0; i < c->row_count; i++)
         if (account_can_be_forgotten(&c->rows[i]))
             return true;
+    if (c->row_count && c->rows[0].is_unlimited)
+        return err_set(err, PRI_STR " is without limit there: nothing is counted", STR_ARG(c->rows[0].key));
     if (c->row_count)
         return err_set(err, "open connections are counted while they are open: there is nothing to forget");
     if (only.len)

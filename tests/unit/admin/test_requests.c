@@ -1,0 +1,428 @@
+/* test_requests.c - what is answered to an administrator: bans, counts, allowances, reloads, the state of the service.
+ */
+#include "desk.h"
+
+#include <stdio.h>
+
+static json_int_t number(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    if (!json_is_integer(value))
+        fail_msg("%s is no number", name);
+    return json_integer_value(value);
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    if (!json_is_string(value))
+        fail_msg("%s is no text", name);
+    return json_string_value(value);
+}
+
+/* The row of a limit and period; borrowed. NULL: there is none. */
+static json_t *row_of(const json_t *rows, const char *name, json_int_t period)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i,
+                       row) if (strcmp(text(row, "name"), name) == 0 && number(row, "period") == period) return row;
+    return NULL;
+}
+
+/* ---- refusals ---- */
+
+static const struct {
+    const char *question, *error;
+} REFUSED[] = {
+    {"{\"request\":\"ban\"}", "the request needs a text \"key\""},
+    {"{\"request\":\"ban\",\"key\":\"192.0.2.7\"}", "the request needs a text \"duration\""},
+    {"{\"request\":\"ban\",\"key\":\"192.0.2.7\",\"duration\":\"soon\"}",
+     "\"soon\" is no duration from 1s to 366d, such as 15m, 2h or 7d"},
+    {"{\"request\":\"ban\",\"key\":\"192.0.2.7\",\"duration\":\"367d\"}",
+     "\"367d\" is no duration from 1s to 366d, such as 15m, 2h or 7d"},
+    {"{\"request\":\"ban\",\"key\":\"rcpt:a@b.example\",\"duration\":\"1h\"}",
+     "a ban is of a client, a network or a user, not of rcpt:a@b.example"},
+    {"{\"request\":\"ban\",\"key\":\"user+client:a+192.0.2.7\",\"duration\":\"1h\"}",
+     "a ban is of a client, a network or a user, not of user+client:a+192.0.2.7"},
+    {"{\"request\":\"unban\",\"key\":\"192.0.2.7\"}", "client:192.0.2.7 is not banned"},
+    {"{\"request\":\"limits\",\"key\":\"usr:alice\"}", "\"usr\" is no key of limits"},
+    {"{\"request\":\"reset\",\"key\":\"alice\",\"limit\":\"mail\"}", "there is no limit \"mail\""},
+    {"{\"request\":\"reset\",\"key\":\"192.0.2.7\",\"limit\":\"mails\"}",
+     "limit \"mails\" does not count client:192.0.2.7"},
+    {"{\"request\":\"reset\",\"key\":\"192.0.2.7\"}",
+     "open connections are counted while they are open: there is nothing to forget"},
+    {"{\"request\":\"reset\",\"key\":\"rcpt:a@b.example\"}", "no limit counts rcpt:a@b.example"},
+    {"{\"request\":\"reset\",\"key\":\"user:free@example.org\",\"limit\":\"mails\"}",
+     "user:free@example.org is without limit there: nothing is counted"},
+    {"{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\"}", "the request needs a text \"rate\""},
+    {"{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"5\"}", "\"5\" is not a rate of messages"},
+    {"{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"1/1h,2/2h,3/3h,4/4h,5/5h,6/6h,7/7h,8/"
+     "8h,9/"
+     "9h\"}",
+     "more than 8 rates"},
+    {"{\"request\":\"allow\",\"key\":\"192.0.2.7\",\"limit\":\"mails\",\"rate\":\"5/1h\"}",
+     "limit \"mails\" does not count client:192.0.2.7"},
+    {"{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"default\"}",
+     "user:alice has no rates of its own at limit mails that somebody allowed"},
+    {"{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"5/1h\",\"for\":\"0s\"}",
+     "\"0s\" is no duration from 1s to 366d, such as 2h or 7d"},
+};
+
+static void test_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(REFUSED); i++) {
+        json_t *answer = desk_no(REFUSED[i].question);
+        assert_string_equal(text(answer, "error"), REFUSED[i].error);
+        json_decref(answer);
+    }
+    assert_string_equal(desk_events(), "");
+}
+
+static void test_a_suggestion(void **state)
+{
+    (void)state;
+    json_t *answer = desk_no("{\"request\":\"reset\",\"key\":\"alice\",\"limit\":\"mailz\"}");
+    assert_string_equal(text(answer, "hint"), "did you mean \"mails\"?");
+    json_decref(answer);
+}
+
+/* ---- bans ---- */
+
+static void test_bans(void **state)
+{
+    (void)state;
+    json_t *answer = desk_yes("{\"request\":\"ban\",\"key\":\"2001:db8::1\",\"duration\":\"2h\",\"why\":\"too "
+                              "loud\",\"who\":\"alice\"}");
+    const json_t *ban = json_object_get(answer, "ban");
+    assert_string_equal(text(ban, "key"), "client:2001:db8::/64");
+    assert_int_equal(number(ban, "left"), 7200);
+    assert_false(json_is_true(json_object_get(answer, "was_longer")));
+    json_decref(answer);
+    const char *events = desk_events();
+    assert_non_null(strstr(events, "\"event\":\"ban\",\"node\":\"mx1\",\"by\":\"command of alice\",\"entity\":"
+                                   "\"client:2001:db8::/64\",\"until\":\"20"));
+    assert_non_null(strstr(events, "\"strikes\":1,\"reason\":\"too loud\"}\n"));
+    assert_true(ban_find(D.ban_memory, STR("i:2001:db8::/64"), clock_steady_us(), NULL));
+
+    json_decref(desk_yes("{\"request\":\"ban\",\"key\":\"user:bob\",\"duration\":\"1h\"}"));
+    assert_non_null(strstr(desk_events(), "\"by\":\"command of uid 0\""));
+    answer = desk_yes("{\"request\":\"ban\",\"key\":\"client:2001:db8::2\",\"duration\":\"1m\"}");
+    assert_true(json_is_true(json_object_get(answer, "was_longer"))); /* the longer one stays */
+    json_decref(answer);
+    assert_string_equal(desk_events(), "");
+
+    answer = desk_yes("{\"request\":\"bans\"}");
+    const json_t *bans = json_object_get(answer, "bans");
+    assert_int_equal(json_array_size(bans), 2);
+    assert_string_equal(text(json_array_get(bans, 0), "key"), "user:bob"); /* who ends first */
+    assert_string_equal(text(json_array_get(bans, 1), "reason"), "too loud");
+    json_decref(answer);
+    json_decref(desk_yes("{\"request\":\"unban\",\"key\":\"2001:db8::\",\"who\":\"alice\"}"));
+    assert_non_null(strstr(desk_events(), "\"event\":\"unban\",\"node\":\"mx1\",\"by\":\"command of alice\",\"entity\":"
+                                          "\"client:2001:db8::/64\"}\n"));
+    assert_false(ban_find(D.ban_memory, STR("i:2001:db8::/64"), clock_steady_us(), NULL));
+}
+
+static void test_a_full_table_of_bans(void **state)
+{
+    char question[128];
+    (void)state;
+    for (int i = 0; i < 3 * BAN_TABLE_MIN; i++) {
+        snprintf(question, sizeof question, "{\"request\":\"ban\",\"key\":\"10.0.%d.%d\",\"duration\":\"1h\"}", i / 256,
+                 i % 256);
+        json_decref(desk_yes(question));
+        desk_events();
+    }
+    json_t *answer = desk_yes("{\"request\":\"bans\"}");
+    assert_in_range(json_array_size(json_object_get(answer, "bans")), BAN_TABLE_MIN / 2, BAN_TABLE_MIN);
+    assert_true(number(answer, "evicted") > 0);
+    json_decref(answer);
+}
+
+/* ---- limits ---- */
+
+static void test_limits(void **state)
+{
+    (void)state;
+    desk_count("u:alice", 3600, 3, 40);
+    desk_count("u:alice", 86400, 3, 40);
+    json_t *answer = desk_yes("{\"request\":\"limits\",\"key\":\"user:Alice\"}");
+    const json_t *rows = json_object_get(answer, "limits");
+    json_t *mails = row_of(rows, "mails", 3600), *day = row_of(rows, "mails", 86400),
+           *reach = row_of(rows, "reach", 3600), *volume = row_of(rows, "volume", 86400),
+           *nights = row_of(rows, "nights", 3600), *moves = row_of(rows, "moves", 3600);
+    assert_int_equal(json_array_size(rows), 7);
+    assert_int_equal(number(mails, "used"), 3);
+    assert_int_equal(number(mails, "limit"), 3);
+    assert_true(json_is_true(json_object_get(mails, "full")));
+    assert_in_range(number(mails, "frees_in"), 3600, 3600 / 16 * 17 + 1);
+    assert_false(json_is_true(json_object_get(day, "full")));
+    assert_in_range(number(day, "frees_in"), 86400, 86400 / 16 * 17 + 1);
+    assert_int_equal(number(reach, "used"), 40);
+    assert_int_equal(number(volume, "used"), 3 * 1024);
+    assert_int_equal(number(volume, "limit"), 10 << 20);
+    assert_int_equal(number(nights, "used"), 0); /* has a condition: a count of its own */
+    assert_true(json_is_null(json_object_get(nights, "frees_in")));
+    assert_int_equal(number(moves, "limit"), 10);
+    assert_string_equal(text(answer, "joint"), "user+client");
+    assert_true(json_is_null(json_object_get(answer, "ban")));
+    assert_string_equal(json_string_value(json_array_get(json_object_get(answer, "keys"), 0)), "user:alice");
+    json_decref(answer);
+}
+
+static void test_rates_of_a_table(void **state)
+{
+    (void)state;
+    json_t *answer = desk_yes("{\"request\":\"limits\",\"key\":\"bulk@example.org\"}");
+    json_t *row = row_of(json_object_get(answer, "limits"), "mails", 3600);
+    assert_int_equal(number(row, "limit"), 5000);
+    assert_string_equal(text(row, "rate_of"), "table");
+    assert_null(row_of(json_object_get(answer, "limits"), "mails", 86400));
+    json_decref(answer);
+    answer = desk_yes("{\"request\":\"limits\",\"key\":\"user:free@example.org\"}");
+    row = row_of(json_object_get(answer, "limits"), "mails", 0);
+    assert_true(json_is_null(json_object_get(row, "limit")));
+    assert_true(json_is_null(json_object_get(row, "used")));
+    json_decref(answer);
+}
+
+static void test_whom_else_limits_count(void **state)
+{
+    static const struct {
+        const char *key, *name;
+        size_t rows;
+    } CASES[] = {{"192.0.2.7", "open", 1},
+                 {"192.0.2.0/24", "arrivals", 1},
+                 {"global", "all", 1},
+                 {"user+client:alice+192.0.2.7", "pairs", 1},
+                 {"client+user:192.0.2.7+alice", "pairs", 1},
+                 {"rcpt:a@b.example", NULL, 0}};
+    char question[128];
+    (void)state;
+    desk_count("u+i:alice+192.0.2.7", 3600, 2, 2);
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        snprintf(question, sizeof question, "{\"request\":\"limits\",\"key\":\"%s\"}", CASES[i].key);
+        json_t *answer = desk_yes(question);
+        const json_t *rows = json_object_get(answer, "limits");
+        assert_int_equal(json_array_size(rows), CASES[i].rows);
+        if (CASES[i].name)
+            assert_string_equal(text(json_array_get(rows, 0), "name"), CASES[i].name);
+        if (i == 3 || i == 4)
+            assert_int_equal(number(json_array_get(rows, 0), "used"), 2);
+        json_decref(answer);
+    }
+}
+
+static void test_reset(void **state)
+{
+    (void)state;
+    desk_count("u:alice", 3600, 3, 40);
+    desk_count("u:alice", 86400, 3, 40);
+    json_t *answer = desk_yes("{\"request\":\"reset\",\"key\":\"user:alice\",\"limit\":\"mails\"}");
+    assert_int_equal(json_array_size(json_object_get(answer, "forgotten")), 2);
+    json_decref(answer);
+    answer = desk_yes("{\"request\":\"limits\",\"key\":\"user:alice\"}");
+    assert_int_equal(number(row_of(json_object_get(answer, "limits"), "mails", 3600), "used"), 0);
+    assert_int_equal(number(row_of(json_object_get(answer, "limits"), "mails", 86400), "used"), 0);
+    assert_int_equal(number(row_of(json_object_get(answer, "limits"), "reach", 3600), "used"), 40);
+    json_decref(answer);
+    json_decref(desk_yes("{\"request\":\"reset\",\"key\":\"user:alice\"}"));
+    answer = desk_yes("{\"request\":\"limits\",\"key\":\"user:alice\"}");
+    assert_int_equal(number(row_of(json_object_get(answer, "limits"), "reach", 3600), "used"), 0);
+    json_decref(answer);
+}
+
+/* ---- a store that answers later ---- */
+
+static void answer_all(void)
+{
+    while (late_waits(&D.store))
+        late_answer_all(&D.store);
+}
+
+static void test_limits_later(void **state)
+{
+    (void)state;
+    desk_count("u:alice", 3600, 2, 40);
+    assert_string_equal(desk_ask("{\"request\":\"limits\",\"key\":\"user:alice\"}"), "");
+    answer_all();
+    json_t *answer = json_loads(desk_answer(), 0, NULL);
+    json_t *row = row_of(json_object_get(answer, "limits"), "mails", 3600);
+    assert_int_equal(number(row, "used"), 2);
+    assert_in_range(number(row, "frees_in"), 3600, 3600 / 16 * 17 + 1);
+    json_decref(answer);
+    assert_string_equal(desk_ask("{\"request\":\"reset\",\"key\":\"user:alice\"}"), "");
+    answer_all();
+    answer = json_loads(desk_answer(), 0, NULL);
+    assert_true(json_is_true(json_object_get(answer, "ok")));
+    json_decref(answer);
+}
+
+static void test_limits_of_a_store_that_is_away(void **state)
+{
+    (void)state;
+    late_of(&D.store)->fails = true;
+    desk_ask("{\"request\":\"limits\",\"key\":\"user:alice\"}");
+    answer_all();
+    json_t *answer = json_loads(desk_answer(), 0, NULL);
+    assert_true(json_is_true(json_object_get(answer, "ok")));
+    json_t *row = row_of(json_object_get(answer, "limits"), "mails", 3600);
+    assert_true(json_is_null(json_object_get(row, "used")));
+    assert_int_equal(number(row, "limit"), 3);
+    json_decref(answer);
+    desk_ask("{\"request\":\"reset\",\"key\":\"user:alice\"}");
+    answer_all();
+    answer = json_loads(desk_answer(), 0, NULL);
+    assert_false(json_is_true(json_object_get(answer, "ok")));
+    assert_true(json_is_true(json_object_get(answer, "again")));
+    json_decref(answer);
+}
+
+static void test_nobody_waits_for_limits(void **state)
+{
+    (void)state;
+    desk_ask("{\"request\":\"limits\",\"key\":\"user:alice\"}");
+    assert_true(late_waits(&D.store));
+    control_free(&D.control);
+    assert_false(late_waits(&D.store));
+}
+
+/* ---- allow ---- */
+
+static void test_allow(void **state)
+{
+    (void)state;
+    struct rate rates[ALLOWANCE_RATES_MAX];
+    size_t count;
+    json_t *answer = desk_yes("{\"request\":\"allow\",\"key\":\"Alice\",\"limit\":\"mails\",\"rate\":\"5000/1h, "
+                              "20000/1d\",\"for\":\"2d\",\"why\":\"newsletter\",\"who\":\"root\"}");
+    assert_string_equal(text(answer, "key"), "user:alice");
+    assert_int_equal(number(answer, "lasts"), 2 * 86400);
+    json_decref(answer);
+    assert_true(allowance_find(D.allowance_memory, STR("u:alice"), STR("mails"), clock_steady_us(), rates, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(rates[1].count, 20000);
+    answer = desk_yes("{\"request\":\"limits\",\"key\":\"user:alice\"}");
+    json_t *row = row_of(json_object_get(answer, "limits"), "mails", 86400);
+    assert_int_equal(number(row, "limit"), 20000);
+    assert_string_equal(text(row, "rate_of"), "operator");
+    assert_string_equal(text(row, "by"), "root");
+    assert_string_equal(text(row, "why"), "newsletter");
+    json_decref(answer);
+    answer = desk_yes("{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"volume\",\"rate\":\"1G/1d\"}");
+    assert_int_equal(number(json_array_get(json_object_get(answer, "rates"), 0), "limit"), INT64_C(1) << 30);
+    assert_int_equal(number(answer, "lasts"), 86400);
+    json_decref(answer);
+    json_decref(desk_yes("{\"request\":\"allow\",\"key\":\"192.0.2.7\",\"limit\":\"open\",\"rate\":\"500\"}"));
+    json_decref(desk_yes("{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"default\"}"));
+    assert_false(allowance_find(D.allowance_memory, STR("u:alice"), STR("mails"), clock_steady_us(), rates, &count));
+}
+
+/* ---- reload, stop ---- */
+
+static void test_reload(void **state)
+{
+    (void)state;
+    assert_string_equal(desk_ask("{\"request\":\"reload\"}"), "");
+    assert_int_equal(D.reloads, 1);
+    admin_reload_done(&D.admin, D.last_reload + 1, true, STR(""), STR("")); /* of somebody else's */
+    assert_string_equal(desk_answer(), "");
+    admin_reload_done(&D.admin, D.last_reload, true, STR(""), STR("a warning\n"));
+    assert_string_equal(desk_answer(), "{\"generation\":3,\"report\":\"a warning\\n\",\"ok\":true}\n");
+    desk_ask("{\"request\":\"reload\"}");
+    admin_reload_done(&D.admin, D.last_reload, false, STR("it has 1 error"), STR("x.conf:1:1: error\n  \x1b\n"));
+    assert_string_equal(desk_answer(), "{\"ok\":false,\"error\":\"it has 1 error\",\"report\":\"x.conf:1:1: error\\n  "
+                                       "\\\\x1b\\n\"}\n");
+    D.is_deaf = true;
+    assert_string_equal(desk_ask("{\"request\":\"reload\"}"),
+                        "{\"ok\":false,\"error\":\"the supervisor does not listen\",\"again\":true}\n");
+}
+
+static void test_nobody_waits_for_a_reload(void **state)
+{
+    (void)state;
+    desk_ask("{\"request\":\"reload\"}");
+    control_free(&D.control);
+    assert_true(list_is_empty(&D.admin.reloads));
+    admin_reload_done(&D.admin, D.last_reload, true, STR(""), STR(""));
+}
+
+static void test_stop(void **state)
+{
+    (void)state;
+    counter_add(&D.counters[5], COUNTER_OPEN_CONNECTIONS, 4);
+    assert_string_equal(desk_ask("{\"request\":\"stop\"}"),
+                        "{\"pid\":4711,\"connections\":4,\"was_stopping\":false,\"ok\":true}\n");
+    assert_string_equal(desk_ask("{\"request\":\"stop\"}"),
+                        "{\"pid\":4711,\"connections\":4,\"was_stopping\":true,\"ok\":true}\n");
+    assert_int_equal(D.stops, 2);
+}
+
+/* ---- status, audit ---- */
+
+static void test_status(void **state)
+{
+    (void)state;
+    counter_add(&D.counters[1], COUNTER_MAILS_ACCEPTED, 3);
+    counter_add(&D.counters[2], COUNTER_MAILS_ACCEPTED, 4);
+    json_decref(desk_yes("{\"request\":\"ban\",\"key\":\"192.0.2.7\",\"duration\":\"1h\"}"));
+    json_t *answer = desk_yes("{\"request\":\"status\"}");
+    assert_string_equal(text(answer, "version"), MAILWEIR_VERSION);
+    assert_string_equal(text(answer, "state"), "running");
+    assert_in_range(number(answer, "uptime"), 60, 62);
+    assert_int_equal(number(json_object_get(answer, "mails"), "accepted"), 7);
+    assert_int_equal(number(json_object_get(answer, "bans"), "in_force"), 1);
+    assert_int_equal(number(json_object_get(answer, "counters"), "mailweir_mails_accepted_total"), 7);
+    assert_string_equal(text(json_object_get(answer, "config"), "file"), "test.conf");
+    const json_t *worker = json_array_get(json_object_get(answer, "processes"), 0);
+    assert_int_equal(number(worker, "connections"), 7);
+    assert_true(json_is_true(json_object_get(worker, "draining")));
+    const json_t *admin = json_array_get(json_object_get(answer, "processes"), 1);
+    assert_null(json_object_get(admin, "connections"));
+    assert_int_equal(number(admin, "uptime"), 0); /* it does not run now */
+    const json_t *listener = json_array_get(json_object_get(answer, "listeners"), 0);
+    assert_string_equal(text(listener, "name"), "submission");
+    assert_string_equal(text(listener, "pool"), "default");
+    json_decref(answer);
+}
+
+static void test_audit(void **state)
+{
+    (void)state;
+    desk_count("u:alice", 3600, 3, 40);
+    json_t *answer = desk_yes("{\"request\":\"audit\"}");
+    assert_true(json_is_true(json_object_get(answer, "clean")));
+    assert_int_equal(number(json_object_get(answer, "memory"), "live"), 1);
+    assert_int_equal(number(json_object_get(answer, "memory"), "impossible"), 0);
+    json_decref(answer);
+}
+
+#define CASE(name)  cmocka_unit_test_setup_teardown(name, desk_open, desk_close)
+#define LATER(name) cmocka_unit_test_setup_teardown(name, desk_open_late, desk_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_refused),
+        CASE(test_a_suggestion),
+        CASE(test_bans),
+        CASE(test_a_full_table_of_bans),
+        CASE(test_limits),
+        CASE(test_rates_of_a_table),
+        CASE(test_whom_else_limits_count),
+        CASE(test_reset),
+        LATER(test_limits_later),
+        LATER(test_limits_of_a_store_that_is_away),
+        LATER(test_nobody_waits_for_limits),
+        CASE(test_allow),
+        CASE(test_reload),
+        CASE(test_nobody_waits_for_a_reload),
+        CASE(test_stop),
+        CASE(test_status),
+        CASE(test_audit),
+    };
+    log_set_level(LOG_LEVEL_WARNING);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
