@@ -246,8 +246,10 @@ static enum started ask(struct account *c, struct account_row *row)
     if (!row->is_second)
         for (size_t i = 0; i < COLUMNS; i++)
             row->take.allowed[i] = ALLOWED_ANY;
-    if (c->forgets)
+    if (c->forgets) {
+        row->take.mode = TAKE_ALWAYS;
         row->take.cost[row->column] = 1;
+    }
     c->takes[0] = &row->take;
     c->op = (struct store_op){
         .takes = c->takes, .count = 1, .now_us = clock_steady_us(), .deadline_ms = ASK_STORE_MS, .on_done = on_answer};

@@ -57,7 +57,7 @@ struct admin {
     const struct admin_service *service;
     const struct counters *counters; /* all rows */
     struct store *store;
-    void *store_memory; /* the embedded table */
+    void *store_memory;  /* the embedded table */
     struct ban_table *bans;
     const struct keeper *keeper; /* NULL: the store is not in Redis, or the configuration not yet in force */
     struct allowance_table *allowances;
