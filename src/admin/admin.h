@@ -32,6 +32,11 @@ struct admin_process_row {
     uint64_t open_connections;
 };
 
+/* How the workers of the configuration in force see a server of the MTA. */
+struct admin_health {
+    unsigned up, down; /* so many of them; the others have not spoken to it yet */
+};
+
 /* What the service is doing. */
 struct admin_state {
     int64_t started_us, loaded_us; /* wall clock; the configuration: when it came into force */
@@ -45,6 +50,8 @@ struct admin_service {
     void (*state)(void *arg, struct admin_state *state);
     /* Up to max; returns how many there are. */
     size_t (*processes)(void *arg, struct admin_process_row *to, size_t max);
+    /* Of the n-th server, of all pools in the order of the configuration. */
+    struct admin_health (*health)(void *arg, size_t server);
     /* Asks the supervisor; the answer comes as admin_reload_done with this id. False: it cannot be asked. */
     bool (*reload)(void *arg, uint64_t id);
     bool (*stop)(void *arg, const char *why);

@@ -167,13 +167,30 @@ static json_t *store_json(const struct admin *a)
     return a->keeper ? redis_json(a) : memory_json(a);
 }
 
-static json_t *pools_json(const struct config *cfg)
+/* What only some workers say is true for their clients: "partly". */
+static const char *word_for(struct admin_health h)
+{
+    return h.up && h.down ? "partly" : h.up ? "up" : h.down ? "down" : "unknown";
+}
+
+static json_t *pools_json(const struct admin *a)
 {
     json_t *array = json_array();
-    for (size_t i = 0; i < cfg->pool_count; i++) {
-        const struct mta_pool_options *p = &cfg->pools[i];
-        append(&array,
-               json_pack("{s:s, s:o}", "name", p->name, "servers", endpoints_json(p->servers, p->server_count)));
+    size_t n = 0;
+    for (size_t i = 0; i < a->config->pool_count; i++) {
+        const struct mta_pool_options *p = &a->config->pools[i];
+        struct admin_health all = {0, 0};
+        json_t *servers = json_array();
+        for (size_t k = 0; k < p->server_count; k++) {
+            char text[ENDPOINT_TEXT_MAX];
+            struct admin_health h = a->service->health(a->service->arg, n++);
+            all.up += h.up;
+            all.down += h.down;
+            append(&servers,
+                   json_pack("{s:o, s:s, s:i, s:i}", "endpoint", control_json_of(endpoint_format(&p->servers[k], text)),
+                             "state", word_for(h), "workers_up", (int)h.up, "workers_down", (int)h.down));
+        }
+        append(&array, json_pack("{s:s, s:s, s:o}", "name", p->name, "state", word_for(all), "servers", servers));
     }
     return array;
 }
@@ -222,7 +239,7 @@ void admin_status(void *arg, struct control_ask *ask)
         {"connections", connections_json(a)},
         {"mails", mails_json(a)},
         {"store", store_json(a)},
-        {"pools", pools_json(cfg)},
+        {"pools", pools_json(a)},
         {"bans", bans_json(a)},
         {"counters", counters_json(a)},
     };

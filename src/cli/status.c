@@ -93,6 +93,19 @@ static void print_listeners(const json_t *array)
     }
 }
 
+static void print_servers(const json_t *array)
+{
+    size_t i;
+    json_t *s;
+    json_array_foreach(array, i, s)
+    {
+        long long down = answer_number(s, "workers_down");
+        printf("%s %s %s", i ? "," : "", answer_text(s, "endpoint"), answer_text(s, "state"));
+        if (down && answer_number(s, "workers_up"))
+            printf(" (down for %lld worker%s)", down, down == 1 ? "" : "s");
+    }
+}
+
 static void print_pools(const json_t *array)
 {
     size_t i;
@@ -100,7 +113,7 @@ static void print_pools(const json_t *array)
     json_array_foreach(array, i, p)
     {
         printf("relay          %s:", answer_text(p, "name"));
-        print_endpoints(json_object_get(p, "servers"));
+        print_servers(json_object_get(p, "servers"));
         printf("\n");
     }
 }

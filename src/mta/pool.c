@@ -346,6 +346,11 @@ const char *mta_pool_name(const struct mta_pool *pool)
     return pool->options->name;
 }
 
+enum mta_health mta_pool_health(const struct mta_pool *pool, size_t server)
+{
+    return pool->servers[server].health;
+}
+
 bool mta_pool_is_down(const struct mta_pool *pool, const char **why)
 {
     for (size_t i = 0; i < pool->server_count; i++)

@@ -20,6 +20,9 @@ enum mta_tls { MTA_TLS_OFF, MTA_TLS_MAY, MTA_TLS_REQUIRED, MTA_TLS_VERIFY };
 enum mta_xclient { MTA_XCLIENT_OFF, MTA_XCLIENT_AUTO, MTA_XCLIENT_ON };
 enum mta_balance { MTA_ROUND_ROBIN, MTA_LEAST };
 
+/* Of a server: UNKNOWN until it was spoken to. */
+enum mta_health { MTA_HEALTH_UNKNOWN, MTA_HEALTH_UP, MTA_HEALTH_DOWN };
+
 /* A `relay` statement, as configured; immutable, outlives the pool. Times in milliseconds. */
 struct mta_pool_options {
     const char *name; /* "default" */
@@ -56,6 +59,8 @@ void mta_pool_start(struct mta_pool *pool, void (*on_probed)(void *arg), void *a
 
 struct mta_capabilities mta_pool_capabilities(const struct mta_pool *pool);
 const char *mta_pool_name(const struct mta_pool *pool);
+/* Of the n-th server of the options. */
+enum mta_health mta_pool_health(const struct mta_pool *pool, size_t server);
 /* Is every server known to be down at this moment? Then a mail need not even be begun. why: a sentence for the reply.
  */
 bool mta_pool_is_down(const struct mta_pool *pool, const char **why);

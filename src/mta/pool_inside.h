@@ -28,8 +28,6 @@ enum {
     MTA_TEXT_BYTES = SMTP_REPLY_READ_BYTES_MAX + 1024
 };
 
-enum mta_health { MTA_HEALTH_UNKNOWN, MTA_HEALTH_UP, MTA_HEALTH_DOWN };
-
 struct mta_server {
     struct mta_pool *pool;
     const struct endpoint *endpoint;

@@ -78,6 +78,22 @@ static size_t list_processes(void *arg, struct admin_process_row *to, size_t max
     return count;
 }
 
+/* Beyond SHARED_SERVERS_MAX nobody has said anything. */
+static struct admin_health look_at_server(void *arg, size_t server)
+{
+    const struct admin_process *p = arg;
+    struct admin_health health = {0, 0};
+    for (int i = 0; i < COUNTER_SLOTS && server < SHARED_SERVERS_MAX; i++) {
+        struct shared_seat *seat = &p->ctx->shared->seats[i];
+        if (atomic_load(&seat->role) != ROLE_WORKER || atomic_load(&seat->generation) != p->ctx->generation)
+            continue;
+        uint8_t seen = atomic_load(&seat->servers[server]);
+        health.up += seen == MTA_HEALTH_UP;
+        health.down += seen == MTA_HEALTH_DOWN;
+    }
+    return health;
+}
+
 static bool ask_reload(void *arg, uint64_t id)
 {
     const struct admin_process *p = arg;
@@ -222,8 +238,11 @@ static bool make_control(struct admin_process *p, struct err *err)
 
 static bool join(struct admin_process *p, struct err *err)
 {
-    static struct admin_service service = {
-        .state = tell_state, .processes = list_processes, .reload = ask_reload, .stop = ask_stop};
+    static struct admin_service service = {.state = tell_state,
+                                           .processes = list_processes,
+                                           .health = look_at_server,
+                                           .reload = ask_reload,
+                                           .stop = ask_stop};
     if (!process_drop_privileges(p->ctx, err) || !loop_init(&p->loop, err))
         return false;
     event_log_init(&p->events, p->ctx->event_fd, p->config->hostname, p->ctx->counters);

@@ -50,6 +50,8 @@ void shared_leave_seat(struct shared *shared, int seat)
 void shared_seat_died(struct shared *shared, int seat)
 {
     atomic_store(&shared->seats[seat].pid, 0);
+    for (size_t i = 0; i < SHARED_SERVERS_MAX; i++)
+        atomic_store_explicit(&shared->seats[seat].servers[i], 0, memory_order_relaxed);
     counters_slot_died(&shared->counters[seat]);
 }
 

@@ -16,6 +16,9 @@
 #include "stats/alert_rates.h"
 #include "stats/counters.h"
 
+/* Of so many servers of the MTA, in the order of the configuration, a worker says how it sees them. */
+enum { SHARED_SERVERS_MAX = 256 };
+
 enum process_role { ROLE_NONE, ROLE_SUPERVISOR, ROLE_EVENT_WRITER, ROLE_AUTH, ROLE_ALERTS, ROLE_ADMIN, ROLE_WORKER };
 
 struct shared_seat {
@@ -26,7 +29,8 @@ struct shared_seat {
     _Atomic int32_t pid;                /* 0: not running now */
     _Atomic uint32_t restarts;
     _Atomic int64_t started_wall_us;
-    _Atomic uint64_t heartbeat; /* a worker adds one every second */
+    _Atomic uint64_t heartbeat;                  /* a worker adds one every second */
+    _Atomic uint8_t servers[SHARED_SERVERS_MAX]; /* a worker's, enum mta_health; written every second */
 };
 
 struct shared {

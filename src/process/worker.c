@@ -251,9 +251,20 @@ static void watch_store(struct worker *w)
     w->evicted = evicted;
 }
 
+/* How the servers behind look from here, for `status`. */
+static void tell_health(struct worker *w)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->config->pool_count; i++)
+        for (size_t k = 0; k < w->config->pools[i].server_count && n < SHARED_SERVERS_MAX; k++)
+            atomic_store_explicit(&w->ctx->seat->servers[n++], (uint8_t)mta_pool_health(w->pools[i], k),
+                                  memory_order_relaxed);
+}
+
 static void on_beat(void *arg)
 {
     struct worker *w = arg;
+    tell_health(w);
     watch_store(w);
     process_beat(w->ctx);
     event_log_flush(&w->events);

@@ -77,13 +77,27 @@ def test_status(start_mailweir, mta):
     assert status["bans"]["in_force"] == 0
     assert [listener["name"] for listener in status["listeners"]] == ["submission", "submissions", "plain", "smtp"]
     assert status["listeners"][2]["endpoints"] == ["127.0.0.1:%d" % weir.plain] and status["listeners"][2]["tls"] == "off"
-    assert status["pools"][0]["name"] == "default"
+    pool = status["pools"][0]
+    assert pool["name"] == "default" and [server["endpoint"] for server in pool["servers"]] == ["127.0.0.1:%d" % mta.port]
     processes = {process["process"]: process for process in status["processes"]}
     assert set(processes) == {"supervisor", "event writer", "auth", "admin", "worker 1", "worker 2"}
     assert sorted(p["pid"] for p in processes.values()) == sorted([weir.process.pid] + weir.children())
     assert sum(p.get("connections", 0) for p in processes.values()) == 1
     text = command(weir, "status")
     assert str(weir.config) in text and "worker 2" in text and "1 accepted" in text
+
+
+def test_status_knows_the_servers_behind(start_mailweir, mta):
+    weir = start_mailweir(mta, workers=2)
+
+    def state():
+        return asked(weir, "status")["pools"][0]["servers"][0]["state"]
+    eventually(lambda: state() == "up", 10 * SLOWNESS, "it is up")
+    mta.stop()
+    with session(weir.plain, "plain") as client:
+        assert client.mail(message()).code == 451
+    eventually(lambda: state() in ("partly", "down"), 10 * SLOWNESS, "a worker knows that it is down")
+    assert "127.0.0.1:%d" % mta.port in command(weir, "status")
 
 
 def test_status_counts_restarts(start_mailweir, mta):

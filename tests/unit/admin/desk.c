@@ -51,6 +51,12 @@ static size_t list_processes(void *arg, struct admin_process_row *to, size_t max
     return 2;
 }
 
+static struct admin_health look_at_server(void *arg, size_t server)
+{
+    (void)arg;
+    return D.health[server];
+}
+
 static bool ask_reload(void *arg, uint64_t id)
 {
     (void)arg;
@@ -133,7 +139,7 @@ static int open_with(const struct store_ops *ops)
     fill_config();
     make_memory(ops);
     event_log_init(&D.events, D.event_pipe[1], D.config.hostname, NULL);
-    D.service = (struct admin_service){tell_state, list_processes, ask_reload, ask_stop, NULL};
+    D.service = (struct admin_service){tell_state, list_processes, look_at_server, ask_reload, ask_stop, NULL};
     D.admin = (struct admin){.loop = &D.loop,
                              .config = &D.config,
                              .service = &D.service,

@@ -35,6 +35,7 @@ struct desk {
     unsigned reloads, stops;
     uint64_t last_reload;
     bool is_deaf; /* the supervisor */
+    struct admin_health health[1];
 };
 
 extern struct desk D;

@@ -388,6 +388,26 @@ static void test_status(void **state)
     json_decref(answer);
 }
 
+static void test_health_of_the_servers_behind(void **state)
+{
+    static const struct {
+        struct admin_health health;
+        const char *word;
+    } CASES[] = {{{0, 0}, "unknown"}, {{2, 0}, "up"}, {{0, 1}, "down"}, {{1, 1}, "partly"}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        D.health[0] = CASES[i].health;
+        json_t *answer = desk_yes("{\"request\":\"status\"}");
+        const json_t *pool = json_array_get(json_object_get(answer, "pools"), 0);
+        const json_t *server = json_array_get(json_object_get(pool, "servers"), 0);
+        assert_string_equal(text(pool, "state"), CASES[i].word);
+        assert_string_equal(text(server, "state"), CASES[i].word);
+        assert_string_equal(text(server, "endpoint"), "127.0.0.1:587");
+        assert_int_equal(number(server, "workers_down"), CASES[i].health.down);
+        json_decref(answer);
+    }
+}
+
 static void test_audit(void **state)
 {
     (void)state;
@@ -421,6 +441,7 @@ int main(void)
         CASE(test_nobody_waits_for_a_reload),
         CASE(test_stop),
         CASE(test_status),
+        CASE(test_health_of_the_servers_behind),
         CASE(test_audit),
     };
     log_set_level(LOG_LEVEL_WARNING);
