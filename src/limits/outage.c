@@ -15,6 +15,19 @@ bool outage_is_settled(const struct outage *o, unsigned domain)
     return atomic_load(&d->settled_count) == atomic_load(&d->alone_count) + 1;
 }
 
+bool outage_is_over(const struct outage *o)
+{
+    bool has_any = false;
+    for (unsigned k = 0; k < OUTAGE_DOMAINS; k++) {
+        if (atomic_load_explicit(&o->domains[k].nodes, memory_order_relaxed) == 0)
+            continue;
+        has_any = true;
+        if (!outage_is_settled(o, k))
+            return false;
+    }
+    return has_any;
+}
+
 void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us)
 {
     struct outage_domain *d = &o->domains[domain % OUTAGE_DOMAINS];

@@ -65,6 +65,8 @@ struct outage {
 
 /* May the domain's counts be believed? */
 bool outage_is_settled(const struct outage *o, unsigned domain);
+/* May all domains that the keeper has found be believed, and has it found any? */
+bool outage_is_over(const struct outage *o);
 /* Redis could not be asked in time, or was not asked, and this process decided alone (the mirror has it already, so
  * that the keeper finds it); or its link to the shard is another one than before: the domain is unsettled until the
  * keeper says otherwise. */

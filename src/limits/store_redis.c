@@ -159,7 +159,7 @@ static void send_round(struct ask *a, enum part_state round)
     {
         if (p->state == PART_SURE || p->state == PART_ALONE)
             continue;
-        if (round == PART_LOOKING ? !looks(p) : p->mode == TAKE_NOTHING)
+        if (!a->is_forgetting && (round == PART_LOOKING ? !looks(p) : p->mode == TAKE_NOTHING))
             continue;
         p->state = p->composed = round;
         if (!compose(p, round) || !redis_send(a->store->options.redis, p->key, &p->call)) {

@@ -7,6 +7,7 @@
 
 #include "admin/admin.h"
 #include "base/log.h"
+#include "limits/outage.h"
 #include "process/node_keeper.h"
 #include "process/node_limits.h"
 #include "process/supervisor.h"
@@ -108,12 +109,17 @@ static bool ask_stop(void *arg, const char *why)
 
 /* ---- messages and time ---- */
 
-static void begin(struct admin_process *p)
+static void keep(struct admin_process *p)
 {
     struct err err;
     if (!node_keeper_begin(&p->keeper, p->limits, p->config, p->way.redis, &p->loop, &p->events, &err))
         log_error("%s: what this node counts by itself while Redis is away is not told to Redis", err.text);
     p->admin.keeper = p->keeper.keeper;
+}
+
+static void begin(struct admin_process *p)
+{
+    keep(p);
     if (p->ctx->admin_fd >= 0)
         control_listen(p->control, p->ctx->admin_fd);
 }
@@ -266,6 +272,9 @@ static bool join(struct admin_process *p, struct err *err)
         .events = &p->events,
     };
     admin_init(&p->admin);
+    /* The workers of a first generation wait for Redis to be settled; on a reload another keeper has seen to that. */
+    if (p->limits->outage && !outage_is_over(p->limits->outage))
+        keep(p);
     return true;
 }
 

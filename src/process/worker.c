@@ -9,6 +9,7 @@
 
 #include "auth/auth_client.h"
 #include "config/config.h"
+#include "limits/outage.h"
 #include "limits/store_memory.h"
 #include "net/listen.h"
 #include "policy/lookups.h"
@@ -18,9 +19,11 @@
 
 enum {
     BEAT_MS = 1000,
-    PROBE_MS = 5000,   /* the MTA's answer to what it can is awaited for so long before the first client is let in */
-    RETIRE_MS = 10000, /* after a reload a client may go on as if nothing had happened, for so long */
-    ORPHAN_MS = 5000,  /* the supervisor is dead: sessions have so long to end */
+    PROBE_MS = 5000,  /* the MTA's answer to what it can is awaited for so long before the first client is let in */
+    SETTLE_MS = 2000, /* and Redis, so that the first mails need not be decided without it */
+    LOOK_MS = 20,
+    RETIRE_MS = 10000,       /* after a reload a client may go on as if nothing had happened, for so long */
+    ORPHAN_MS = 5000,        /* the supervisor is dead: sessions have so long to end */
     EVICTED_SAY_MS = 600000, /* a full table of limits is said so often */
     CLOSING_MS = 500,        /* told to end at once: for last replies to leave */
     KEPT_FREE_BYTES = 4 << 20,
@@ -32,7 +35,8 @@ struct worker {
     const struct config *config;
     struct loop loop;
     struct channel channel;
-    struct timer beat, probe, retire, orphan, end;
+    struct timer beat, probe, settle, retire, orphan, end;
+    int64_t settle_until_ms;
     struct task finish, write_events;
     struct event_log events;
     struct alert_sender alerts;
@@ -280,6 +284,7 @@ static void begin(struct worker *w)
         return;
     w->is_accepting = true;
     timer_cancel(&w->probe);
+    timer_cancel(&w->settle);
     for (size_t i = 0; i < w->ctx->socket_count; i++)
         if (!add_entrance(w, w->ctx->sockets[i].listener, w->ctx->sockets[i].fd, &err)) {
             process_say_failed(w->ctx, &err);
@@ -289,11 +294,26 @@ static void begin(struct worker *w)
     process_say_ready(w->ctx);
 }
 
+/* The MTA has answered. And Redis? */
+static void begin_when_settled(struct worker *w)
+{
+    int64_t now_ms = loop_now_ms(&w->loop);
+    if (!w->limits.redis || outage_is_over(w->node->outage) || now_ms >= w->settle_until_ms)
+        begin(w);
+    else
+        timer_start(&w->settle, now_ms + LOOK_MS);
+}
+
+static void on_settle_due(void *arg)
+{
+    begin_when_settled(arg);
+}
+
 static void on_probed(void *arg)
 {
     struct worker *w = arg;
     if (++w->probed == w->config->pool_count)
-        begin(w);
+        begin_when_settled(w);
 }
 
 static void on_probe_due(void *arg)
@@ -441,6 +461,7 @@ static bool join(struct worker *w, struct err *err)
     task_init(&w->finish, finish, w);
     timer_init(&w->beat, &w->loop, on_beat, w);
     timer_init(&w->probe, &w->loop, on_probe_due, w);
+    timer_init(&w->settle, &w->loop, on_settle_due, w);
     timer_init(&w->retire, &w->loop, on_retire_due, w);
     timer_init(&w->orphan, &w->loop, on_orphan_due, w);
     timer_init(&w->end, &w->loop, on_end_due, w);
@@ -483,10 +504,11 @@ int worker_run(struct process_context *ctx, const struct node_limits *node)
     }
     on_beat(w);
     timer_start(&w->probe, loop_now_ms(&w->loop) + PROBE_MS);
+    w->settle_until_ms = loop_now_ms(&w->loop) + SETTLE_MS;
     for (size_t i = 0; i < w->config->pool_count; i++)
         mta_pool_start(w->pools[i], on_probed, w);
     if (w->config->pool_count == 0)
-        begin(w);
+        begin_when_settled(w);
     loop_run(&w->loop);
     if (w->sessions.session_count > 0)
         return 0; /* did not close in time: their memory goes with the process */

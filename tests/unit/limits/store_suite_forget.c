@@ -23,8 +23,10 @@ static void on_forgotten(struct store_op *op)
     CONTAINER_OF(op, struct forgetting, op)->done = true;
 }
 
+/* As an administrator's command asks: with a take that charges nothing. */
 static void forget(struct store *store, struct take *take, int64_t now_us)
 {
+    take->mode = TAKE_NOTHING;
     struct forgetting f = {
         .op = {.takes = &take, .count = 1, .now_us = now_us, .deadline_ms = 20000, .on_done = on_forgotten}};
     if (store->ops->forget_start(store, &f.op) == STARTED)
