@@ -130,3 +130,11 @@ void lease_table_set_away(struct lease_table *t, struct lease_set *set)
     list_add_last(&t->away, &set->node);
     set->is_away = true;
 }
+
+void lease_table_set_all_away(struct lease_table *t)
+{
+    LIST_EACH(node, &t->due)
+    {
+        lease_table_set_away(t, CONTAINER_OF(node, struct lease_set, node));
+    }
+}

@@ -4,7 +4,7 @@
  *
  *   id ─▶ set: key, numbers 7, 8, 12      members NODE.OWNER.7 … of the key
  *   due:  the set that is renewed next ── … ── the one that was renewed last
- *   away: sets that are due, whose shard cannot be reached
+ *   away: sets that are due, whose shard cannot be reached, or was a moment ago
  *
  * A set is as long as what it holds: 16 bytes for each open connection, 200 for each address that has any.
  */
@@ -50,5 +50,7 @@ struct lease_set *lease_table_due(const struct lease_table *t, int64_t now_ms);
 void lease_table_renewed(struct lease_table *t, struct lease_set *set, int64_t due_ms);
 /* It could not be: it waits behind all others that could not. */
 void lease_table_set_away(struct lease_table *t, struct lease_set *set);
+/* All are to be renewed as soon as can be. */
+void lease_table_set_all_away(struct lease_table *t);
 
 #endif

@@ -7,9 +7,16 @@
 
 uint64_t alone_allowed(uint64_t allowed, const struct mirror_terms *terms)
 {
+    if (terms->is_open)
+        return ALLOWED_ANY;
     if (allowed == ALLOWED_ANY || allowed == 0)
         return allowed;
     return MAX_OF(allowed / MAX_OF(terms->nodes, 1U), 1U);
+}
+
+uint64_t together_allowed(const struct part *p)
+{
+    return outage_allowed(p->store->options.outage, p->domain, p->take->allowed[COLUMN_ONE]);
 }
 
 /* What is held in Redis and still counts is an exchange that succeeds, whatever is counted here. */

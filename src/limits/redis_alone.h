@@ -12,6 +12,8 @@
 
 /* Of what is allowed, this node's part. */
 uint64_t alone_allowed(uint64_t allowed, const struct mirror_terms *terms);
+/* Of what is allowed, what nodes that are missing leave to those in touch with Redis (outage.h). */
+uint64_t together_allowed(const struct part *p);
 
 /* Takes by that part; a hold of Redis that still counts makes sure of it. Writes held (is_local, token beside it).
  * before: what was held, for undo. Does it fit? */

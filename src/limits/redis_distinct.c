@@ -289,7 +289,11 @@ static void remember_full(struct part *p)
 static bool judge(struct part *p)
 {
     struct distinct *d = distinct_of(p);
-    bool fits = seen_judge(&d->seen, p->take, ours(p), d->count, p->now_us);
+    struct take *take = p->take;
+    uint64_t allowed = take->allowed[COLUMN_ONE];
+    take->allowed[COLUMN_ONE] = together_allowed(p);
+    bool fits = seen_judge(&d->seen, take, ours(p), d->count, p->now_us);
+    take->allowed[COLUMN_ONE] = allowed;
     if (!fits && p->mode == TAKE_IF_FITS)
         remember_full(p);
     return fits;

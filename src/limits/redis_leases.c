@@ -54,6 +54,7 @@ struct redis_leases {
     struct store_redis *store;
     struct lease_table table;
     uint64_t next_number;
+    unsigned ups; /* of all shards: another number, and one of them may hold other data than before */
     struct timer renewal;
     struct list reaps; /* looks for leases of dead workers */
     struct denial denials[DENIALS];
@@ -210,11 +211,15 @@ static void remember_denial(struct part *p, uint64_t sum, uint64_t here)
         (struct denial){p->counter.id, sum, here, now_us(p->store, p->key) + DENIAL_US};
 }
 
-static bool answer(struct take *take, uint64_t sum, uint32_t held)
+/* Against what is allowed by these circumstances. Is it over? */
+static bool answer(struct take *take, uint64_t sum, uint32_t held, uint64_t allowed)
 {
+    uint64_t all = take->allowed[COLUMN_ONE];
+    take->allowed[COLUMN_ONE] = allowed;
     for (size_t c = 0; c < COLUMNS; c++)
         take->used[c] = take->growth[c] = take->is_over[c] = 0;
     bool is_over = take_answer(take, COLUMN_ONE, sum, MIN_OF(held, sum));
+    take->allowed[COLUMN_ONE] = all;
     take->wait_us = is_over ? WAIT_UNKNOWN : 0;
     return is_over;
 }
@@ -224,11 +229,12 @@ static bool take_is_known_full(struct store_redis *s, struct take *take, struct 
 {
     uint64_t here = held_here(s, take, at_us);
     uint32_t held = take->held.is_held ? take->held.cost[COLUMN_ONE] : 0;
+    uint64_t allowed = take->allowed[COLUMN_ONE];
     const struct denial *d = denial_of(s, take->counter.id);
-    if (answer(take, here, held))
+    if (answer(take, here, held, allowed))
         return true;
     int64_t left_us = d ? d->until_us - now_us(s, key) : 0;
-    return left_us > 0 && left_us <= DENIAL_US && here >= d->here && answer(take, d->sum, held);
+    return left_us > 0 && left_us <= DENIAL_US && here >= d->here && answer(take, d->sum, held, allowed);
 }
 
 static bool is_known_full(struct part *p)
@@ -377,7 +383,7 @@ static bool judge(struct part *p)
 {
     struct lease_part *l = lease_of(p);
     uint64_t sum = l->count - MIN_OF(l->added, l->count);
-    if (!answer(p->take, sum, l->held))
+    if (!answer(p->take, sum, l->held, together_allowed(p)))
         return true;
     if (p->mode == TAKE_IF_FITS) {
         remember_denial(p, sum, l->here - MIN_OF(l->added, l->here));
@@ -445,17 +451,15 @@ static bool decide_alone(struct part *p, const struct mirror_terms *terms)
 {
     struct lease_part *l = lease_of(p);
     struct take *take = p->take;
-    uint64_t allowed = take->allowed[COLUMN_ONE];
+    uint64_t allowed = alone_allowed(take->allowed[COLUMN_ONE], terms);
     if (p->mode == TAKE_NOTHING)
-        return !answer(take, held_here(p->store, take, p->now_us), 0);
+        return !answer(take, held_here(p->store, take, p->now_us), 0, allowed);
     if (!l->is_here) {
         prepare(p);
         if (!take_here(p, l->added))
             l->here = l->added; /* a lock was not had: as if nobody else were here */
     }
-    take->allowed[COLUMN_ONE] = alone_allowed(allowed, terms);
-    bool is_over = answer(take, l->here - MIN_OF(l->added, l->here), l->held);
-    take->allowed[COLUMN_ONE] = allowed;
+    bool is_over = answer(take, l->here - MIN_OF(l->added, l->here), l->held, allowed);
     if (is_over && p->mode == TAKE_IF_FITS) {
         undo_here(p);
         return false;
@@ -549,10 +553,23 @@ static void renew(struct redis_leases *leases, struct lease_set *set)
     }
 }
 
+/* A shard that came up may have lost what it held: all are due. */
+static void look_for_ups(struct redis_leases *leases)
+{
+    const struct redis *redis = leases->store->options.redis;
+    unsigned ups = 0;
+    for (size_t i = 0; i < redis_shard_count(redis); i++)
+        ups += redis_shard_ups(redis, i);
+    if (ups != leases->ups)
+        lease_table_set_all_away(&leases->table);
+    leases->ups = ups;
+}
+
 /* Those whose shard was away first: they are overdue. */
 static void on_renewal(void *arg)
 {
     struct redis_leases *leases = arg;
+    look_for_ups(leases);
     struct lease_table *t = &leases->table;
     struct store_redis *s = leases->store;
     int64_t now_ms = loop_now_ms(s->options.loop);

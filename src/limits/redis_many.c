@@ -229,7 +229,7 @@ static int64_t fits_at_us(struct part *p)
 {
     const struct many *m = many_of(p);
     const struct take *take = p->take;
-    uint64_t allowed = take->allowed[COLUMN_ONE], quarter = redis_quarter(p->counter.period_s, p->now_us), later = 1;
+    uint64_t allowed = together_allowed(p), quarter = redis_quarter(p->counter.period_s, p->now_us), later = 1;
     if (take->cost[COLUMN_ONE] > allowed)
         return INT64_MAX;
     while (m->asks_when && later < QUARTERS && m->counts[QUARTERS - later] + m->fresh > allowed)
@@ -262,7 +262,11 @@ static bool judge(struct part *p)
     for (size_t c = 0; c < COLUMNS; c++)
         take->used[c] = take->growth[c] = take->is_over[c] = 0;
     take->wait_us = 0;
-    if (!take_answer(take, COLUMN_ONE, sum, MIN_OF(known, sum)))
+    uint64_t allowed = take->allowed[COLUMN_ONE];
+    take->allowed[COLUMN_ONE] = together_allowed(p);
+    bool is_over = take_answer(take, COLUMN_ONE, sum, MIN_OF(known, sum));
+    take->allowed[COLUMN_ONE] = allowed;
+    if (!is_over)
         return true;
     int64_t at_us = fits_at_us(p);
     take->wait_us = at_us == INT64_MAX ? WAIT_UNKNOWN : at_us - p->now_us;

@@ -17,6 +17,7 @@ struct redis_notes {
     size_t waiting_count;
     struct list told; /* an errand is under way with it */
     struct timer look;
+    unsigned said; /* how often something was told */
 };
 
 struct kept_note {
@@ -88,12 +89,17 @@ static void purge(struct errand *e, struct str key, int64_t from_us)
     errand_add(e, words, COUNT_OF(words));
 }
 
+static bool is_time_to_purge(struct store_redis *s)
+{
+    return s->values->notes->said++ % 8 == 0;
+}
+
 static void say_kept(struct errand *e, const struct note *n, int64_t now_us)
 {
     add_seen(e, n->key, n); /* first: at no moment is the value neither kept nor held */
     remove_holds(e, n->key, n);
     expire(e, n->key, redis_values_end_us(n->period_s, now_us), now_us);
-    if (redis_values_token(e->store) % 8 == 0)
+    if (is_time_to_purge(e->store))
         purge(e, n->key, seen_kept_from_us(n->period_s, now_us));
 }
 
@@ -102,7 +108,7 @@ static void say_known(struct errand *e, const struct note *n, int64_t now_us)
     int64_t period_us = n->period_s * INT64_C(1000000);
     add_seen(e, n->key, n);
     expire(e, n->key, now_us + period_us, now_us);
-    if (redis_values_token(e->store) % 8 == 0)
+    if (is_time_to_purge(e->store))
         purge(e, n->key, now_us - period_us);
 }
 

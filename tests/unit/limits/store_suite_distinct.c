@@ -19,6 +19,7 @@ void suite_values_set(struct suite_values *v, const struct store *store, const c
                       const char *values, uint64_t allowed)
 {
     struct str texts[SUITE_VALUES_MAX], rest = str_of_z(values);
+    struct hash_key key = store_values_key(store);
     size_t count = 0;
     while (rest.len && count < SUITE_VALUES_MAX)
         texts[count++] = str_split(rest, ' ', &rest);
@@ -31,7 +32,7 @@ void suite_values_set(struct suite_values *v, const struct store *store, const c
         .take.allowed = {allowed, ALLOWED_ANY, ALLOWED_ANY},
     };
     counter_set_id(&v->take.counter, &store->key);
-    distinct_set_members(&v->take, v->members, texts, count, &store->key);
+    distinct_set_members(&v->take, v->members, texts, count, &key);
 }
 
 uint64_t suite_values_used(struct store *store, const char *entity, uint32_t period_s, int64_t now_us)

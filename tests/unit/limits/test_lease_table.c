@@ -70,6 +70,10 @@ static void test_order_of_renewal(void **state)
     assert_ptr_equal(LIST_FIRST(&t->away, struct lease_set, node), sets[1]);
     lease_table_renewed(t, sets[1], 140);
     assert_true(list_is_empty(&t->away));
+    lease_table_set_all_away(t);
+    assert_null(lease_table_due(t, INT64_MAX));
+    assert_ptr_equal(LIST_FIRST(&t->away, struct lease_set, node), sets[0]); /* the longest due first */
+    assert_true(sets[0]->is_away && sets[1]->is_away && sets[2]->is_away);
 }
 
 /* As many as there can be, and in any order of leaving. */
