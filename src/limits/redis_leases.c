@@ -23,10 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/panic.h"
+#include "limits/lease_reap.h"
 #include "limits/lease_table.h"
 #include "limits/redis_alone.h"
-#include "limits/store_memory.h"
 #include "limits/store_redis_inside.h"
 #include "limits/values_seen.h"
 
@@ -37,8 +36,6 @@ enum {
     SETS_A_TURN = 256,
     MEMBERS_A_COMMAND = 64,
     MEMBERS_MAX = 2048, /* of one take */
-    REAPED_MAX = 60,    /* at once: the next refusal looks again */
-    LISTED_MAX = 8000,
     DENIALS = 256,
     DENIAL_US = 5000000
 };
@@ -90,19 +87,6 @@ static struct str lease_text(const struct store_redis *s, uint64_t number, char 
 {
     int len = snprintf(to, LEASE_TEXT_BYTES, "%s.%u.%llu", s->node, s->options.owner, (unsigned long long)number);
     return str_of(to, MIN_OF((size_t)len, (size_t)LEASE_TEXT_BYTES - 1));
-}
-
-/* Is it a lease of a worker of this node? Then of which. */
-static bool lease_owner(const struct store_redis *s, struct str member, uint32_t *owner)
-{
-    struct str node = str_of_z(s->node), rest;
-    uint64_t n;
-    if (!str_starts(member, node) || member.len <= node.len || member.ptr[node.len] != '.')
-        return false;
-    if (!str_to_u64(str_split(str_from(member, node.len + 1), '.', &rest), UINT32_MAX, &n) || !rest.ptr)
-        return false;
-    *owner = (uint32_t)n;
-    return true;
 }
 
 /* ---- commands ---- */
@@ -249,75 +233,6 @@ static bool peek(struct store_redis *s, struct take *take, int64_t at_us)
     return take_is_known_full(s, take, key, at_us);
 }
 
-/* ---- leases of workers that died ---- */
-
-struct reap {
-    struct list node;
-    struct store_redis *store;
-    struct redis_call call;
-    struct hash128 id;
-    struct errand *errand; /* that removes them */
-    size_t found;
-    char key_text[REDIS_KEY_MAX_BYTES];
-    struct str key;
-};
-
-static void reap_free(struct reap *r)
-{
-    list_remove(&r->node);
-    redis_call_fini(&r->call);
-    free(r);
-}
-
-static void on_members(struct redis_call *c, size_t n, const redisReply *reply)
-{
-    struct reap *r = c->arg;
-    struct store_redis *s = r->store;
-    (void)n;
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements && r->found < REAPED_MAX; i++) {
-        struct str member = str_of(reply->element[i]->str, reply->element[i]->len);
-        uint32_t owner;
-        if (reply->element[i]->type != REDIS_REPLY_STRING || !lease_owner(s, member, &owner) ||
-            store_memory_leases_of(&s->alone, r->id, owner) > 0)
-            continue;
-        if (!r->errand && !(r->errand = errand_new(s, r->key)))
-            return;
-        const struct str words[] = {STR("ZREM"), r->key, member};
-        errand_add(r->errand, words, COUNT_OF(words));
-        r->found++;
-    }
-}
-
-static void on_reaped(struct redis_call *c, enum redis_result result)
-{
-    struct reap *r = c->arg;
-    struct denial *d = denial_of(r->store, r->id);
-    (void)result;
-    if (r->errand)
-        errand_send(r->errand);
-    if (r->found && d)
-        *d = (struct denial){.until_us = 0};
-    reap_free(r);
-}
-
-static void reap(struct part *p)
-{
-    char from[SCORE_TEXT_BYTES + 1] = "(", max[STR_OF_U64_MAX];
-    struct reap *r = calloc(1, sizeof *r);
-    if (!r)
-        return;
-    r->store = p->store;
-    r->id = p->counter.id;
-    r->key = str_copy_into(r->key_text, sizeof r->key_text, p->key);
-    redis_call_init(&r->call, on_members, on_reaped, r);
-    list_add_last(&p->store->leases->reaps, &r->node);
-    struct str now = score_text(now_us(p->store, p->key) / 1000, from + 1);
-    const struct str words[] = {STR("ZRANGEBYSCORE"), r->key,   str_of(from, now.len + 1),  STR("+inf"),
-                                STR("LIMIT"),         STR("0"), str_of_u64(max, LISTED_MAX)};
-    if (!redis_call_add(&r->call, words, COUNT_OF(words)) || !redis_send(p->store->options.redis, r->key, &r->call))
-        reap_free(r);
-}
-
 /* ---- a take ---- */
 
 static void prepare(struct part *p)
@@ -379,6 +294,14 @@ static bool on_reply(struct part *p, size_t n, const redisReply *reply)
     return true;
 }
 
+/* Some of them were of workers that died, and are gone. */
+static void forget_denial(struct store_redis *s, struct hash128 id)
+{
+    struct denial *d = denial_of(s, id);
+    if (d)
+        *d = (struct denial){.until_us = 0};
+}
+
 static bool judge(struct part *p)
 {
     struct lease_part *l = lease_of(p);
@@ -387,7 +310,7 @@ static bool judge(struct part *p)
         return true;
     if (p->mode == TAKE_IF_FITS) {
         remember_denial(p, sum, l->here - MIN_OF(l->added, l->here));
-        reap(p);
+        lease_reap(&p->store->leases->reaps, p->store, p->counter.id, p->key, forget_denial);
     }
     return p->mode == TAKE_ALWAYS;
 }
@@ -615,10 +538,7 @@ void redis_leases_close(struct store_redis *s)
     if (!leases)
         return;
     timer_cancel(&leases->renewal);
-    LIST_EACH(node, &leases->reaps)
-    {
-        reap_free(CONTAINER_OF(node, struct reap, node));
-    }
+    lease_reaps_free(&leases->reaps);
     lease_table_fini(&leases->table);
     free(leases);
     s->leases = NULL;
