@@ -85,6 +85,10 @@ struct redis_call {
     void (*on_done)(struct redis_call *c, enum redis_result result);
     void *arg;
 
+    /* Its keys are not the store's: NOPERM is a failure of this call, and says nothing of the server. Set after
+     * redis_call_init. */
+    bool has_keys_of_others;
+
     /* Inner life. */
     struct list node;
     struct redis_shard *shard; /* it was sent to first */
