@@ -148,6 +148,7 @@ static void ask(void *arg, struct inquiry *inquiry)
     buf_init(&q->answer, 1 + TABLE_REDIS_VALUE_MAX_BYTES);
     timer_init(&q->late, l, on_late, q);
     redis_call_init(&q->call, on_reply, on_done, q);
+    q->call.has_keys_of_others = true;
     if (!compose(q) || !redis_send(table->all->redis, str_of_z(table->options->key), &q->call)) {
         end(q);
         return;
@@ -157,8 +158,10 @@ static void ask(void *arg, struct inquiry *inquiry)
 
 static void drop(void *arg, struct inquiry *inquiry)
 {
+    struct question *q = inquiry_state(inquiry);
     (void)arg;
-    let_go(inquiry_state(inquiry));
+    q->call.is_under_way = false; /* it went with the client */
+    let_go(q);
 }
 
 /* ---- life ---- */

@@ -219,7 +219,7 @@ static void test_late(void **state)
     (void)state;
     if (!redis_servers_are_there())
         skip();
-    assert_int_equal(ask(QUICK, "none", NULL), TABLE_REDIS_NOT_FOUND);
+    assert_int_equal(ask(WORDS, "none", NULL), TABLE_REDIS_NOT_FOUND); /* it is connected */
     redis_servers_hang(&servers, 0);
     int64_t began_ms = clock_monotonic_ms();
     assert_int_equal(start(&q, QUICK, "office"), STARTED);
@@ -244,8 +244,10 @@ static void test_end_while_asked(void **state)
     (void)state;
     if (!redis_servers_are_there())
         skip();
+    assert_int_equal(ask(WORDS, "none", NULL), TABLE_REDIS_NOT_FOUND); /* it is connected */
     redis_servers_hang(&servers, 0);
     assert_int_equal(start(&q, WORDS, "office"), STARTED);
+    loop_run_once(&loop, 0); /* it is sent */
     redis_free(&r);
     table_redis_free(&tables);
     assert_false(q.is_done);

@@ -64,9 +64,10 @@ static const struct check_case LATER[] = {
      "observe b\n"
      "disable m n",
      "2:7+1 warning: limit \"l\" is never used: no rule charges it | write charge l in a rule"},
-    {"table t strings redis \"k\"\n"
-     "on mail { rule r log if listener in t }",
-     "1:17+5 \"redis\" is not in force in this version"},
+    {"table t strings redis \"k\" { timeout 1s cache 1m failure defer }\n"
+     "on mail { rule r log if listener in t }\n"
+     "store redis \"redis://127.0.0.1\"",
+     ""},
     {"table t strings socketmap 127.0.0.1:9 \"k\" { timeout 1s cache 1m failure defer }\n"
      "on mail { rule r log if listener in t }",
      ""},
