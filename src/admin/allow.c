@@ -168,7 +168,7 @@ void admin_allow(void *arg, struct control_ask *ask)
     struct allowance to = {.rate_count = 0};
     struct arena scratch;
     struct err err = {0};
-    struct str key, name, rate, text;
+    struct str key, name, rate, text = STR_NONE;
     if (!control_need_text(ask, "key", &key) || !control_need_text(ask, "limit", &name) ||
         !control_need_text(ask, "rate", &rate))
         return;
