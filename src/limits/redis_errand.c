@@ -67,7 +67,9 @@ void errands_free(struct store_redis *s)
 {
     LIST_EACH(node, &s->errands)
     {
-        errand_free(CONTAINER_OF(node, struct errand, node));
+        struct errand *e = CONTAINER_OF(node, struct errand, node);
+        e->call.is_under_way = false; /* the client is gone, and the call with it */
+        errand_free(e);
     }
 }
 
@@ -78,14 +80,14 @@ int64_t store_redis_now_us(const struct store_redis *s, struct str key, int64_t 
     return s->options.time_is_given ? given_us : redis_now_us(s->options.redis, key);
 }
 
-/* A link that is another one than before: the data behind it may be another set. All that was counted by what was
- * known before is unsettled, until the keeper has looked. */
+/* A link that is another one than before: the data behind it may be another set. All is unsettled, until the keeper has
+ * looked. The first link of a process is no other one: nothing was read before. */
 static void note_ups(struct store_redis *s, unsigned domain, size_t shard)
 {
     unsigned ups = redis_shard_ups(s->options.redis, shard);
     if (ups == s->ups[domain])
         return;
-    if (s->ups[domain])
+    if (ups > 1)
         outage_went_alone(s->options.outage, domain, clock_monotonic_us());
     s->ups[domain] = ups;
 }

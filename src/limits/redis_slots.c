@@ -14,21 +14,18 @@
  * is read again only where the last reading was made within CLOSED_REST_US of the window's end, or is older than
  * CLOSED_HOLDS_US, or nodes came back since (outage_changes).
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "limits/memory_slots.h"
-#include "limits/store_redis_inside.h"
+#include "limits/redis_slots_inside.h"
 
 #define DENIAL_US       INT64_C(5000000)
 #define CLOSED_REST_US  INT64_C(5000000)
 #define CLOSED_HOLDS_US INT64_C(60000000)
 
 enum {
-    VALUE_MAX_BYTES = 256, /* of a key; ours are 200 long */
-    HEADER_AT = COLUMNS * WINDOW_SLOTS,
-    NEAR_SATURATION = 1 << 30, /* from there on a slot is asked what it held before */
-    WORDS_MAX = 48,
+    VALUE_MAX_BYTES = 256,    /* of a key; ours are 200 long */
+    NEAR_SATURATION = 1 << 30 /* from there on a slot is asked what it held before */
 };
 
 /* In a part's room. */
@@ -44,6 +41,7 @@ struct slots {
     bool is_denied;
     uint64_t seen[COLUMNS], since[COLUMNS]; /* sums, as begin found them */
     uint32_t changes;
+    uint32_t header[2]; /* what lay where ours was written: somebody else's value, if it is neither ours nor nothing */
     uint32_t rings[COLUMNS][WINDOW_CELLS];
     struct take_held before; /* of a decision alone: what was held */
     struct mirror_charge alone;
@@ -54,92 +52,6 @@ _Static_assert(sizeof(struct slots) <= PART_ROOM_BYTES, "a part's room");
 static struct slots *slots_of(struct part *p)
 {
     return (struct slots *)p->room;
-}
-
-static uint64_t window_of(uint64_t slot)
-{
-    return slot / WINDOW_SLOTS;
-}
-
-/* ---- Commands ---- */
-
-struct command {
-    struct str words[WORDS_MAX];
-    size_t count;
-    char texts[WORDS_MAX][STR_OF_U64_MAX + 2]; /* of words that are numbers */
-    char key[REDIS_KEY_MAX_BYTES];
-};
-
-static void say(struct command *c, struct str word)
-{
-    c->words[c->count++] = word;
-}
-
-/* n in digits, behind a sign. */
-static void say_signed(struct command *c, char sign, uint64_t n)
-{
-    char *text = c->texts[c->count];
-    struct str digits = str_of_u64(text + 1, n); /* it lies at the end of its room */
-    size_t at = (size_t)(digits.ptr - text) - (sign != 0);
-    if (sign)
-        text[at] = sign;
-    say(c, str_of(text + at, digits.len + (sign != 0)));
-}
-
-static void say_number(struct command *c, int64_t n)
-{
-    say_signed(c, n < 0 ? '-' : 0, n < 0 ? (uint64_t)0 - (uint64_t)n : (uint64_t)n);
-}
-
-static void say_cell(struct command *c, uint64_t cell)
-{
-    say_signed(c, '#', cell);
-}
-
-static void begin_command(struct command *c, struct str verb, struct str stem, uint64_t window)
-{
-    c->count = 0;
-    say(c, verb);
-    say(c, redis_key_of_window(stem, window, c->key, sizeof c->key));
-}
-
-static void say_expiry(struct command *c, uint64_t window, uint32_t period_s)
-{
-    say_number(c, (int64_t)((window + 2) * period_s * 1000 + 5000));
-}
-
-static void begin_bitfield(struct command *c, struct str stem, uint64_t window)
-{
-    begin_command(c, STR("BITFIELD"), stem, window);
-    say(c, STR("OVERFLOW"));
-    say(c, STR("SAT"));
-}
-
-static void say_field(struct command *c, struct str verb, uint64_t cell)
-{
-    say(c, verb);
-    say(c, STR("u32"));
-    say_cell(c, cell);
-}
-
-static uint64_t cell_of(size_t column, uint64_t slot)
-{
-    return column * WINDOW_SLOTS + slot % WINDOW_SLOTS;
-}
-
-static void say_header(struct command *c, uint64_t window, uint32_t period_s)
-{
-    say_field(c, STR("SET"), HEADER_AT);
-    say_number(c, period_s);
-    say_field(c, STR("SET"), HEADER_AT + 1);
-    say_number(c, (int64_t)(window & UINT32_MAX));
-}
-
-static bool add_get(struct part *p, uint64_t window)
-{
-    struct command c;
-    begin_command(&c, STR("GET"), p->key, window);
-    return redis_call_add(&p->call, c.words, c.count);
 }
 
 /* ---- What this node knows ---- */
@@ -284,6 +196,13 @@ static bool needs_look(struct part *p)
 
 /* ---- Asking ---- */
 
+static bool add_get(struct part *p, uint64_t window)
+{
+    struct command c;
+    command_begin(&c, STR("GET"), p->key, window);
+    return redis_call_add(&p->call, c.words, c.count);
+}
+
 /* What is asked for is forgotten first. */
 static void clear_rings(struct slots *s)
 {
@@ -313,17 +232,17 @@ static bool add_reservation(struct part *p)
     struct slots *s = slots_of(p);
     uint64_t window = window_of(s->slot);
     struct command c;
-    begin_bitfield(&c, p->key, window);
+    command_begin_bitfield(&c, p->key, window);
     for (size_t column = 0; column < COLUMNS; column++) {
         if (!s->growth[column])
             continue;
         if (s->asks_old)
-            say_field(&c, STR("GET"), cell_of(column, s->slot));
-        say_field(&c, STR("INCRBY"), cell_of(column, s->slot));
-        say_number(&c, s->growth[column]);
+            command_say_field(&c, STR("GET"), cell_of(column, s->slot));
+        command_say_field(&c, STR("INCRBY"), cell_of(column, s->slot));
+        command_say_number(&c, s->growth[column]);
     }
     if (!s->has_header)
-        say_header(&c, window, p->counter.period_s);
+        command_say_header(&c, p->counter.period_s, (uint32_t)(window & UINT32_MAX));
     return redis_call_add(&p->call, c.words, c.count);
 }
 
@@ -336,9 +255,9 @@ static bool compose_reserve(struct part *p)
     clear_rings(s);
     if (s->grows && !add_reservation(p))
         return false;
-    begin_command(&c, STR("GETEX"), p->key, window);
-    say(&c, STR("PXAT"));
-    say_expiry(&c, window, p->counter.period_s);
+    command_begin(&c, STR("GETEX"), p->key, window);
+    command_say(&c, STR("PXAT"));
+    command_say_expiry(&c, window, p->counter.period_s);
     return redis_call_add(&p->call, c.words, c.count) && add_closed(p);
 }
 
@@ -351,6 +270,12 @@ static bool next_number(const redisReply *reply, size_t *at, uint32_t *n)
     long long value = reply->element[(*at)++]->integer;
     *n = (uint32_t)value;
     return value >= 0 && value <= (long long)UINT32_MAX;
+}
+
+static bool is_header(const struct part *p, uint64_t window, uint32_t period_s, uint32_t number)
+{
+    bool is_none = period_s == 0 && number == 0; /* a refund made the key */
+    return is_none || (period_s == p->counter.period_s && number == (uint32_t)(window & UINT32_MAX));
 }
 
 static bool on_bitfield(struct part *p, const redisReply *reply)
@@ -368,7 +293,10 @@ static bool on_bitfield(struct part *p, const redisReply *reply)
             return false;
         s->added[c] = s->asks_old ? now - old : s->growth[c];
     }
-    return true;
+    if (s->has_header)
+        return true;
+    return next_number(reply, &at, &s->header[0]) && next_number(reply, &at, &s->header[1]) &&
+           is_header(p, window_of(s->slot), s->header[0], s->header[1]);
 }
 
 static uint32_t number_at(const redisReply *reply, size_t cell)
@@ -379,16 +307,10 @@ static uint32_t number_at(const redisReply *reply, size_t cell)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* Is it a window of ours? One that a refund made has no header. */
 static bool is_window(const struct part *p, const redisReply *reply, uint64_t window)
 {
-    uint32_t period_s, number;
-    if (reply->type != REDIS_REPLY_STRING || (size_t)reply->len > VALUE_MAX_BYTES)
-        return false;
-    period_s = number_at(reply, HEADER_AT);
-    number = number_at(reply, HEADER_AT + 1);
-    return (period_s == 0 && number == 0) ||
-           (period_s == p->counter.period_s && number == (uint32_t)(window & UINT32_MAX));
+    return reply->type == REDIS_REPLY_STRING && (size_t)reply->len <= VALUE_MAX_BYTES &&
+           is_header(p, window, number_at(reply, SLOTS_HEADER_AT), number_at(reply, SLOTS_HEADER_AT + 1));
 }
 
 /* Into the rings: what counts at the slot. Slots that are still to come (another node's clock is a little ahead) count
@@ -436,131 +358,6 @@ static bool judge(struct part *p)
     return fits;
 }
 
-/* ---- Changes that nobody waits for ---- */
-
-/* By how much two slots of a counter change. */
-struct changes {
-    struct counter counter; /* without its texts: the errand's key is its name */
-    uint64_t slots[2];
-    int64_t deltas[2][COLUMNS];
-    int64_t now_us;
-};
-
-_Static_assert(sizeof(struct changes) <= ERRAND_ROOM_BYTES, "an errand's room");
-
-static bool is_nothing(const int64_t delta[COLUMNS])
-{
-    return delta[0] == 0 && delta[1] == 0 && delta[2] == 0;
-}
-
-/* The window of change i, which has a command of its own unless the one before it is of the same window. */
-static bool has_command(const struct changes *ch, size_t i)
-{
-    if (is_nothing(ch->deltas[i]))
-        return false;
-    return i == 0 || is_nothing(ch->deltas[0]) || window_of(ch->slots[0]) != window_of(ch->slots[1]);
-}
-
-static void owe(struct store_redis *s, struct str stem, const struct changes *ch, size_t i, bool only_more)
-{
-    int64_t delta[COLUMNS];
-    for (size_t c = 0; c < COLUMNS; c++)
-        delta[c] = only_more ? MAX_OF(ch->deltas[i][c], 0) : ch->deltas[i][c];
-    if (!is_nothing(delta))
-        mirror_owe(s->options.mirror, &ch->counter, stem, ch->slots[i], delta, ch->now_us);
-}
-
-/* What was not done is for the keeper to push. What may have been done or not counts twice at worst. */
-static void on_changed(struct errand *e, enum redis_result result, bool has_errors)
-{
-    struct changes ch;
-    size_t command = 0;
-    bool is_undone = result == REDIS_UNSENT;
-    memcpy(&ch, e->room, sizeof ch);
-    for (size_t i = 0; i < COUNT_OF(ch.slots); i++) {
-        if (has_command(&ch, i)) {
-            is_undone = result == REDIS_UNSENT || (has_errors && (e->failed >> command & 1));
-            command += 2;
-        }
-        if (is_undone || result == REDIS_LOST)
-            owe(e->store, e->key, &ch, i, result == REDIS_LOST);
-    }
-}
-
-static void add_change(struct errand *e, const struct changes *ch, size_t i)
-{
-    uint64_t window = window_of(ch->slots[i]);
-    struct command c;
-    begin_bitfield(&c, e->key, window);
-    for (size_t k = i; k < COUNT_OF(ch->slots); k++)
-        for (size_t column = 0; column < COLUMNS && window_of(ch->slots[k]) == window; column++) {
-            if (ch->deltas[k][column] == 0)
-                continue;
-            say_field(&c, STR("INCRBY"), cell_of(column, ch->slots[k]));
-            say_number(&c, ch->deltas[k][column]);
-        }
-    errand_add(e, c.words, c.count);
-    begin_command(&c, STR("PEXPIREAT"), e->key, window);
-    say_expiry(&c, window, ch->counter.period_s);
-    errand_add(e, c.words, c.count);
-}
-
-static void send_changes(struct store_redis *s, struct str stem, const struct changes *ch)
-{
-    if (is_nothing(ch->deltas[0]) && is_nothing(ch->deltas[1]))
-        return;
-    struct errand *e = store_redis_is_believed(s, stem, domains_of_key(&s->domains, stem)) ? errand_new(s, stem) : NULL;
-    if (!e) {
-        owe(s, stem, ch, 0, false);
-        owe(s, stem, ch, 1, false);
-        return;
-    }
-    memcpy(e->room, ch, sizeof *ch);
-    e->on_end = on_changed;
-    for (size_t i = 0; i < COUNT_OF(ch->slots); i++)
-        if (has_command(ch, i))
-            add_change(e, ch, i);
-    errand_send(e);
-}
-
-static struct changes changes_of(const struct counter *counter, int64_t now_us)
-{
-    struct changes ch = {.counter = *counter, .now_us = now_us};
-    ch.counter.entity = ch.counter.name = STR_NONE;
-    return ch;
-}
-
-static void change_less(struct changes *ch, size_t i, uint64_t slot, const uint32_t cost[COLUMNS])
-{
-    ch->slots[i] = slot;
-    for (size_t c = 0; c < COLUMNS; c++)
-        ch->deltas[i][c] -= cost[c];
-}
-
-static void change_more(struct changes *ch, size_t i, uint64_t slot, const uint32_t cost[COLUMNS])
-{
-    ch->slots[i] = slot;
-    for (size_t c = 0; c < COLUMNS; c++)
-        ch->deltas[i][c] += cost[c];
-}
-
-/* What is held is held no longer, wherever it lies; what Redis has of it is left in the changes, as number i. */
-static void let_go(struct store_redis *s, const struct counter *counter, const struct take_held *held,
-                   struct changes *ch, size_t i)
-{
-    struct mirror *m = s->options.mirror;
-    uint32_t pushed[COLUMNS];
-    if (held->is_local) {
-        struct mirror_charge charge = {.slot = held->slot, .generation = held->generation};
-        memcpy(charge.cost, held->cost, sizeof charge.cost);
-        mirror_give_back(m, counter, &charge, pushed);
-        change_less(ch, i, held->slot, pushed);
-    } else if (!mirror_was_forgotten(m, counter, held->token)) {
-        mirror_own_take_back(m, counter, held->slot, held->cost);
-        change_less(ch, i, held->slot, held->cost);
-    }
-}
-
 /* ---- The op's end ---- */
 
 static bool is_as_it_was(const struct take *take, const struct slots *s)
@@ -580,11 +377,11 @@ static void taken(struct part *p)
         rest[c] = p->cost[c] - s->growth[c];
         cost[c] = s->added[c] + rest[c];
     }
-    change_more(&ch, 0, s->slot, rest);
+    changes_add(&ch, 0, s->slot, rest);
     mirror_own_add(p->store->options.mirror, &p->counter, p->key, s->slot, cost, p->now_us);
     if (s->counts_held)
-        let_go(p->store, &p->counter, &take->held, &ch, take->held.slot == s->slot ? 0 : 1);
-    send_changes(p->store, p->key, &ch);
+        changes_let_go(&ch, take->held.slot == s->slot ? 0 : 1, p->store, &p->counter, &take->held);
+    changes_send(p->store, p->key, &ch);
     memset(&take->held, 0, sizeof take->held);
     memcpy(take->held.cost, cost, sizeof cost);
     take->held.slot = s->slot;
@@ -592,39 +389,31 @@ static void taken(struct part *p)
     take->held.is_held = true;
 }
 
+/* Somebody else's value lies there: what was written over it is put back. */
+static void restore_header(struct part *p)
+{
+    struct slots *s = slots_of(p);
+    struct command c;
+    struct errand *e =
+        is_header(p, window_of(s->slot), s->header[0], s->header[1]) ? NULL : errand_new(p->store, p->key);
+    if (!e)
+        return;
+    command_begin(&c, STR("BITFIELD"), p->key, window_of(s->slot));
+    command_say_header(&c, s->header[0], s->header[1]);
+    errand_add(e, c.words, c.count);
+    errand_send(e);
+}
+
 static void undo(struct part *p)
 {
     struct slots *s = slots_of(p);
     struct changes ch = changes_of(&p->counter, p->now_us);
-    if (p->is_reserved)
-        change_less(&ch, 0, s->slot, s->added);
-    p->is_reserved = false;
-    send_changes(p->store, p->key, &ch);
-}
-
-static void give_back(struct store_redis *s, struct take *take)
-{
-    char text[REDIS_STEM_MAX_BYTES];
-    struct str stem = redis_stem(&take->counter, s->options.prefix, text, sizeof text);
-    int64_t at_us = window_slot_start_us(take->held.slot, take->counter.period_s);
-    struct changes ch = changes_of(&take->counter, at_us);
-    let_go(s, &take->counter, &take->held, &ch, 0);
-    send_changes(s, stem, &ch);
-}
-
-static void keep(struct store_redis *s, struct take *take, int64_t given_us)
-{
-    char text[REDIS_STEM_MAX_BYTES];
-    struct str stem = redis_stem(&take->counter, s->options.prefix, text, sizeof text);
-    int64_t now_us = store_redis_now_us(s, stem, given_us);
-    uint64_t slot = window_slot(now_us, take->counter.period_s);
-    if (slot <= take->held.slot)
+    if (!p->is_reserved)
         return;
-    struct changes ch = changes_of(&take->counter, now_us);
-    change_more(&ch, 0, slot, take->held.cost);
-    mirror_own_add(s->options.mirror, &take->counter, stem, slot, take->held.cost, now_us);
-    let_go(s, &take->counter, &take->held, &ch, 1);
-    send_changes(s, stem, &ch);
+    changes_take_back(&ch, 0, s->slot, s->added);
+    p->is_reserved = false;
+    changes_send(p->store, p->key, &ch);
+    restore_header(p);
 }
 
 static bool peek(struct store_redis *s, struct take *take, int64_t given_us)
@@ -682,8 +471,8 @@ static void undo_alone(struct part *p)
     struct changes ch = changes_of(&p->counter, p->now_us);
     if (p->mode == TAKE_NOTHING)
         return;
-    let_go(p->store, &p->counter, &p->take->held, &ch, 0);
-    send_changes(p->store, p->key, &ch);
+    changes_let_go(&ch, 0, p->store, &p->counter, &p->take->held);
+    changes_send(p->store, p->key, &ch);
     p->take->held = s->before;
 }
 
@@ -693,8 +482,8 @@ static void taken_alone(struct part *p)
     struct changes ch = changes_of(&p->counter, p->now_us);
     if (!s->before.is_held || !s->counts_held || p->mode == TAKE_NOTHING)
         return;
-    let_go(p->store, &p->counter, &s->before, &ch, 0);
-    send_changes(p->store, p->key, &ch);
+    changes_let_go(&ch, 0, p->store, &p->counter, &s->before);
+    changes_send(p->store, p->key, &ch);
 }
 
 /* In another slot than it was charged to here it would be hard to say what belongs to what: the charge of here stays,
@@ -710,9 +499,9 @@ static void reconcile(struct part *p)
     uint32_t excess[COLUMNS];
     memcpy(s->alone.cost, s->added, sizeof s->alone.cost);
     mirror_is_told(p->store->options.mirror, &p->counter, &s->alone, excess);
-    change_less(&ch, 0, s->slot, excess);
+    changes_take_back(&ch, 0, s->slot, excess);
     p->is_reserved = false;
-    send_changes(p->store, p->key, &ch);
+    changes_send(p->store, p->key, &ch);
 }
 
 /* ---- Forgetting ---- */
@@ -723,14 +512,14 @@ static bool add_zeros(struct part *p, uint64_t window, const bool columns[COLUMN
     for (size_t column = 0; column < COLUMNS; column++)
         for (uint64_t slot = 0; slot < WINDOW_SLOTS && columns[column]; slot++) {
             if (slot % 8 == 0)
-                begin_command(&c, STR("BITFIELD"), p->key, window);
-            say_field(&c, STR("SET"), cell_of(column, slot));
-            say_number(&c, 0);
+                command_begin(&c, STR("BITFIELD"), p->key, window);
+            command_say_field(&c, STR("SET"), cell_of(column, slot));
+            command_say_number(&c, 0);
             if (slot % 8 == 7 && !redis_call_add(&p->call, c.words, c.count))
                 return false;
         }
-    begin_command(&c, STR("PEXPIREAT"), p->key, window);
-    say_expiry(&c, window, p->counter.period_s);
+    command_begin(&c, STR("PEXPIREAT"), p->key, window);
+    command_say_expiry(&c, window, p->counter.period_s);
     return redis_call_add(&p->call, c.words, c.count);
 }
 
@@ -761,8 +550,8 @@ const struct part_kind redis_slots_kind = {
     .undo_alone = undo_alone,
     .taken_alone = taken_alone,
     .reconcile = reconcile,
-    .give_back = give_back,
-    .keep = keep,
+    .give_back = redis_slots_give_back,
+    .keep = redis_slots_keep,
     .peek = peek,
     .compose_forget = compose_forget,
 };

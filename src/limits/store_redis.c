@@ -20,31 +20,10 @@
 
 #include "base/clock.h"
 #include "base/panic.h"
+#include "limits/redis_ask.h"
 #include "limits/store_memory.h"
-#include "limits/store_redis_inside.h"
 
-enum {
-    SPARE_PARTS = 8,   /* an ask that is used again has room for so many */
-    SPARE_ASKS = 64,   /* so many are kept */
-    WATCH_MS = 200,    /* is a link another one than before? */
-    TAKES_MAX = 65536, /* of one op */
-};
-
-/* An op, and what is left of it after its answer. */
-struct ask {
-    struct list node; /* in asks or spares */
-    struct store_redis *store;
-    struct store_op *op; /* NULL: it has its answer, or was given up */
-    struct timer deadline;
-    enum part_state round; /* PART_NEW, PART_LOOKING, PART_RESERVING */
-    size_t waiting;        /* calls under way */
-    bool is_late;          /* the deadline has passed */
-    bool is_forgetting;
-    size_t room, count;
-    struct part parts[];
-};
-
-#define PARTS(p, a) for (struct part *p = (a)->parts; p < (a)->parts + (a)->count; p++)
+enum { WATCH_MS = 200 }; /* is a link another one than before? */
 
 const struct part_kind *part_kind_of(const struct take *take)
 {
@@ -55,85 +34,6 @@ const struct part_kind *part_kind_of(const struct take *take)
     if (!take->members)
         return &redis_slots_kind;
     return take->counter.unit == UNIT_DISTINCT_RECIPIENTS ? &redis_many_kind : &redis_distinct_kind;
-}
-
-/* ---- An ask's memory ---- */
-
-static void on_reply(struct redis_call *c, size_t n, const redisReply *reply);
-static void on_call_done(struct redis_call *c, enum redis_result result);
-static void on_deadline(void *arg);
-
-static struct ask *ask_make(struct store_redis *s, size_t count)
-{
-    size_t room = MAX_OF(count, SPARE_PARTS);
-    struct ask *a = count <= TAKES_MAX ? malloc(sizeof *a + room * sizeof a->parts[0]) : NULL;
-    if (!a)
-        return NULL;
-    *a = (struct ask){.store = s, .room = room};
-    list_init(&a->node);
-    timer_init(&a->deadline, s->options.loop, on_deadline, a);
-    for (size_t i = 0; i < room; i++)
-        redis_call_init(&a->parts[i].call, on_reply, on_call_done, &a->parts[i]);
-    return a;
-}
-
-static struct ask *ask_new(struct store_redis *s, size_t count)
-{
-    if (count > SPARE_PARTS || list_is_empty(&s->spares))
-        return ask_make(s, count);
-    struct ask *a = LIST_FIRST(&s->spares, struct ask, node);
-    list_remove(&a->node);
-    s->spare_count--;
-    return a;
-}
-
-static void ask_free(struct ask *a)
-{
-    list_remove(&a->node);
-    timer_cancel(&a->deadline);
-    for (size_t i = 0; i < a->room; i++)
-        redis_call_fini(&a->parts[i].call);
-    free(a);
-}
-
-/* Its last call has ended, and its op was answered. */
-static void ask_end(struct ask *a)
-{
-    struct store_redis *s = a->store;
-    PARTS(p, a)
-    {
-        if (p->kind->fini)
-            p->kind->fini(p);
-    }
-    if (a->room > SPARE_PARTS || s->spare_count == SPARE_ASKS) {
-        ask_free(a);
-        return;
-    }
-    timer_rest(&a->deadline);
-    list_remove(&a->node);
-    list_add_first(&s->spares, &a->node);
-    s->spare_count++;
-}
-
-/* All but the call and the texts is zero. */
-static void part_init(struct part *p, struct ask *a, struct take *take, int64_t given_us)
-{
-    struct store_redis *s = a->store;
-    struct redis_call call = p->call;
-    memset(p, 0, offsetof(struct part, key_text));
-    memset(p->room, 0, sizeof p->room);
-    p->call = call;
-    p->store = s;
-    p->ask = a;
-    p->take = take;
-    p->kind = part_kind_of(take);
-    p->counter = take->counter;
-    p->mode = take->mode;
-    memcpy(p->cost, take->cost, sizeof p->cost);
-    p->key = redis_stem(&take->counter, s->options.prefix, p->key_text, sizeof p->key_text);
-    PANIC_IF(!p->key.ptr, "a counter's name finds no room");
-    p->now_us = store_redis_now_us(s, p->key, given_us);
-    p->domain = domains_of_key(&s->domains, p->key);
 }
 
 /* ---- Rounds ---- */
@@ -155,7 +55,7 @@ static bool looks(const struct part *p)
 static void send_round(struct ask *a, enum part_state round)
 {
     a->round = round;
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (p->state == PART_SURE || p->state == PART_ALONE)
             continue;
@@ -227,7 +127,7 @@ static enum alone decide_alone(struct ask *a)
 {
     struct store_redis *s = a->store;
     bool has_any = false;
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         has_any |= is_undecided(p);
     }
@@ -235,7 +135,7 @@ static enum alone decide_alone(struct ask *a)
         return ALONE_FITS;
     if (s->options.failure == STORE_CLOSED)
         return ALONE_FAILS;
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (!is_undecided(p) || !p->kind->decide_alone)
             continue;
@@ -243,7 +143,7 @@ static enum alone decide_alone(struct ask *a)
             return ALONE_OVER;
     }
     enum alone result = decide_slots(a);
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (p->is_decided && result == ALONE_FITS)
             went_alone(p);
@@ -282,7 +182,7 @@ static void let_go_of_op(struct ask *a)
     a->op->state = NULL;
     a->op = NULL;
     timer_rest(&a->deadline);
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         p->take = NULL;
         p->counter.entity = p->counter.name = STR_NONE;
@@ -297,7 +197,7 @@ static bool answer(struct ask *a, enum store_result result)
     static const char *const ALONE[] = {
         [STORE_SHARE] = "share", [STORE_LOCAL] = "local", [STORE_OPEN] = "open", [STORE_CLOSED] = "closed"};
     a->op->result = result;
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (p->state == PART_ALONE)
             a->op->decided_by = ALONE[a->store->options.failure];
@@ -324,7 +224,7 @@ static bool answer_alone(struct ask *a, enum alone result)
 static bool judge(struct ask *a)
 {
     bool fits = true;
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (p->state != a->round || p->composed != a->round)
             continue;
@@ -347,7 +247,7 @@ static bool after_looking(struct ask *a)
 {
     if (!judge(a))
         return answer(a, STORE_FULL);
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (a->is_late && p->state != PART_SURE && p->mode != TAKE_NOTHING)
             p->state = PART_ALONE; /* there is no time for another round */
@@ -362,7 +262,7 @@ static bool after_looking(struct ask *a)
 static bool after_forgetting(struct ask *a)
 {
     bool is_forgotten = !a->is_late;
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         is_forgotten &= p->state == PART_RESERVING;
     }
@@ -381,7 +281,7 @@ static bool after_round(struct ask *a)
 static bool is_known_full(struct ask *a)
 {
     bool is_full = false;
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (p->state != PART_NEW || !p->kind->is_known_full || !p->kind->is_known_full(p))
             continue;
@@ -392,7 +292,7 @@ static bool is_known_full(struct ask *a)
 
 static void choose_states(struct ask *a)
 {
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (p->kind->begin)
             p->kind->begin(p);
@@ -430,9 +330,10 @@ static void on_reply(struct redis_call *c, size_t n, const redisReply *reply)
         }
         return;
     }
+    /* Of what lies under the key, not of the server: that is out of memory, only reads, … */
     struct str text = str_of(reply->str, reply->len);
-    bool is_ours = redis_error_kind(reply) == REDIS_ERROR_COMMAND && !str_starts(text, STR("OOM")) &&
-                   !str_starts(text, STR("MISCONF"));
+    bool is_ours = redis_error_kind(reply) == REDIS_ERROR_COMMAND &&
+                   (str_starts(text, STR("WRONGTYPE")) || str_starts(text, STR("ERR")));
     p->is_ours = is_ours && (p->is_ours || !p->is_failed);
     p->is_failed = true;
     store_redis_complain(p->store, p->key, reply);
@@ -482,7 +383,7 @@ static void on_deadline(void *arg)
     struct ask *a = arg;
     struct store_op *op = a->op;
     a->is_late = true;
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (!p->is_under_way)
             continue;
@@ -495,23 +396,21 @@ static void on_deadline(void *arg)
 
 /* ---- The store's row ---- */
 
+static const struct ask_callbacks CALLBACKS = {
+    .on_reply = on_reply,
+    .on_call_done = on_call_done,
+    .on_deadline = on_deadline,
+};
+
 static enum started start(struct store *store, struct store_op *op, bool is_forgetting)
 {
     struct store_redis *s = store->state;
-    struct ask *a = ask_new(s, op->count);
     op->result = STORE_FAILED;
     op->state = NULL;
+    struct ask *a = ask_new(s, op, &CALLBACKS);
     if (!a)
         return DONE;
-    list_add_last(&s->asks, &a->node);
-    a->op = op;
-    a->count = op->count;
-    a->round = PART_NEW;
-    a->waiting = 0;
-    a->is_late = false;
     a->is_forgetting = is_forgetting;
-    for (size_t i = 0; i < op->count; i++)
-        part_init(&a->parts[i], a, op->takes[i], op->now_us);
     if (is_forgetting)
         send_round(a, PART_RESERVING);
     if (is_forgetting ? a->waiting == 0 && after_forgetting(a) : go(a))
@@ -535,7 +434,7 @@ static void redis_take_cancel(struct store *store, struct store_op *op)
 {
     struct ask *a = op->state;
     (void)store;
-    PARTS(p, a)
+    ASK_PARTS(p, a)
     {
         if (!a->is_forgetting)
             undo(p);
@@ -610,22 +509,7 @@ static void redis_close(struct store *store)
     if (!s)
         return;
     timer_cancel(&s->watch);
-    LIST_EACH(node, &s->asks)
-    {
-        struct ask *a = CONTAINER_OF(node, struct ask, node);
-        for (size_t i = 0; i < a->count; i++)
-            a->parts[i].call.is_under_way = false; /* the client is gone, and the call with it */
-        a->waiting = 0;
-        ask_end(a);
-    }
-    LIST_EACH(node, &s->spares)
-    {
-        ask_free(CONTAINER_OF(node, struct ask, node));
-    }
-    LIST_EACH(node, &s->errands)
-    {
-        CONTAINER_OF(node, struct errand, node)->call.is_under_way = false;
-    }
+    asks_free(s);
     errands_free(s);
     redis_values_close(s);
     redis_leases_close(s);

@@ -18,11 +18,14 @@
 
 enum { PATIENCE_MS = 30000 };
 
-/* What one opened store needs, found by its options. */
-struct opened {
-    struct loop loop;
-    struct redis *redis;
-};
+/* A loop of a store's own. */
+static struct loop *loop_new(void)
+{
+    struct err err;
+    struct loop *l = calloc(1, sizeof *l);
+    PANIC_IF(!l || !loop_init(l, &err), "no loop");
+    return l;
+}
 
 static void *shared(size_t bytes)
 {
@@ -78,19 +81,18 @@ void redis_node_open(struct redis_node *n, struct store *store, uint32_t owner)
 {
     struct err err;
     unsigned timeout_ms = n->timeout_ms ? n->timeout_ms : (unsigned)(20000 * tests_slowness());
-    struct opened *o = calloc(1, sizeof *o);
-    PANIC_IF(!o || !loop_init(&o->loop, &err), "no loop");
-    o->redis = redis_new(&o->loop, &n->options, timeout_ms, NULL, NULL, &err);
-    PANIC_IF(!o->redis, "no client: %s", err.text);
+    struct loop *l = n->loop ? n->loop : loop_new();
+    struct redis *r = redis_new(l, &n->options, timeout_ms, NULL, NULL, &err);
+    PANIC_IF(!r, "no client: %s", err.text);
     int64_t until_ms = clock_monotonic_ms() + PATIENCE_MS * (int64_t)tests_slowness();
-    while (!all_are_up(o->redis) && clock_monotonic_ms() < until_ms)
-        loop_run_once(&o->loop, 20);
-    PANIC_IF(!all_are_up(o->redis), "Redis is not up");
+    while (!all_are_up(r) && clock_monotonic_ms() < until_ms)
+        loop_run_once(l, 20);
+    PANIC_IF(!all_are_up(r), "Redis is not up");
     const struct store_options options = {
         .memory = n->memory,
         .owner = owner,
-        .loop = &o->loop,
-        .redis = o->redis,
+        .loop = l,
+        .redis = r,
         .mirror = n->mirror,
         .outage = n->outage,
         .failure = n->failure,
@@ -100,11 +102,6 @@ void redis_node_open(struct redis_node *n, struct store *store, uint32_t owner)
         .time_is_given = !n->time_is_real,
     };
     PANIC_IF(!store_open(store, stores_find(STR("redis")), &options, &err), "%s", err.text);
-}
-
-static struct opened *opened_of(const struct store *store)
-{
-    return CONTAINER_OF(redis_node_loop(store), struct opened, loop);
 }
 
 struct loop *redis_node_loop(const struct store *store)
@@ -138,12 +135,15 @@ void redis_node_run_for(struct store *store, int64_t ms)
         loop_run_once(redis_node_loop(store), until_ms - clock_monotonic_ms());
 }
 
-void redis_node_close(struct store *store)
+void redis_node_close(struct redis_node *n, struct store *store)
 {
-    struct opened *o = opened_of(store);
+    struct loop *l = redis_node_loop(store);
+    struct redis *r = redis_node_client(store);
     (void)redis_node_run(store, NULL);
-    redis_free(&o->redis);
+    redis_free(&r);
     store_close(store);
-    loop_fini(&o->loop);
-    free(o);
+    if (n && n->loop)
+        return;
+    loop_fini(l);
+    free(l);
 }
