@@ -3,16 +3,14 @@
 
 #include <stdlib.h>
 
-#define ASK_AGAIN_US 5000000
+#define SAY_AGAIN_US 5000000
 #define SETS         256
 #define WAYS         4
 
 struct denial {
     struct hash128 counter;
     const struct limit *limit; /* compared, never looked into */
-    uint64_t used_before;
-    int64_t ask_again_us;
-    int64_t fits_at_us;
+    int64_t quiet_until_us;
 };
 
 struct denials {
@@ -47,34 +45,19 @@ static struct denial *place_of(struct denials *d, struct hash128 counter, const 
     for (size_t i = 0; i < WAYS; i++) {
         if (matches(&set[i], counter, limit))
             return &set[i];
-        if (set[i].fits_at_us < place->fits_at_us)
+        if (set[i].quiet_until_us < place->quiet_until_us)
             place = &set[i];
     }
     return place;
 }
 
-bool denials_remember(struct denials *d, struct hash128 counter, const struct limit *limit, uint64_t used_before,
-                      int64_t fits_at_us, int64_t now_us)
+bool denials_remember(struct denials *d, struct hash128 counter, const struct limit *limit, int64_t fits_at_us,
+                      int64_t now_us)
 {
     struct denial *place = place_of(d, counter, limit);
-    /* A wait that is not known (open connections, a cost that never fits) is said again after the same five seconds. */
-    int64_t ask_again_us = MIN_OF(fits_at_us, now_us + ASK_AGAIN_US);
-    int64_t quiet_until_us = fits_at_us == INT64_MAX ? ask_again_us : fits_at_us;
-    bool is_new = !matches(place, counter, limit) || place->fits_at_us <= now_us;
-    *place = (struct denial){counter, limit, used_before, ask_again_us, quiet_until_us};
+    /* A wait that is not known (open connections, a cost that never fits) is said again after five seconds. */
+    int64_t quiet_until_us = fits_at_us == INT64_MAX ? now_us + SAY_AGAIN_US : fits_at_us;
+    bool is_new = !matches(place, counter, limit) || place->quiet_until_us <= now_us;
+    *place = (struct denial){counter, limit, quiet_until_us};
     return is_new;
-}
-
-bool denials_know(const struct denials *d, struct hash128 counter, const struct limit *limit, uint32_t cost,
-                  uint64_t allowed, int64_t now_us, uint64_t *used_before, int64_t *fits_at_us)
-{
-    const struct denial *set = d->places[set_of(counter)];
-    for (size_t i = 0; i < WAYS; i++) {
-        if (!matches(&set[i], counter, limit) || set[i].ask_again_us <= now_us || set[i].used_before + cost <= allowed)
-            continue;
-        *used_before = set[i].used_before;
-        *fits_at_us = set[i].fits_at_us;
-        return true;
-    }
-    return false;
 }

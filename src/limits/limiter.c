@@ -208,11 +208,8 @@ static bool remember_refusal(struct limiter *l, const struct reservation *r, int
 {
     const struct reading *by = r->refused_by;
     const struct take *take = by->take;
-    enum column column = thresholds_column(by);
-    /* a mail that is refused when it is settled gives back what it held, too */
-    uint64_t used_before = by->used - (r->is_settling ? take->cost : take->growth)[column];
     int64_t fits_at_us = take->wait_us == WAIT_UNKNOWN ? INT64_MAX : now_us + take->wait_us;
-    return denials_remember(l->denials, take->counter.id, by->limit, used_before, fits_at_us, now_us);
+    return denials_remember(l->denials, take->counter.id, by->limit, fits_at_us, now_us);
 }
 
 /* Limits and store must agree on whether something is over. It is the store that says so, in is_over and not in the
@@ -229,15 +226,14 @@ static void check_agreement(const struct reservation *r)
              r->limiter->store->ops->name);
 }
 
-/* is_recalled: it was refused from memory, which must not make the memory last longer. */
-static void answer(struct reservation *r, bool is_recalled)
+static void answer(struct reservation *r)
 {
     struct limiter *l = r->limiter;
     bool refusal_is_new = false;
     bool refuses = thresholds_judge(r);
     check_agreement(r);
     r->verdict = refuses ? VERDICT_REFUSED : VERDICT_RESERVED;
-    if (refuses && !is_recalled)
+    if (refuses)
         refusal_is_new = remember_refusal(l, r, r->op.now_us);
     thresholds_list(r, refusal_is_new);
 }
@@ -270,7 +266,7 @@ static void take_done(struct reservation *r)
     } else if (r->only_looks) {
         answer_look(r);
     } else if (r->mode == TAKE_IF_FITS) {
-        answer(r, false);
+        answer(r);
     } else {
         answer_event(r);
     }
@@ -309,43 +305,10 @@ static enum started ask(struct reservation *r, int64_t now_us, unsigned deadline
     return DONE;
 }
 
-/* What was refused a moment ago, answered as it was then; but not for values, of which others may be known already.
- * True: something is known to be full. */
-static bool recall(struct limiter *l, struct reservation *r, int64_t now_us)
-{
-    bool full = false;
-    for (size_t i = 0; i < r->reading_count; i++) {
-        struct reading *reading = &r->readings[i];
-        struct take *take = reading->take;
-        enum column column = thresholds_column(reading);
-        uint64_t used_before;
-        int64_t fits_at_us;
-        if (reading->limit->observed || take->members ||
-            !denials_know(l->denials, take->counter.id, reading->limit, reading->cost, reading->allowed, now_us,
-                          &used_before, &fits_at_us))
-            continue;
-        take->used[column] = used_before + reading->cost;
-        take->growth[column] = reading->cost;
-        take->is_over[column] = true;
-        take->wait_us = fits_at_us == INT64_MAX ? WAIT_UNKNOWN : MAX_OF(take->wait_us, fits_at_us - now_us);
-        full = true;
-    }
-    return full;
-}
-
 enum started limiter_reserve_start(struct limiter *l, struct reservation *r, const struct charge *charges, size_t count,
                                    int64_t now_us, unsigned deadline_ms, limiter_cb *cb, void *arg)
 {
     prepare(l, r, TAKE_IF_FITS, charges, count);
-    if (l->store->ops->is_remote) {
-        for (size_t i = 0; i < r->take_count; i++)
-            take_answer_unknown(r->sorted[i]);
-        r->op = (struct store_op){.now_us = now_us, .result = STORE_FULL};
-        if (recall(l, r, now_us)) {
-            answer(r, true);
-            return DONE;
-        }
-    }
     return ask(r, now_us, deadline_ms, cb, arg);
 }
 
@@ -384,9 +347,8 @@ void limiter_peek(struct limiter *l, struct reservation *r, const struct charge 
             take_answer_unknown(take);
         is_full |= take->wait_us != 0;
     }
-    bool is_recalled = l->store->ops->is_remote && recall(l, r, now_us);
-    r->op = (struct store_op){.now_us = now_us, .result = is_full || is_recalled ? STORE_FULL : STORE_TAKEN};
-    answer(r, is_recalled);
+    r->op = (struct store_op){.now_us = now_us, .result = is_full ? STORE_FULL : STORE_TAKEN};
+    answer(r);
     if (r->verdict == VERDICT_RESERVED)
         r->passed_count = 0; /* nothing was counted: no threshold was passed */
 }

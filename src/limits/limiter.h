@@ -41,7 +41,7 @@ struct denials;
 
 struct limiter {
     struct store *store;
-    struct denials *denials; /* what was refused lately, by this worker */
+    struct denials *denials; /* which refusals this worker has spoken of already */
 };
 
 /* One limit, for one entity; a limit has at most one charge for an entity. */

@@ -147,7 +147,7 @@ struct store_options {
 
 struct store_ops {
     const char *name;
-    /* Is a take a round trip? Then a denial is remembered and not asked for again at once. */
+    /* Is a take a round trip? Then the store remembers a denial, and does not ask again at once. */
     bool is_remote;
     MUST_USE bool (*open)(struct store *store, const struct store_options *options, struct err *err);
     void (*close)(struct store *store);
