@@ -31,6 +31,7 @@ static int fixture_setup(void **state)
 {
     struct suite_fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
+    f->script = *state;
     f->context = suite->setup();
     suite->open(f->context, &f->store, 1);
     *state = f;
@@ -642,5 +643,6 @@ int store_suite_run(const struct store_suite *the_suite)
     suite = the_suite;
     if (suite->now_s)
         suite_now_us = suite->now_s * S;
-    return cmocka_run_group_tests_name(suite->name, tests, NULL, NULL);
+    return cmocka_run_group_tests_name(suite->name, tests, NULL, NULL) +
+           store_suite_run_scripts(fixture_setup, fixture_teardown);
 }

@@ -28,7 +28,7 @@ struct store_suite {
     int64_t now_s;
 };
 
-/* As cmocka_run_group_tests: how many failed. */
+/* The cases, in two groups of cmocka's; how many failed. */
 int store_suite_run(const struct store_suite *suite);
 
 /* For a store's own tests. */
@@ -68,12 +68,17 @@ void suite_values_set(struct suite_values *v, const struct store *store, const c
 uint64_t suite_values_used(struct store *store, const char *entity, uint32_t period_s, int64_t now_us);
 
 /* What a case gets as its state. */
+struct script;
 struct suite_fixture {
     void *context;
     struct store store;
+    const struct script *script; /* of a story */
 };
 /* The one that runs. */
 extern const struct store_suite *suite;
+
+/* Of store_suite_scripts.c: all stories; how many failed. */
+int store_suite_run_scripts(int (*setup)(void **), int (*teardown)(void **));
 
 /* Of store_suite_processes.c. */
 void test_greedy_processes_get_exactly_the_limit(void **state);

@@ -61,7 +61,7 @@ static int setup_hasty(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    redis_node_close(f->node, &f->store);
+    redis_node_close(&f->store);
     redis_node_free(f->node);
     free(f);
     return 0;
@@ -468,7 +468,7 @@ static void test_what_failure_says(void **state)
         assert_int_equal(result, CASES[i].then);
         assert_int_equal(mirror_due(g.node->mirror, NOW), CASES[i].due);
         assert_int_equal(in_redis("u:a", NOW), 0);
-        redis_node_close(g.node, &g.store);
+        redis_node_close(&g.store);
         redis_node_free(g.node);
     }
 }

@@ -486,6 +486,7 @@ static void be_back(struct fixture *f)
     for (unsigned i = 0; i < 2; i++) {
         for (int k = 0; k < 1500 && !redis_is_up(redis_node_client(&f->stores[i]), STR("k")); k++)
             redis_node_run_for(&f->stores[i], 10);
+        redis_node_run_for(&f->stores[i], 300); /* that the link is a new one is noticed, and unsettles all */
         redis_node_settle(f->nodes[i], 2, 0);
     }
 }

@@ -18,6 +18,8 @@
 
 enum { PATIENCE_MS = 30000 };
 
+static const struct loop *lent; /* by a test: not a store's own */
+
 /* A loop of a store's own. */
 static struct loop *loop_new(void)
 {
@@ -82,6 +84,7 @@ void redis_node_open(struct redis_node *n, struct store *store, uint32_t owner)
     struct err err;
     unsigned timeout_ms = n->timeout_ms ? n->timeout_ms : (unsigned)(20000 * tests_slowness());
     struct loop *l = n->loop ? n->loop : loop_new();
+    lent = n->loop;
     struct redis *r = redis_new(l, &n->options, timeout_ms, NULL, NULL, &err);
     PANIC_IF(!r, "no client: %s", err.text);
     int64_t until_ms = clock_monotonic_ms() + PATIENCE_MS * (int64_t)tests_slowness();
@@ -135,14 +138,14 @@ void redis_node_run_for(struct store *store, int64_t ms)
         loop_run_once(redis_node_loop(store), until_ms - clock_monotonic_ms());
 }
 
-void redis_node_close(struct redis_node *n, struct store *store)
+void redis_node_close(struct store *store)
 {
     struct loop *l = redis_node_loop(store);
     struct redis *r = redis_node_client(store);
     (void)redis_node_run(store, NULL);
     redis_free(&r);
     store_close(store);
-    if (n && n->loop)
+    if (l == lent)
         return;
     loop_fini(l);
     free(l);

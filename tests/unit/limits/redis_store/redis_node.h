@@ -34,8 +34,8 @@ void redis_node_settle(struct redis_node *n, uint32_t nodes, uint32_t missing);
 /* Opens a store, with a loop and a client of its own, and waits until all shards are up. No cmocka: children open
  * stores too; what goes wrong ends the process. */
 void redis_node_open(struct redis_node *n, struct store *store, uint32_t owner);
-/* Says all that is still to be said, then closes it all. n: NULL where it has no loop. */
-void redis_node_close(struct redis_node *n, struct store *store);
+/* Says all that is still to be said, then closes it all. */
+void redis_node_close(struct store *store);
 
 struct loop *redis_node_loop(const struct store *store);
 struct redis *redis_node_client(const struct store *store);

@@ -75,11 +75,6 @@ static void node_wait(void *context, struct store *store, const bool *done)
         abort(); /* an answer has to come */
 }
 
-static void node_close(struct store *store)
-{
-    redis_node_close(NULL, store);
-}
-
 static void pass_a_moment(struct store *store)
 {
     redis_node_run_for(store, 10);
@@ -94,7 +89,7 @@ int redis_suite_main(enum redis_shape shape, const char *name, int argc, char **
         .open = node_open,
         .wait = node_wait,
         .pass_a_moment = pass_a_moment,
-        .close = node_close,
+        .close = redis_node_close,
         .now_s = INT64_C(2113214400), /* 2036-12-18: to come, so that nothing expires */
     };
     if (!redis_servers_are_there()) {
