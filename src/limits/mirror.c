@@ -2,7 +2,8 @@
  * mirror.c - what this node knows of the counters in Redis, and deciding by it alone. See mirror.h.
  *
  * Of a cell, told = what Redis is known to hold of it: the reading, and at least what this node told it; less what it
- * could not take back there. mine = what Redis was not told of.
+ * could not take back there. mine = what was decided alone since that reading. It stays mine when Redis is told of it:
+ * as long as this node goes on alone, the others do, too, and each may have as much.
  */
 #include "limits/memory_slots.h"
 #include "limits/mirror_table.h"
@@ -95,6 +96,7 @@ void mirror_read(struct mirror *m, const struct counter *counter, struct str ste
     struct mirror_entry *e = open_entry(m, counter, stem, reading->slot, reading->at_us);
     if (reading->at_us >= e->read_at_us && reading->slot == e->newest) {
         memcpy(e->seen, reading->rings, sizeof e->seen);
+        memset(e->alone, 0, sizeof e->alone); /* it is in the reading, but for since */
         sum_up(e);
         e->read_at_us = reading->at_us;
         if (reading->is_denial)
@@ -169,9 +171,9 @@ static void sides_of_cell(struct sides *s, const struct mirror_entry *e, size_t 
     int64_t since = e->since[c][i];
     uint32_t unsaid = (uint32_t)MAX_OF(since, 0), owed = (uint32_t)MAX_OF(-since, 0);
     uint32_t own_told = e->own[c][i] - MIN_OF(e->own[c][i], unsaid);
-    uint32_t told = MAX_OF(e->seen[c][i], own_told);
-    s->told[i] = told - MIN_OF(told, owed);
-    s->mine[i] = unsaid;
+    uint32_t told = MAX_OF(e->seen[c][i], own_told), alone = MAX_OF(e->alone[c][i], unsaid);
+    s->told[i] = told - MIN_OF(told, owed + (alone - unsaid));
+    s->mine[i] = alone;
 }
 
 /* Does the take hold something that the counter, at `slot`, still counts? */
@@ -257,6 +259,7 @@ static void charge(struct mirror *m, struct take *take, struct str stem, uint64_
         int32_t *since = &e->since[c][e->newest % WINDOW_CELLS];
         uint32_t room = (uint32_t)(INT32_MAX - MAX_OF(*since, 0));
         uint32_t added = window_add(e->own[c], e->newest, MIN_OF(take->cost[c], room));
+        (void)window_add(e->alone[c], e->newest, added);
         *since += (int32_t)added;
         take->held.cost[c] = added;
     }
@@ -328,6 +331,7 @@ void mirror_give_back(struct mirror *m, const struct counter *counter, const str
     for (size_t c = 0; counts && c < e->columns; c++) {
         pushed[c] = settle_since(e, c, charge->slot, charge->cost[c]);
         window_take_back(e->own[c], charge->slot, charge->cost[c]);
+        window_take_back(e->alone[c], charge->slot, charge->cost[c]);
         unsee(e, c, charge->slot, pushed[c]);
     }
     unlock_of(m, counter);
@@ -386,6 +390,7 @@ void mirror_forget(struct mirror *m, const struct counter *counter, struct str s
             continue;
         memset(e->since[c], 0, sizeof e->since[c]);
         memset(e->own[c], 0, sizeof e->own[c]);
+        memset(e->alone[c], 0, sizeof e->alone[c]);
         memset(e->seen[c], 0, sizeof e->seen[c]);
         e->unaged[c] = 0;
     }

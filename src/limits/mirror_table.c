@@ -202,6 +202,7 @@ static void bring_home(struct mirror_entry *e, uint64_t slot)
             since += e->since[c][i];
         gather(e->seen[c], e->newest, slot);
         gather(e->own[c], e->newest, slot);
+        gather(e->alone[c], e->newest, slot);
         memset(e->since[c], 0, sizeof e->since[c]);
         e->since[c][slot % WINDOW_CELLS] = (int32_t)MAX_OF(MIN_OF(since, INT32_MAX), INT32_MIN);
     }
@@ -228,6 +229,7 @@ void mirror_entry_move(struct mirror_entry *e, uint64_t slot)
     for (size_t c = 0; c < COLUMNS && steps; c++) {
         window_move(e->seen[c], e->newest, slot);
         window_move(e->own[c], e->newest, slot);
+        window_move(e->alone[c], e->newest, slot);
         for (uint64_t k = 1; k <= steps; k++)
             e->since[c][(e->newest + k) % WINDOW_CELLS] = 0;
     }

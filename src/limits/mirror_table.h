@@ -34,6 +34,7 @@ struct mirror_entry {
     uint64_t unaged[COLUMNS]; /* what the last reading summed up to */
     uint32_t seen[COLUMNS][WINDOW_CELLS];
     uint32_t own[COLUMNS][WINDOW_CELLS];
+    uint32_t alone[COLUMNS][WINDOW_CELLS]; /* of own: decided alone since the last reading, told or not */
     int32_t since[COLUMNS][WINDOW_CELLS];
     char stem[REDIS_STEM_MAX_BYTES];
 };
