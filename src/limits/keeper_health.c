@@ -19,7 +19,7 @@ static void on_reply(struct redis_call *c, size_t n, const redisReply *reply)
     bool has_skew = redis_skew_us(k->options.redis, d->shard, &skew_us);
     health_judge(&d->health, str_of(reply->str, reply->len), k->options.shape, has_skew, skew_us);
     for (size_t i = 0; i < HEALTH_TROUBLES; i++) {
-        const char *text = d->health.texts[i], *name = health_trouble_name(i);
+        const char *text = d->health.texts[i], *name = health_trouble_name((enum health_trouble)i);
         struct str shard = redis_shard_name(k->options.redis, d->shard);
         if ((text[0] == '\0') == (before.texts[i][0] == '\0'))
             continue;
