@@ -216,35 +216,35 @@ static bool remember_refusal(struct limiter *l, const struct reservation *r, int
  * counts beside it: one that decides without its server, by a share of what is allowed, may refuse below the limit, and
  * may let pass what an older reading would not. So is_over is what refuses here, too (thresholds.c); a store whose
  * result says otherwise than its takes is broken, and then neither can be believed. */
-static void check_agreement(const struct reservation *r)
-{
-    bool is_over = false;
-    for (size_t i = 0; i < r->take_count; i++)
-        for (size_t c = 0; c < COLUMNS; c++)
-            is_over |= r->sorted[i]->is_over[c];
-    PANIC_IF(is_over != (r->op.result == STORE_FULL), "the limits and store %s do not agree",
-             r->limiter->store->ops->name);
-}
-
 static void answer(struct reservation *r)
 {
     struct limiter *l = r->limiter;
     bool refusal_is_new = false;
     bool refuses = thresholds_judge(r);
-    check_agreement(r);
+    PANIC_IF(refuses != (r->op.result == STORE_FULL), "the limits and store %s do not agree", l->store->ops->name);
     r->verdict = refuses ? VERDICT_REFUSED : VERDICT_RESERVED;
     if (refuses)
         refusal_is_new = remember_refusal(l, r, r->op.now_us);
     thresholds_list(r, refusal_is_new);
 }
 
-/* Of an event, or of the question whether its count is above. */
+static bool is_over(const struct reservation *r)
+{
+    bool over = false;
+    for (size_t i = 0; i < r->take_count; i++)
+        for (size_t c = 0; c < COLUMNS; c++)
+            over |= r->sorted[i]->is_over[c];
+    return over;
+}
+
+/* Of an event, or of the question whether its count is above: which threshold acts is read from the counts. */
 static void answer_event(struct reservation *r)
 {
     struct limiter *l = r->limiter;
     bool refuses = thresholds_judge_event(r);
     if (r->mode == TAKE_NOTHING)
-        check_agreement(r);
+        PANIC_IF(is_over(r) != (r->op.result == STORE_FULL), "the limits and store %s do not agree",
+                 l->store->ops->name);
     r->verdict = refuses ? VERDICT_REFUSED : VERDICT_RESERVED;
     thresholds_list_event(r);
     limiter_keep(l, r, r->op.now_us);

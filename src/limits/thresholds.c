@@ -35,10 +35,9 @@ static void name_refusal(struct reservation *r, const struct reading *reading)
 
 /* The store refuses what a counter's strictest limit allows; of others that read the same counter, those that the count
  * is above as well. What an observed limit would refuse, no store was asked to. */
-static bool refuses(const struct reading *reading)
+static bool refuses(const struct reading *reading, enum column column)
 {
     const struct take *take = reading->take;
-    enum column column = thresholds_column(reading);
     bool is_above = reading->used > reading->allowed;
     if (reading->limit->observed)
         return is_above && reading->cost > 0;
@@ -54,8 +53,9 @@ bool thresholds_judge(struct reservation *r)
     for (size_t i = 0; i < r->reading_count; i++) {
         struct reading *reading = &r->readings[i];
         const struct take *take = reading->take;
-        reading->used = take->used[thresholds_column(reading)];
-        reading->refuses = refuses(reading);
+        enum column column = thresholds_column(reading);
+        reading->used = take->used[column];
+        reading->refuses = refuses(reading, column);
         if (!reading->refuses || reading->limit->observed)
             continue;
         name_refusal(r, reading);
@@ -95,8 +95,10 @@ static void list_reading(struct reservation *r, size_t index, bool refusal_is_ne
         const struct threshold *t = &limit->thresholds[i];
         uint64_t count = limit_threshold_count(t, &reading->rate);
         bool refuses = t->refusal != REFUSAL_NONE;
-        if (reading->used <= count && !(refuses && reading->refuses))
-            continue;
+        if (reading->used <= count && !reading->refuses)
+            break;
+        if (reading->used <= count && !refuses)
+            continue; /* the store decided alone, below the limit */
         if (refuses && !reading->refuses)
             break; /* above it for long, without this mail's help */
         if (refuses && !limit->observed && !is_refuser)

@@ -68,7 +68,8 @@ void asking_limits_over(struct asking *a)
 {
     a->asked = NULL;
     arena_fini(&a->scratch);
-    counts_forget(&a->question->outside);
+    if (a->question->outside.has_counts)
+        counts_forget(&a->question->outside);
 }
 
 /* ---- connections ---- */
@@ -142,8 +143,11 @@ bool asking_limits_of_mail(struct asking *a)
         asking_trouble(a);
         return true;
     }
-    if (!asking_limits(a, &MAIL, limiter_reserve_start, r, arena))
+    if (!asking_limits(a, &MAIL, limiter_reserve_start, r, arena)) {
+        if (a->question->on_reserving)
+            a->question->on_reserving(a->arg);
         return false;
+    }
     if (a->asked)
         asking_note_store(a, r);
     if (asking_is_admitted(a)) {

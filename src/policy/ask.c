@@ -154,7 +154,8 @@ enum started asking_start(struct asking *a, bool (*go_on)(struct asking *a), int
     a->arg = arg;
     if (!go_on(a))
         return wait(a);
-    outside_end(a->question);
+    if (a->question->outside.trips) /* wanted in vain */
+        outside_end(a->question);
     return DONE;
 }
 

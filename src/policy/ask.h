@@ -187,6 +187,9 @@ struct policy_case {
     uint64_t size_bytes;        /* at data: declared by SIZE=; 0: not declared, reserved as 1 KiB; to settle: real */
     int64_t now_us;             /* live: clock_steady_us, read for this question */
     bool is_never_early;        /* a trial: limits of data refuse at data (GRAMMAR.md 5) */
+    /* At data; NULL: nobody wants to know. The rules went on and the limits were asked, but their store answers later:
+     * what else there is to do may be begun meanwhile. Called from inside, with the arg of cb. */
+    void (*on_reserving)(void *arg);
     struct policy_outside outside;
 };
 

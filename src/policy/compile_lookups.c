@@ -123,6 +123,7 @@ static bool note_phases(struct policy *policy)
         if (l->phase != PHASE_COUNT)
             note_condition(policy, l->phase, l->condition);
         l->may_wait = limit_may_wait(l);
+        policy->events_may_wait = policy->events_may_wait || (l->may_wait && l->phase == PHASE_COUNT);
     }
     return true;
 }

@@ -71,6 +71,7 @@ struct policy {
     size_t dnsbl_count, remote_count;
     uint64_t phase_dnsbls[PHASE_COUNT]; /* which of them rules and limits of a phase may ask */
     bool *phase_counts[PHASE_COUNT];    /* likewise: of each limit, may its count be asked for? */
+    bool events_may_wait;               /* some limit of what happens: its condition, or a text of its thresholds */
     bool is_settled_at_mail; /* which limits of data apply, and for whom, depends on nothing that comes after MAIL */
 };
 

@@ -295,7 +295,7 @@ bool outside_is_ready_for_events(struct asking *a, const struct charging *what)
 {
     const struct policy *policy = a->engine->policy;
     bool is_ready = true;
-    for (size_t i = 0; i < policy->limit_count; i++)
+    for (size_t i = 0; i < policy->limit_count && policy->events_may_wait; i++)
         if (charging_asks(what, &policy->limits[i]) && outside_ask_limit(a, &policy->limits[i]) == EVAL_WAIT)
             is_ready = false;
     return is_ready;
@@ -303,13 +303,22 @@ bool outside_is_ready_for_events(struct asking *a, const struct charging *what)
 
 /* ---- all ---- */
 
+/* Member by member: the rest, which is large, is set before it is read. */
 void outside_begin(struct asking *a)
 {
-    a->question->outside = (struct policy_outside){.hooks = {hook_attribute, hook_listed, hook_remote, hook_count},
-                                                   .engine = a->engine,
-                                                   .question = a->question,
-                                                   .phase = a->phase};
-    a->context.outside = &a->question->outside.hooks;
+    struct policy_outside *o = &a->question->outside;
+    o->hooks = (struct eval_outside){hook_attribute, hook_listed, hook_remote, hook_count};
+    o->engine = a->engine;
+    o->question = a->question;
+    o->phase = a->phase;
+    o->is_counting = o->wants_name = o->has_remotes = o->has_counts = o->failed_defers = false;
+    o->network = NETWORK_UNASKED;
+    o->wants_dnsbls = 0;
+    o->trips = NULL;
+    o->under_way = 0;
+    o->failed = NULL;
+    o->waiting = NULL;
+    a->context.outside = &o->hooks;
 }
 
 void outside_end(struct policy_case *question)

@@ -73,14 +73,19 @@ static void on_answer(void *arg)
         session_resume(s);
 }
 
-struct policy_case session_question(struct session *s, struct arena *arena)
+static void on_reserving(void *arg)
 {
-    struct policy_case question = {.arena = arena,
-                                   .connection_arena = &s->arena,
-                                   .connection = &s->policy,
-                                   .now_us = clock_steady_us()}; /* not the turn's: a slot may be shorter than a turn */
-    session_facts(s, &question.facts);
-    return question;
+    const struct ask *a = arg;
+    data_ask_mta(a->session);
+}
+
+void session_question(struct session *s, struct arena *arena, struct policy_case *question)
+{
+    question->arena = arena;
+    question->connection_arena = &s->arena;
+    question->connection = &s->policy;
+    question->now_us = clock_steady_us(); /* not the turn's: a slot may be shorter than a turn */
+    session_facts(s, &question->facts);
 }
 
 void session_ask(struct session *s, enum phase phase, session_step *go_on, session_refusal *refused)
@@ -95,13 +100,18 @@ void session_ask(struct session *s, enum phase phase, session_step *go_on, sessi
         return;
     }
     struct transaction *tx = phase >= PHASE_MAIL ? s->tx : NULL;
-    *a = (struct ask){.session = s, .phase = phase, .is_asked = true, .go_on = go_on, .refused = refused};
+    a->session = s;
+    a->phase = phase;
+    a->is_asked = true;
+    a->go_on = go_on;
+    a->refused = refused;
     arena_init(&a->arena, ASK_ARENA_MAX_BYTES);
-    a->question = session_question(s, tx ? &tx->arena : &a->arena);
+    session_question(s, tx ? &tx->arena : &a->arena, &a->question);
     if (tx) {
         a->question.mail = &tx->policy;
         a->question.recipient_count = tx->asked_count;
         a->question.size_bytes = tx->params.has_size ? tx->params.size_bytes : 0;
+        a->question.on_reserving = on_reserving;
     }
     if (phase == PHASE_AUTH)
         login_question(s, &a->question);

@@ -50,7 +50,7 @@ static struct count *count_new(struct session *s, const struct recipient *r)
     c->tx = s->tx;
     c->recipient = r;
     arena_init(&c->arena, COUNT_ARENA_MAX_BYTES);
-    c->question = session_question(s, c->tx ? &c->tx->arena : &c->arena);
+    session_question(s, c->tx ? &c->tx->arena : &c->arena, &c->question);
     c->question.facts = (struct facts){.get = get, .about = c};
     s->count_count++;
     if (c->tx) {

@@ -94,8 +94,14 @@ static void data_is_over(struct session *s)
         session_resume(s);
 }
 
+/* The limits may still be asked, or their answer be delayed. Then a 354 waits for it, and a refusal does not: whatever
+ * they would say, the mail is refused. */
 static void data_answered(struct session *s, const struct mta_reply *reply)
 {
+    s->tx->data_was_taken = reply->code == 354;
+    if (s->ask && s->tx->data_was_taken)
+        return;
+    session_ask_cancel(s);
     s->wait = WAIT_NOTHING;
     if (reply->code == 354) {
         body_begin(s);
@@ -431,14 +437,31 @@ void rcpt_proceed(struct session *s, const struct smtp_command *command)
 
 /* ---- DATA ---- */
 
+/* The rules speak before the MTA hears of DATA. The limits are reserved beside its round trip, where their store is one
+ * away, too: a mail that they refuse costs the MTA's connection (an unfinished DATA is given up by dropping it), but
+ * most are refused at MAIL or RCPT already, and each that passes is one round trip faster. */
+
+void data_ask_mta(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    if (tx->has_failed || tx->data_was_sent)
+        return;
+    tx->data_was_sent = true;
+    mta_data(&tx->exchange);
+}
+
 static void data_go_on(struct session *s)
 {
     if (refuse_lost(s)) { /* while rules were asked */
         data_is_over(s);
         return;
     }
+    if (s->tx->data_was_taken) {
+        body_begin(s);
+        return;
+    }
     session_await(s, WAIT_DATA);
-    mta_data(&s->tx->exchange);
+    data_ask_mta(s);
 }
 
 static void data_refused(struct session *s, const struct policy_answer *answer)

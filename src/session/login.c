@@ -167,7 +167,7 @@ static void count_failure(struct session *s)
     struct login *login = s->login;
     int64_t deadline = loop_now_ms(s->worker->loop) + ASK_DEADLINE_MS;
     arena_init(&login->arena, FAILURE_ARENA_MAX_BYTES);
-    login->question = session_question(s, &login->arena);
+    session_question(s, &login->arena, &login->question);
     login_question(s, &login->question);
     login->is_asked = policy_login_failed_start(&s->worker->policy, &login->question, &login->answer, deadline,
                                                 on_failure_counted, s) == STARTED;
@@ -197,7 +197,8 @@ static bool take_user(struct session *s, struct str user)
         login_forget_user(s);
         return false;
     }
-    struct policy_case question = session_question(s, &s->arena);
+    struct policy_case question = {0};
+    session_question(s, &s->arena, &question);
     login_question(s, &question);
     policy_login_succeeded(&s->worker->policy, &question);
     return true;

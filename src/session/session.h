@@ -11,12 +11,11 @@
  *   AUTH           login.c:auth_proceed         the exchange, rules, the auth process, rules again
  *   MAIL, RCPT     envelope.c:mail_proceed      rules, then on to the MTA at once; its verdict is the reply
  *   its verdicts   envelope.c:on_reply          in order, into the open replies (transaction.c)
- *   DATA           envelope.c:data_proceed      rules and limits (one reservation), then the MTA's 354 is ours
- *   the message    body.c:body_on_input         strict lines, streamed; a refusal is said at the dot
- *   its header     header.c:header_take         held until it is whole; rules, edits, Received: on top
- *   the dot        settle.c:message_complete    rules, real size settled, dot sent, the MTA's verdict is ours; rules of
- *                                               `result`; event line
- *   the end        close.c:session_close        whatever is open is given up; event line
+ *   DATA           envelope.c:data_proceed      rules and limits (one reservation), beside them the MTA, whose 354 is
+ * ours the message    body.c:body_on_input         strict lines, streamed; a refusal is said at the dot its header
+ * header.c:header_take         held until it is whole; rules, edits, Received: on top the dot settle.c:message_complete
+ * rules, real size settled, dot sent, the MTA's verdict is ours; rules of `result`; event line the end
+ * close.c:session_close        whatever is open is given up; event line
  *
  * Each question to policy/ goes through ask.c and may take its time; what happens beside the commands is counted in
  * count.c; what else rules and limits say becomes events in effects.c; a reply that they want delayed waits in delay.c.
@@ -198,12 +197,13 @@ struct transaction {
         struct policy_answer answer;
         bool is_asked;
     } settling;
-    bool dot_was_sent, is_settled; /* is_settled: the charge is kept or given back */
-    bool was_taken;                /* MAIL was, by the MTA */
-    bool has_failed;               /* the exchange is over before its time */
-    bool is_over_limit;            /* a limit refused it */
-    bool is_held;                  /* replies that could go out are delayed */
-    bool takes_8bit;               /* the MTA that the body goes to */
+    bool data_was_sent, data_was_taken; /* to the MTA, by it (354) */
+    bool dot_was_sent, is_settled;      /* is_settled: the charge is kept or given back */
+    bool was_taken;                     /* MAIL was, by the MTA */
+    bool has_failed;                    /* the exchange is over before its time */
+    bool is_over_limit;                 /* a limit refused it */
+    bool is_held;                       /* replies that could go out are delayed */
+    bool takes_8bit;                    /* the MTA that the body goes to */
 
     /* the message (body.c, header.c) */
     struct smtp_dot dot;
@@ -312,8 +312,9 @@ void session_ask(struct session *s, enum phase phase, session_step *go_on, sessi
 bool session_refuse_by_policy(struct session *s, const struct policy_answer *answer);
 /* Forgets the question that waits, or whose answer is delayed, if there is one. */
 void session_ask_cancel(struct session *s);
-/* A question about the session, for what is not asked by session_ask. Texts of the answer go into the arena. */
-struct policy_case session_question(struct session *s, struct arena *arena);
+/* A question about the session, for what is not asked by session_ask; it is zeroed. Texts of the answer go into the
+ * arena. */
+void session_question(struct session *s, struct arena *arena, struct policy_case *question);
 
 /* count.c */
 /* Something happened that limits may count, to this recipient of the mail at hand (NULL: to none). What they say of it
@@ -401,6 +402,8 @@ void tx_leave_mta(struct transaction *tx);
 void tx_end(struct session *s);
 
 /* envelope.c */
+/* The rules of `data` went on, and the limits are being asked: so is the MTA, beside them. */
+void data_ask_mta(struct session *s);
 struct mta_pool *session_pool(const struct session *s);
 extern const struct mta_ops session_mta_ops;
 

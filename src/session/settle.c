@@ -102,7 +102,7 @@ static void message_go_on(struct session *s)
     struct transaction *tx = s->tx;
     struct policy_case *question = &tx->settling.question;
     int64_t deadline = loop_now_ms(s->worker->loop) + ASK_DEADLINE_MS;
-    *question = session_question(s, &tx->arena);
+    session_question(s, &tx->arena, question);
     question->mail = &tx->policy;
     question->size_bytes = tx->dot.size_bytes;
     tx->settling.is_asked =

@@ -5,8 +5,9 @@
  *
  * The input is a list of steps: a length byte and so many bytes from the client, or, where the high bit is set, an act:
  * the MTA answers well or in some odd way, goes away, takes what was sent; the client reads, goes, its deadline passes;
- * TLS is done; the auth process answers; the worker drains; rules take their time, or have had it; a tarpit ends. The
- * session has a connection without a socket, so have the links to the MTA.
+ * TLS is done; the auth process answers; the worker drains; rules take their time, or have had it; a tarpit ends; the
+ * limits' store, which in some inputs answers later, does so. The session has a connection without a socket, so have
+ * the links to the MTA.
  *
  * Promises held: nothing crashes, leaks or goes on for ever; the MTA hears only lines that may be heard, without
  * control characters; no 250 to a message that the MTA did not take; an open session always waits for something that
@@ -16,11 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../unit/limits/late_store.h"
 #include "auth/auth_message.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/panic.h"
-#include "limits/store_memory.h"
 #include "mta/exchange_inside.h"
 #include "mta/link.h"
 #include "mta/pool_inside.h"
@@ -56,6 +57,10 @@ static const char RULES[] =
     "limit unknown per client count unknown-recipients { 2/1h at 50% tarpit 1s at 100% ban client 1h }\n"
     "limit guesses per client count guesses { 2/1h at 50% tarpit 1s }\n"
     "limit failures per user count auth-failures { 9/1h }\n"
+    "limit traps per client count charges { 9/1h }\n"
+    "limit refused per client count refusals { 9/1h at 100% disconnect }\n"
+    "on mail {\n rule mc charge traps 2, tag trap if sender.local = \"trap\"\n"
+    " rule mu log if used(traps) > 0 or used(mails) > 3\n rule mk log if not client.known\n}\n"
     "on result {\n rule z log \"${result.text}\" if result.code = 250\n}\n";
 
 static struct loop loop;
@@ -63,6 +68,7 @@ static struct policy *policy;
 static struct config config;
 static void *memory;
 static struct store store;
+static bool is_store_late;
 static struct limiter limiter;
 static struct event_log events;
 static struct counters counters;
@@ -93,6 +99,7 @@ enum started __real_policy_ask_start(struct policy_engine *engine, enum phase ph
 enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
                                      struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
                                      void *arg);
+void __real_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
 void __wrap_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
 
 enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
@@ -109,13 +116,13 @@ enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase ph
 
 void __wrap_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question)
 {
-    (void)engine;
     for (size_t i = 0; i < HELD_MAX; i++)
         if (held[i].question == question) {
             held[i].question = NULL;
             return;
         }
-    PANIC_IF(true, "a question that nobody asks is cancelled");
+    PANIC_IF(!is_store_late || !question->outside.waiting, "a question that nobody asks is cancelled");
+    __real_policy_ask_cancel(engine, question);
 }
 
 static void answer_held(void)
@@ -125,9 +132,30 @@ static void answer_held(void)
         if (!h.question)
             continue;
         held[i].question = NULL;
-        PANIC_IF(__real_policy_ask_start(h.engine, h.phase, h.question, h.answer, 0, h.cb, h.arg) != DONE, "it waits");
-        h.cb(h.arg);
+        if (__real_policy_ask_start(h.engine, h.phase, h.question, h.answer, 0, h.cb, h.arg) == DONE)
+            h.cb(h.arg);
+        else
+            PANIC_IF(!is_store_late, "it waits");
     }
+}
+
+/* ---- limits that take their time ---- */
+
+static bool store_is_asked(void)
+{
+    return is_store_late && late_waits(&store);
+}
+
+static void answer_store(bool all, bool fails)
+{
+    if (!store_is_asked())
+        return;
+    late_of(&store)->fails = fails;
+    if (all)
+        late_answer_all(&store);
+    else
+        late_answer(&store, false);
+    late_of(&store)->fails = false;
 }
 
 /* ---- once ---- */
@@ -291,8 +319,10 @@ static void check_wait(void)
     bool mta_owes = session->tx && (session->tx->slots || session->wait == WAIT_DATA || session->wait == WAIT_DOT ||
                                     session->wait == WAIT_RELAY);
     bool is_awaited = timer_is_running(&session->conn.deadline) || mta_owes || session->wait == WAIT_AUTH ||
-                      session->wait == WAIT_POLICY;
-    PANIC_IF(session->wait == WAIT_POLICY && !session->ask, "a session that waits for no question");
+                      session->wait == WAIT_POLICY || session->wait == WAIT_COUNTS;
+    bool is_asking = session->ask || store_is_asked();
+    PANIC_IF(session->wait == WAIT_POLICY && !is_asking, "a session that waits for no question");
+    PANIC_IF(session->wait == WAIT_COUNTS && !session->count_count, "a session that waits for no count");
     PANIC_IF((session->wait == WAIT_TARPIT) != (session->delay != NULL), "a session that waits for no delay");
     PANIC_IF(!is_awaited, "a session in state %u, wait %u that nobody ends", session->state, session->wait);
 }
@@ -351,6 +381,7 @@ static void act(unsigned what)
             answer(NULL);
             connect_links();
             loop_run_tasks(&loop);
+            answer_store(true, false);
         }
         break;
     case 5:
@@ -391,6 +422,9 @@ static void act(unsigned what)
             if (pool->servers[i].health == MTA_HEALTH_DOWN)
                 mta_server_probe(&pool->servers[i]);
         break;
+    case 29:
+        answer_store(what & 32, what & 64);
+        break;
     case 16:
         answer(""); /* takes what was sent, says nothing */
         break;
@@ -430,8 +464,12 @@ static void open_stage(uint8_t kind)
     event_log_init(&events, -1, "mx", &counters);
     PANIC_IF(!store_memory_init(memory, ENTRIES, &err), "no store");
     const struct store_options options = {.memory = memory, .owner = 1};
-    PANIC_IF(!store_open(&store, stores_find(STR("memory")), &options, &err) || !limiter_init(&limiter, &store),
+    is_store_late = kind & 16;
+    PANIC_IF(!store_open(&store, is_store_late ? &late_store_ops : &store_memory_ops, &options, &err) ||
+                 !limiter_init(&limiter, &store),
              "no limits");
+    if (is_store_late)
+        late_of(&store)->remembers = true;
     pools[0] = pool = mta_pool_new(&loop, &OPTIONS, NULL, NULL, &events);
     PANIC_IF(!pool || !auth_channel_open(auth_ends, &err), "no pool");
     const struct auth_client_options auth_options = {.channel = auth_ends[0]};
@@ -487,6 +525,10 @@ static void close_stage(void)
 {
     session_close_all(&worker);
     loop_run_tasks(&loop);
+    while (store_is_asked()) { /* what happened is counted, whoever is gone */
+        answer_store(true, false);
+        loop_run_tasks(&loop);
+    }
     check_charged();
     if (is_there())
         conn_memory_close(&session->conn);

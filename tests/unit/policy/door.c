@@ -56,6 +56,9 @@ static void get(const struct facts *facts, int attribute, struct str name, struc
     case ATTRIBUTE_SENDER:
         *out = text_fact(T.facts.sender);
         break;
+    case ATTRIBUTE_SENDER_DOMAIN:
+        *out = text_fact(domain_of(T.facts.sender));
+        break;
     case ATTRIBUTE_RCPT:
         *out = text_fact(rcpt);
         break;

@@ -78,6 +78,52 @@ static void test_who_goes_meanwhile(void **state)
     PLAY(&GROUND, TALKS);
 }
 
+/* The limits and the MTA are asked at once: one round trip. */
+static void test_beside_the_mta(void **state)
+{
+    (void)state;
+    static const struct ground GROUND = {
+        .store = STORE_LATER,
+        .rules = "limit mails per user count messages { 100/1h }\n"
+                 "limit heads per user count distinct-recipients { 1/1h if sender.local = \"few\" "
+                 "}\n"
+                 "limit slow per user count messages { 1/1h at 100% log at 50% tarpit 10s "
+                 "if sender.local = \"slow\" }\n"
+                 "on data {\n rule d reject if sender.local = \"no\"\n}\n"};
+    static const struct talk TALKS[] = {
+        {"the limits answer first", "submission rcpt",
+         "M DATA silent\nK\nC DATA\nH DATA\nk\nQ\nM say 354 Go\nS 354\n" MESSAGE "S 250\nN 1\n" ONE},
+        {"the MTA answers first", "submission rcpt", "K\nC DATA\nH DATA\nQ\n!D\nk\nS 354\n" MESSAGE "S 250\nN 1\n" ONE},
+        {"the MTA refuses, whatever the limits will say", "submission rcpt",
+         "M DATA 550 5.7.1 No\nK\nC DATA\nS 550 5.7.1 No\n!k\n" NOTHING
+         "E mail \"verdict\":\"reject\" \"at\":\"data\"\n"
+         "C NOOP\nS 250"},
+        {"the limits refuse: the MTA's connection goes", "submission login",
+         "C MAIL FROM:<few@x>\nS 250\nC RCPT TO:<a@x>\nC RCPT TO:<b@x>\nS 250\nS 250\nK\nC DATA\nH "
+         "DATA\nQ\nk\nS 552 5.7.1 heads\n" NOTHING "N 0\n" MAIL "S 250\n" RCPT "S 250\nC DATA\nS 354\n" MESSAGE
+         "S 250\nN 1\n" ONE},
+        {"… before the MTA answered", "submission login",
+         "C MAIL FROM:<few@x>\nS 250\nC RCPT TO:<a@x>\nC RCPT TO:<b@x>\nS 250\nS 250\nM DATA silent\nK\nC DATA\nH "
+         "DATA\nk\nS 552 5.7.1 heads\nN 0\n" MAIL "S 250\n" RCPT "S 250\nC DATA\nS 354\n" MESSAGE "S 250\nN 1\n" ONE},
+        {"the rules refuse: the MTA hears nothing", "submission login",
+         "C MAIL FROM:<no@x>\nS 250\n" RCPT "S 250\nC DATA\nS 550\n!H DATA\nH RSET"},
+        {"the MTA is lost after its 354", "submission rcpt",
+         "K\nC DATA\nH DATA\nQ\nM down\nQ\nk\nS 451\nC NOOP\nS 250\n" NOTHING},
+        {"the MTA cuts instead of it", "submission rcpt",
+         "M DATA ever cut\nK\nC DATA\nH DATA\nQ\nk\nS 451\nC NOOP\nS 250\n" NOTHING},
+        {"a delay: the MTA waits, too", "submission login",
+         "C MAIL FROM:<slow@x>\nS 250\n" RCPT "S 250\nC DATA\nQ\nH DATA\nV\nS 354\n" MESSAGE "S 250\nN 1"},
+        {"a delay, and the MTA refuses meanwhile", "submission login",
+         "C MAIL FROM:<slow@x>\nS 250\n" RCPT
+         "S 250\nM DATA silent\nC DATA\nQ\nM say 450 4.2.0 Later\nS 450 4.2.0\n!V\n" NOTHING "C NOOP\nS 250"},
+        {"stopped meanwhile", "submission rcpt", "K\nC DATA\nH DATA\nQ\nW stop\n!k\nX\nN 0\n" NOTHING},
+        {"who talks too early, and the limits refuse", "submission login whole",
+         "C MAIL FROM:<few@x>\nS 250\nC RCPT TO:<a@x>\nC RCPT TO:<b@x>\nS 250\nS 250\nK\nC DATA\nQ\nC "
+         "RSET\nC .\nQ\nk\nS 552\nX"},
+    };
+    PLAY(&GROUND, TALKS);
+}
+
 /* What happens is counted beside the conversation: no reply and no mail waits for it. */
 static void test_what_does_not_wait(void **state)
 {
@@ -196,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_waits),
                                        cmocka_unit_test(test_who_goes_meanwhile),
+                                       cmocka_unit_test(test_beside_the_mta),
                                        cmocka_unit_test(test_what_does_not_wait),
                                        cmocka_unit_test(test_too_much_is_being_counted),
                                        cmocka_unit_test(test_delays),

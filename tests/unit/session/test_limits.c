@@ -31,7 +31,7 @@ static void test_where_they_refuse(void **state)
          "C MAIL FROM:<heads@example.org>\nS 250\n" RCPT("a") RCPT("b") RCPT("c")
              RCPT("d") "C DATA\nS 552 5.7.1 heads: 3 per 1h allowed, 4 in this mail; send it in parts of at most 3\n"
                        "E mail \"verdict\":\"reject\" \"code\":552 \"at\":\"data\" \"by\":\"heads\" "
-                       "\"limits\":[]\n" NOTHING "H RSET"},
+                       "\"limits\":[]\n" NOTHING},
         {"bytes by SIZE= that can never pass", "submission login",
          "C MAIL FROM:<volume@example.org> SIZE=20000\nS 250\n" RCPT("a") "C DATA\nS 552 5.7.1\n" NOTHING},
         {"bytes beyond what was said: at the dot", "submission login",
@@ -50,6 +50,13 @@ static void test_where_they_refuse(void **state)
                       "a") "C RCPT TO:<b@out.example>\nS 450 4.7.1 outside\n" SENT "N 2\n"},
     };
     PLAY(&GROUND, TALKS);
+    static const struct ground AT_ONCE = {.store = STORE_AT_ONCE,
+                                          .rules = "limit heads per user count recipients { 1/1h }\n"};
+    static const struct talk KEPT[] = {
+        {"the MTA heard nothing of DATA: its connection is used again", "submission rcpt",
+         RCPT("c") "C DATA\nS 552 5.7.1\n!H DATA\nH RSET\n"},
+    };
+    PLAY(&AT_ONCE, KEPT);
 }
 
 static void test_connections(void **state)
