@@ -453,6 +453,32 @@ static void test_pushed(void **state)
     assert_false(push_next(m, true, NOW + 17 * SLOT_US, &push));
 }
 
+/* While a node goes on alone, telling Redis of what it let through gives it no more: the others do as it does. With the
+ * next reading it is what all nodes together have. */
+static void test_a_share_is_a_share_though_it_is_pushed(void **state)
+{
+    struct mirror *m = *state;
+    const struct mirror_terms terms = {.nodes = 4};
+    struct mirror_push push;
+    struct take take;
+    unsigned taken = 0;
+    read_at(m, "u:a", 20, 0, NOW);
+    for (int i = 0; i < 40; i++) {
+        take_set(&take, "u:a", 1, 60);
+        taken += take_by(m, &take, NOW, terms) == MIRROR_TAKEN;
+        if (i % 4 == 3 && push_next(m, i % 8 == 7, NOW, &push))
+            mirror_push_done(m, &push, NOW);
+    }
+    assert_int_equal(taken, 10);
+    read_at(m, "u:a", 44, 0, NOW + 1);
+    for (taken = 0; taken < 10; taken++) {
+        take_set(&take, "u:a", 1, 60);
+        if (take_by(m, &take, NOW + 1, terms) != MIRROR_TAKEN)
+            break;
+    }
+    assert_int_equal(taken, 4);
+}
+
 /* Each once in a walk. */
 static void test_all_are_pushed(void **state)
 {
@@ -793,6 +819,7 @@ int main(void)
         CASE(test_given_back),
         CASE(test_told_late),
         CASE(test_pushed),
+        CASE(test_a_share_is_a_share_though_it_is_pushed),
         CASE(test_all_are_pushed),
         CASE(test_refunds_of_what_is_lost),
         CASE(test_owed),
