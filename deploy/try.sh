@@ -266,6 +266,15 @@ grep '"event":"mail"' "$work/events.jsonl" | tail -n 1 | indent
 [ "$(grep -c '"verdict":"accept"' "$work/events.jsonl")" -eq 5 ] || fail "there should be 5 accepted mails in it"
 happened "one JSON line for each mail, login and connection"
 
+step "What an administrator asks while it runs"
+control=$(sed -n 's/.*mailweir status --control //p' "$work/mailweir.log" | head -n 1)
+"$mailweir" status --control "$control" >"$work/status" 2>&1 || { cat "$work/status"; fail "mailweir status"; }
+indent <"$work/status"
+"$mailweir" limits bob@example.org --control "$control" >"$work/limits" 2>&1 || { cat "$work/limits"; fail "mailweir limits"; }
+indent <"$work/limits"
+grep -q 'a-minute.* of 3 in 1m' "$work/limits" || fail "bob's limit should be there"
+happened "how the service is, and how much of his limit bob has used"
+
 kill -0 "$mailweir_pid" 2>/dev/null || fail "mailweir has ended"
 if [ -n "$once" ]; then
     printf '\n%sAll steps happened.%s\n' "$green" "$off"
@@ -279,7 +288,11 @@ ${bold}It stays up until Ctrl-C. Send a mail of your own:${off}
           --from you@example.org --to friend@example.net --body 'Hello.'
 
     or with --port $implicit --tlsc; mails are in $work/postfix/mail/box/new/, events in $work/events.jsonl
-    (you may send 3 mails a minute; change $work/mailweir.conf and: kill -HUP $mailweir_pid)
+    (you may send 3 mails a minute; see how much is used, or change $work/mailweir.conf and go on with it:)
+
+    $mailweir status --control $control
+    $mailweir limits you@example.org --control $control
+    $mailweir reload --control $control
 TEXT
 # wait is interrupted by the signals above; if mailweir ends by itself, that is a failure.
 wait "$mailweir_pid" || true

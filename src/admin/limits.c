@@ -12,9 +12,11 @@
 
 /* ---- a row ---- */
 
-static uint64_t scale_of(const struct account_row *row)
+/* In bytes, where that is the unit: limits count KiB. */
+static json_t *count_json(const struct account_row *row, uint64_t count)
 {
-    return row->limit->limit.unit == UNIT_BYTES ? 1024 : 1; /* limits count KiB */
+    uint64_t scaled = row->limit->limit.unit == UNIT_BYTES ? count * 1024 : count;
+    return json_integer((json_int_t)scaled);
 }
 
 static json_t *frees_json(const struct account_row *row)
@@ -47,12 +49,8 @@ static json_t *row_json(const struct account *c, const struct account_row *row)
         json_pack("{s:o, s:o, s:o, s:I}", "name", control_json_of(limit->name), "key", control_json_of(row->key),
                   "unit", control_json_of(unit), "period", (json_int_t)row->rate.period_s);
     bool ok = json != NULL;
-    ok = ok && json_object_set_new(json, "limit",
-                                   row->is_unlimited ? json_null()
-                                                     : json_integer((json_int_t)(row->allowed * scale_of(row)))) == 0;
-    ok = ok &&
-         json_object_set_new(json, "used",
-                             row->is_known ? json_integer((json_int_t)(row->used * scale_of(row))) : json_null()) == 0;
+    ok = ok && json_object_set_new(json, "limit", row->is_unlimited ? json_null() : count_json(row, row->allowed)) == 0;
+    ok = ok && json_object_set_new(json, "used", row->is_known ? count_json(row, row->used) : json_null()) == 0;
     ok = ok && json_object_set_new(json, "full", json_boolean(row->is_known && row->used >= row->allowed)) == 0;
     ok = ok && json_object_set_new(json, "frees_in", frees_json(row)) == 0;
     ok = ok && json_object_set_new(json, "observed", json_boolean(limit->observed)) == 0;

@@ -126,7 +126,8 @@ static const struct cli_command COMMANDS[] = {
     {"reset", "KEY [LIMIT] [--json]", "forget what was counted",
      KEY_HELP "  LIMIT           only what this limit counts\n" SOCKET_HELP "\n"
               "Limits of one unit and period share a count of the same key: it is forgotten for all of them. Open\n"
-              "connections cannot be forgotten. Exit code 1: no limit counts that.\n" SOCKET_CODES,
+              "connections cannot be forgotten. With a store in Redis a refusal is remembered for up to five seconds.\n"
+              "Exit code 1: no limit counts that.\n" SOCKET_CODES,
      cli_reset},
     {"allow", "KEY LIMIT RATE [--for 2d] [--why TEXT]", "other rates for somebody, for a while",
      KEY_HELP

@@ -47,10 +47,10 @@ static bool is_named(struct str name, const char *by)
 }
 
 /* Who banned: a rule or limit of ours by its own name; else, as who gave a command, by what stands there. */
-static struct str who_banned(const struct asking *a, const struct ban *ban, bool *is_limit)
+static struct str who_banned(const struct asking *a, const struct ban *ban, bool *is_limit, bool *is_rule)
 {
     const struct policy *policy = a->engine->policy;
-    *is_limit = false;
+    *is_limit = *is_rule = false;
     for (size_t i = 0; i < policy->limit_count; i++)
         if (is_named(policy->limits[i].limit.name, ban->by)) {
             *is_limit = true;
@@ -58,8 +58,10 @@ static struct str who_banned(const struct asking *a, const struct ban *ban, bool
         }
     for (int phase = 0; phase < PHASE_COUNT; phase++)
         for (size_t i = 0; i < policy->rule_counts[phase]; i++)
-            if (is_named(policy->rules[phase][i].name, ban->by))
+            if (is_named(policy->rules[phase][i].name, ban->by)) {
+                *is_rule = true;
                 return policy->rules[phase][i].name;
+            }
     return arena_copy(a->question->arena, str_of_z(ban->by));
 }
 
@@ -67,17 +69,20 @@ static void meet(struct asking *a, const struct ban *ban)
 {
     struct policy_answer *answer = a->answer;
     struct reply_code reply = default_reply_code(ACTION_BAN, a->phase);
+    bool is_rule;
     answer->verdict = POLICY_BAN;
-    answer->by = who_banned(a, ban, &answer->by_limit);
+    answer->by = who_banned(a, ban, &answer->by_limit, &is_rule);
     answer->code = reply.code;
     str_copy_into(answer->enhanced, sizeof answer->enhanced, str_of_z(reply.enhanced));
     if (!reply.code)
         return;
     if (ban->reason[0])
         answer->text = arena_copy(a->question->arena, str_of_z(ban->reason));
-    else
+    else if (answer->by_limit || is_rule)
         answer->text =
             arena_printf(a->question->arena, "Banned by %s \"%s\"", answer->by_limit ? "limit" : "rule", ban->by);
+    else
+        answer->text = STR("Banned"); /* by a command, or a rule of before: it is nobody's business whose */
     if (!answer->text.ptr)
         asking_trouble(a);
 }
