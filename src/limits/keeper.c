@@ -76,7 +76,7 @@ bool keeper_call_ended(struct keeper_call *c, enum redis_result result)
 /* The circuit counts what is not answered; the call goes on. */
 static void watch_call(struct keeper *k, struct keeper_call *c)
 {
-    if (!c->is_under_way || c->is_late || now_ms(k) - c->sent_ms < KEEPER_LATE_MS)
+    if (!c->is_under_way || c->is_late || k->is_asleep || now_ms(k) - c->sent_ms < KEEPER_LATE_MS)
         return;
     c->is_late = true;
     redis_call_is_late(k->options.redis, &c->call);
@@ -131,12 +131,17 @@ static void forget_epochs(struct keeper_domain *d)
     d->k->next_secret_ms = 0; /* it may be lost too */
 }
 
-void keeper_distrust(struct keeper_domain *d)
+void keeper_trouble(struct keeper_domain *d)
 {
     unsettle(d);
     trouble(d);
-    forget_epochs(d);
     d->is_told = true;
+}
+
+void keeper_distrust(struct keeper_domain *d)
+{
+    keeper_trouble(d);
+    forget_epochs(d);
 }
 
 /* Was the link lost, or is it another one? False: it is not up. */
@@ -277,6 +282,8 @@ static bool is_busy(const struct keeper *k)
 
 void keeper_turn(struct keeper *k)
 {
+    k->is_asleep = k->turn_ms && now_ms(k) - k->turn_ms >= KEEPER_ASLEEP_MS;
+    k->turn_ms = now_ms(k);
     if (domains_refresh(&k->domains))
         map_domains(k);
     for (unsigned i = 0; i < OUTAGE_DOMAINS; i++)

@@ -7,8 +7,8 @@
  *   twice a second  bans made here ─▶ Redis, bans made elsewhere ─▶ here           ban_sync.h
  *   every minute  is Redis set up as it should be?                                 health.h
  *
- * A domain (outage.h) is unsettled by whoever decides alone, and by the keeper when its own link was lost or the epoch
- * is not the one it knew. It is settled again when, in this order:
+ * A domain (outage.h) is unsettled by whoever decides alone, and by the keeper when its own link was lost, Redis stood
+ * still, or the epoch is not the one it knew. It is settled again when, in this order:
  *
  *   1. the link is up, and the epochs of the shard's tags were read. One that is missing or changed: the data set was
  *      lost, and all that this node admitted in the windows that still count is added again, once;
@@ -16,9 +16,9 @@
  *   3. this node's heartbeat, which says just that, has been answered;
  *   4. each node that was alive when the trouble began has sent one after its end, or three seconds have passed.
  *
- * A node that has only begun knows of no trouble: it believes Redis as soon as it knows the epoch, the secret, and has
- * said that it is there. A heartbeat is made only while nothing is due, so a node's heartbeat means: all that I decided
- * alone is counted.
+ * A node that has only begun knows of no trouble (outage_begin). A domain that is unsettled at the keeper's start waits
+ * for as many nodes as were known before. A heartbeat is made only while nothing is due, so a node's heartbeat means:
+ * all that I decided alone is counted.
  *
  * Nothing blocks; every call is bounded in number (256 pushes under way) and forgotten when its link is. A keeper that
  * dies loses nothing that matters: what it found lies in shared memory (outage.h), as does what is due (mirror.h).

@@ -73,10 +73,21 @@ static void read_own(struct keeper_domain *d, const redisReply *reply)
     keeper_event(d->k, d->shard, "warning", "node", text);
 }
 
+/* Redis stood still: whoever had mail meanwhile decided alone, and what he said before that says nothing now. So it is
+ * as if the link had come up just now. */
+static void look_for_stall(struct keeper_domain *d)
+{
+    int64_t took_ms = now_ms(d->k) - d->beat.sent_ms;
+    if (d->beat.is_late || (d->is_in_trouble && !d->k->is_asleep && took_ms >= KEEPER_STALL_MS))
+        keeper_trouble(d);
+}
+
 static void on_reply(struct redis_call *c, size_t n, const redisReply *reply)
 {
     struct keeper_domain *d = c->arg;
     uint64_t epoch = 0;
+    if (n == READ_EPOCH && d->is_checked && !d->is_taking_away)
+        look_for_stall(d);
     if (reply->type == REDIS_REPLY_ERROR)
         d->beat.has_failed = true;
     else if (n == READ_EPOCH)

@@ -20,6 +20,8 @@ enum {
     KEEPER_LOOK_MS = 5000,     /* between two looks at all epochs */
     KEEPER_RETRY_MS = 500,     /* after a call that came to nothing */
     KEEPER_LATE_MS = 1000,     /* a call that has no answer by then is late */
+    KEEPER_STALL_MS = 300,     /* an answer that took so long, in trouble: Redis stood still until now */
+    KEEPER_ASLEEP_MS = 500,    /* two turns further apart: it was this process that stood still */
     KEEPER_HEALTH_MS = 60000,
     KEEPER_RENEW_MS = 3600000,
     KEEPER_PUSHES = 256,        /* under way at once … */
@@ -33,8 +35,8 @@ enum {
 /* A call of the keeper's, one at a time. */
 struct keeper_call {
     struct redis_call call;
-    bool is_under_way, is_late;
-    bool has_failed; /* a reply was an error, or of a wrong kind */
+    bool is_under_way, is_late; /* late: and this process did not stand still meanwhile */
+    bool has_failed;            /* a reply was an error, or of a wrong kind */
     int64_t sent_ms;
 };
 
@@ -112,6 +114,8 @@ struct keeper {
     struct domains domains;
     uint64_t node;
     struct timer turn;
+    int64_t turn_ms; /* of the last turn */
+    bool is_asleep;  /* this turn comes much later than it should */
     struct task left;
     struct keeper_tag tags[OUTAGE_DOMAINS];
     struct keeper_domain all_domains[OUTAGE_DOMAINS];
@@ -152,6 +156,8 @@ void keeper_call_clear(struct redis_call *c);
 bool keeper_send(struct keeper *k, struct keeper_call *c, struct str key);
 /* Once per call, from on_done: was every reply there, and none an error? */
 bool keeper_call_ended(struct keeper_call *c, enum redis_result result);
+/* The domain is in trouble, which has ended just now. */
+void keeper_trouble(struct keeper_domain *d);
 /* The data set is not the one that was known: everything about the domain is to be found out again. */
 void keeper_distrust(struct keeper_domain *d);
 /* Something was found out that may settle it. */

@@ -9,6 +9,12 @@ static const struct outage_domain *domain_of(const struct outage *o, unsigned do
     return &o->domains[domain % OUTAGE_DOMAINS];
 }
 
+void outage_begin(struct outage *o)
+{
+    for (size_t i = 0; i < OUTAGE_DOMAINS; i++)
+        atomic_store(&o->domains[i].settled_count, atomic_load(&o->domains[i].alone_count) + 1);
+}
+
 bool outage_is_settled(const struct outage *o, unsigned domain)
 {
     const struct outage_domain *d = domain_of(o, domain);

@@ -53,13 +53,16 @@ struct outage_domain {
     _Atomic uint32_t changes;       /* of nodes, missing, or settled_count */
 };
 
-/* Zeroed memory is a valid one: nothing is known, nothing settled. */
+/* Zeroed memory is a valid one: nothing is known, nothing settled. outage_begin makes it one of a node that has only
+ * begun, and knows of no trouble: it believes Redis as soon as it reaches it. */
 struct outage {
     struct outage_domain domains[OUTAGE_DOMAINS];
     /* What values (networks, passwords tried …) are hashed with, the same in all nodes; it comes from Redis. */
     _Atomic uint64_t values_k0, values_k1;
     _Atomic uint32_t has_values_key;
 };
+
+void outage_begin(struct outage *o);
 
 /* ---- workers ---- */
 

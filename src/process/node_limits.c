@@ -102,7 +102,8 @@ static bool make_mirror(struct node_limits *n, const struct config *cfg, struct 
     if (!outage)
         return false;
     n->mirror = mirror_init(mirror, MIRROR_ENTRIES_DEFAULT, err);
-    n->outage = outage; /* zeros are a valid one */
+    n->outage = outage;
+    outage_begin(n->outage);
     return n->mirror != NULL;
 }
 

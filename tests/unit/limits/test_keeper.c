@@ -275,6 +275,24 @@ static void test_a_first_start(void **state)
     assert_int_equal(n->redis.late, 0);
 }
 
+static void test_a_node_that_has_only_begun_believes(void **state)
+{
+    struct stage *st = *state;
+    struct node *n = &st->nodes[0];
+    outage_begin(&n->outage);
+    assert_true(is_settled(n));
+    start(st, 0);
+    tiny_link(&n->redis);
+    steps(st, 300);
+    assert_true(is_settled(n));
+    assert_int_equal(outage_nodes(&n->outage, 0), 1);
+    alone(st, 0, "u:alice", 1);
+    assert_false(is_settled(n));
+    steps(st, 300);
+    assert_true(is_settled(n));
+    assert_int_equal(counted(st, "u:alice", 0), 1);
+}
+
 static void test_nodes_know_each_other_and_the_secret(void **state)
 {
     struct stage *st = *state;
@@ -501,6 +519,53 @@ static void test_a_single_late_answer_is_soon_over(void **state)
     assert_int_equal(counted(st, "u:alice", 0), 1);
 }
 
+/* The connections stay, but nobody answers: as SIGSTOP does it. */
+static void test_redis_stands_still(void **state)
+{
+    struct stage *st = *state;
+    run_nodes(st, 2);
+    for (int64_t at_ms = 0; at_ms < 6000; at_ms += STEP_MS) {
+        st->now_us += STEP_MS * MS;
+        set_clocks(st);
+        for (size_t i = 0; i < 2; i++)
+            keeper_turn(st->nodes[i].keeper);
+        if (at_ms == 1000)
+            for (size_t i = 0; i < 2; i++)
+                alone(st, i, "u:alice", 1);
+    }
+    assert_true(st->nodes[0].redis.late > 0);
+    for (int64_t at_ms = 0; at_ms < 1000; at_ms += STEP_MS) { /* the first node's answers come first */
+        st->now_us += STEP_MS * MS;
+        set_clocks(st);
+        tiny_answer(&st->nodes[0].redis);
+        for (size_t i = 0; i < 2; i++)
+            keeper_turn(st->nodes[i].keeper);
+    }
+    assert_int_equal(counted(st, "u:alice", 0), 1);
+    assert_false(is_settled(&st->nodes[0]));
+    steps(st, 1000);
+    assert_int_equal(counted(st, "u:alice", 0), 2);
+    assert_true(is_settled(&st->nodes[0]) && is_settled(&st->nodes[1]));
+}
+
+/* It is this process that stood still: then nobody is late, and nothing is doubted. */
+static void test_the_keeper_stands_still(void **state)
+{
+    struct stage *st = *state;
+    run_nodes(st, 1);
+    while (st->nodes[0].redis.queued == 0) { /* until something is under way */
+        st->now_us += STEP_MS * MS;
+        set_clocks(st);
+        keeper_turn(st->nodes[0].keeper);
+    }
+    st->now_us += 10 * S;
+    set_clocks(st);
+    keeper_turn(st->nodes[0].keeper);
+    tiny_answer(&st->nodes[0].redis);
+    assert_int_equal(st->nodes[0].redis.late, 0);
+    assert_true(is_settled(&st->nodes[0]));
+}
+
 /* Mail that is decided alone all the time, between any two steps: it is settled all the same, and soon. */
 static void test_it_is_settled_under_load(void **state)
 {
@@ -675,6 +740,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORY(test_a_first_start),
+        STORY(test_a_node_that_has_only_begun_believes),
         STORY(test_nodes_know_each_other_and_the_secret),
         STORY(test_one_that_is_gone_for_an_hour_is_forgotten),
         STORY(test_what_was_decided_alone_is_told_once),
@@ -686,6 +752,8 @@ int main(void)
         STORY(test_it_is_settled_when_the_others_are_back),
         STORY(test_it_is_settled_after_three_seconds_without_the_others),
         STORY(test_a_single_late_answer_is_soon_over),
+        STORY(test_redis_stands_still),
+        STORY(test_the_keeper_stands_still),
         STORY(test_it_is_settled_under_load),
         STORY(test_what_can_never_be_told_does_not_stand_in_the_way),
         STORY(test_without_memory_it_stays_unsettled),
