@@ -182,7 +182,7 @@ static void settle(struct keeper_domain *d)
              "its counts are believed again: %" PRIu64 " counter%s put right, %u node%s, %u of them silent", d->pushed,
              d->pushed == 1 ? " was" : "s were", world_nodes(&d->world), world_nodes(&d->world) == 1 ? "" : "s",
              world_missing(&d->world));
-    log_info("store: Redis at " PRI_STR ": %s", STR_ARG(redis_shard_name(k->options.redis, d->shard)), text);
+    log_info("store redis: " PRI_STR ": %s", STR_ARG(redis_shard_name(k->options.redis, d->shard)), text);
     keeper_event(k, d->shard, "settled", NULL, text);
 }
 

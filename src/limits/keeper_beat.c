@@ -69,7 +69,7 @@ static void read_own(struct keeper_domain *d, const redisReply *reply)
         return;
     const char *text = "another node has the same id as this one, so limits may let too much pass while Redis is away: "
                        "remove the file \"node\" from the state directory of one of them, and restart it";
-    log_warning("store: %s", text);
+    log_warning("store redis: %s", text);
     keeper_event(d->k, d->shard, "warning", "node", text);
 }
 

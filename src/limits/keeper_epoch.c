@@ -83,7 +83,7 @@ static void find_lost(struct keeper_domain *d)
     if (k->options.on_lost)
         k->options.on_lost(k->options.arg);
     const char *text = "its data was lost: what this node counted is added again";
-    log_warning("store: Redis at " PRI_STR ": %s", STR_ARG(redis_shard_name(k->options.redis, d->shard)), text);
+    log_warning("store redis: " PRI_STR ": %s", STR_ARG(redis_shard_name(k->options.redis, d->shard)), text);
     keeper_event(k, d->shard, "lost", NULL, text);
 }
 
@@ -144,7 +144,8 @@ static void on_secret_reply(struct redis_call *c, size_t n, const redisReply *re
     bool is_ours = reply->type == REDIS_REPLY_STRING && keeper_read_hex(str_of(reply->str, reply->len), 32, words);
     k->secret_read = (struct hash_key){words[0], words[1]};
     if (!is_ours && !k->secret.has_failed && !k->said_no_secret)
-        log_warning("store: the key " PRI_STR "secret in Redis holds something else than mailweir's secret: delete it "
+        log_warning("store redis: the key " PRI_STR
+                    "secret in Redis holds something else than mailweir's secret: delete it "
                     "(DEL " PRI_STR "secret). Until then nodes do not agree on what different values are",
                     STR_ARG(k->options.prefix), STR_ARG(k->options.prefix));
     k->said_no_secret |= !is_ours && !k->secret.has_failed;

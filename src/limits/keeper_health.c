@@ -24,9 +24,9 @@ static void on_reply(struct redis_call *c, size_t n, const redisReply *reply)
         if ((text[0] == '\0') == (before.texts[i][0] == '\0'))
             continue;
         if (text[0])
-            log_warning("store: Redis at " PRI_STR ": %s", STR_ARG(shard), text);
+            log_warning("store redis: " PRI_STR ": %s", STR_ARG(shard), text);
         else
-            log_info("store: Redis at " PRI_STR ": %s: fine again", STR_ARG(shard), name);
+            log_info("store redis: " PRI_STR ": %s: fine again", STR_ARG(shard), name);
         keeper_event(k, d->shard, text[0] ? "warning" : "fine", name, text[0] ? text : NULL);
     }
 }

@@ -146,7 +146,7 @@ static void say_foreign(struct keeper_push *p)
              "the key " PRI_STR " is no counter, so what this node counted there cannot be added: run `mailweir "
              "store audit --repair`",
              STR_ARG(key_of(p, key)));
-    log_warning("store: %s", text);
+    log_warning("store redis: %s", text);
     keeper_event(k, k->all_domains[p->domain].shard, "warning", "foreign", text);
 }
 
