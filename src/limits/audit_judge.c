@@ -129,16 +129,22 @@ static uint64_t first_future_slot(const struct finder *f)
     return newest < first ? 0 : MIN_OF(newest - first + 1, (uint64_t)WINDOW_SLOTS);
 }
 
-static void look_at_counts(struct finder *f, size_t columns)
+/* A limit's own counter, or one of a unit of its own, has one column. */
+static void look_at_counts(struct finder *f)
 {
-    uint64_t full = 0, future = 0, first = first_future_slot(f);
-    for (size_t slot = 0; slot < columns * WINDOW_SLOTS; slot++) {
+    uint64_t full = 0, future = 0, stray = 0, first = first_future_slot(f);
+    size_t own_slots = f->parts.ending.len ? WINDOW_SLOTS : AUDIT_SLOTS;
+    for (size_t slot = 0; slot < AUDIT_SLOTS; slot++) {
         uint64_t n = count_at(f->key->value, slot);
-        if (n == UINT32_MAX)
+        if (n && slot >= own_slots)
+            stray |= UINT64_C(1) << slot;
+        else if (n == UINT32_MAX)
             full |= UINT64_C(1) << slot;
         else if (n && slot % WINDOW_SLOTS >= first)
             future |= UINT64_C(1) << slot;
     }
+    if (stray)
+        find(f, AUDIT_ERROR, AUDIT_CLEAR, "counts in columns that this counter does not have")->slots = stray;
     if (full)
         find(f, AUDIT_ERROR, AUDIT_CLEAR, "a count that has reached the greatest number there is")->slots = full;
     if (future)
@@ -146,17 +152,26 @@ static void look_at_counts(struct finder *f, size_t columns)
             ->slots = future;
 }
 
+/* Behind its slots: the window's length and number. */
+static bool is_of_its_window(const struct finder *f)
+{
+    uint64_t period_s = count_at(f->key->value, AUDIT_SLOTS), window = count_at(f->key->value, AUDIT_SLOTS + 1);
+    return (period_s == 0 && window == 0) ||
+           (period_s == f->parts.period_s && window == (f->parts.window & UINT32_MAX));
+}
+
 static void look_at_counter(struct finder *f)
 {
-    size_t columns = f->parts.ending.len ? 1 : COLUMNS;
     int64_t period_us = (int64_t)f->parts.period_s * SECOND_US;
     if (f->parts.window > (uint64_t)((f->key->now_us + SLACK_MS * 1000) / period_us))
         find(f, AUDIT_ERROR, AUDIT_DELETE, "the counter of a window that has not begun: some clock was wrong");
-    else if (!f->key->is_read || f->key->value.len > columns * WINDOW_SLOTS * 4 || f->key->value.len % 4)
-        find(f, AUDIT_ERROR, AUDIT_DELETE, "a counter of %" PRIu64 " bytes, where %zu are the most",
-             f->key->is_read ? (uint64_t)f->key->value.len : f->key->bytes, columns * WINDOW_SLOTS * 4);
+    else if (!f->key->is_read || f->key->value.len > AUDIT_COUNTER_BYTES || f->key->value.len % 4)
+        find(f, AUDIT_ERROR, AUDIT_DELETE, "a counter of %" PRIu64 " bytes, where %d are the most",
+             f->key->is_read ? (uint64_t)f->key->value.len : f->key->bytes, AUDIT_COUNTER_BYTES);
+    else if (!is_of_its_window(f))
+        find(f, AUDIT_ERROR, AUDIT_DELETE, "a counter that says it is another window's");
     else
-        look_at_counts(f, columns);
+        look_at_counts(f);
 }
 
 /* ---- the rest ---- */

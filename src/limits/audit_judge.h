@@ -11,7 +11,12 @@
 #include "limits/audit.h"
 #include "limits/window.h"
 
-enum { AUDIT_VALUE_MAX_BYTES = 65536, AUDIT_TROUBLES_MAX = 4, AUDIT_SLOTS = COLUMNS * WINDOW_SLOTS };
+enum {
+    AUDIT_VALUE_MAX_BYTES = 65536,
+    AUDIT_TROUBLES_MAX = 4,
+    AUDIT_SLOTS = COLUMNS * WINDOW_SLOTS,
+    AUDIT_COUNTER_BYTES = 4 * (AUDIT_SLOTS + 2)
+};
 
 struct audit_key {
     struct str name;

@@ -52,33 +52,40 @@ static struct str stem_of(const struct mirror_push *push)
     return str_of(push->stem, ending ? head + 1 + ending : head);
 }
 
-/* INCRBY u32 #index n */
-static void put_increment(struct str words[4], char texts[2][24], uint64_t index, int64_t n)
+/* INCRBY u32 #index n, or SET */
+static void put_field(struct str words[4], struct str operation, char texts[2][24], uint64_t index, int64_t n)
 {
-    words[0] = STR("INCRBY");
+    words[0] = operation;
     words[1] = STR("u32");
     words[2] = str_of(texts[0], (size_t)snprintf(texts[0], 24, "#%llu", (unsigned long long)index));
     words[3] = str_of(texts[1], (size_t)snprintf(texts[1], 24, "%lld", (long long)n));
 }
 
-/* BITFIELD key OVERFLOW SAT INCRBY u32 #slot n …, PEXPIREAT key …: what lies in window w. */
+/* BITFIELD key OVERFLOW SAT INCRBY u32 #slot n … SET u32 #48 LENGTH SET u32 #49 NUMBER, PEXPIREAT key …: what lies in
+ * window w, and behind its slots which window that is. */
 static bool add_window(struct redis_call *c, const struct mirror_push *push, uint64_t w)
 {
-    enum { HEAD = 4, PER_SLOT = 4 };
-    char key[REDIS_KEY_MAX_BYTES], texts[COLUMNS * WINDOW_SLOTS][2][24], until[STR_OF_U64_MAX];
+    enum { HEAD = 4, PER_SLOT = 4, MOST = COLUMNS * WINDOW_SLOTS + 2 };
+    char key[REDIS_KEY_MAX_BYTES], texts[MOST][2][24], until[STR_OF_U64_MAX];
     struct str name = redis_key_of_window(stem_of(push), w, key, sizeof key);
-    struct str words[HEAD + COLUMNS * WINDOW_SLOTS * PER_SLOT] = {STR("BITFIELD"), name, STR("OVERFLOW"), STR("SAT")};
+    struct str words[HEAD + MOST * PER_SLOT] = {STR("BITFIELD"), name, STR("OVERFLOW"), STR("SAT")};
     size_t used = 0;
     for (size_t column = 0; column < push->columns; column++)
         for (uint64_t slot = w * WINDOW_SLOTS; slot < (w + 1) * WINDOW_SLOTS; slot++) {
             int64_t n = window_holds(push->newest, slot) ? push->rings[column][slot % WINDOW_CELLS] : 0;
             if (n == 0)
                 continue;
-            put_increment(&words[HEAD + used * PER_SLOT], texts[used], column * WINDOW_SLOTS + slot % WINDOW_SLOTS, n);
+            put_field(&words[HEAD + used * PER_SLOT], STR("INCRBY"), texts[used],
+                      column * WINDOW_SLOTS + slot % WINDOW_SLOTS, n);
             used++;
         }
     if (!used)
         return true;
+    put_field(&words[HEAD + used * PER_SLOT], STR("SET"), texts[used], COLUMNS * WINDOW_SLOTS, push->period_s);
+    used++;
+    put_field(&words[HEAD + used * PER_SLOT], STR("SET"), texts[used], COLUMNS * WINDOW_SLOTS + 1,
+              (int64_t)(w & UINT32_MAX));
+    used++;
     uint64_t ends_ms = (w + 2) * push->period_s * 1000 + 5000;
     struct str expire[] = {STR("PEXPIREAT"), name, str_of_u64(until, ends_ms)};
     return redis_call_add(c, words, HEAD + used * PER_SLOT) && redis_call_add(c, expire, COUNT_OF(expire));

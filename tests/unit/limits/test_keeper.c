@@ -373,6 +373,9 @@ static void test_slots_of_two_windows_go_to_two_keys(void **state)
         assert_non_null(k);
         assert_int_equal(k->expires_ms, (w + 2) * PERIOD * 1000 + 5000);
         assert_int_equal(k->bytes[w == window ? 15 * 4 + 3 : 3], w == window ? 3 : 4);
+        assert_int_equal(k->len, 200); /* and behind the slots: which window it is */
+        assert_int_equal((unsigned char)k->bytes[194] << 8 | (unsigned char)k->bytes[195], PERIOD);
+        assert_int_equal((unsigned char)k->bytes[199], w & 255);
     }
     assert_int_equal(counted(st, "u:alice", 0), 7);
 }

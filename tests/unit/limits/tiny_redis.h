@@ -368,7 +368,7 @@ static void tiny_zrangebyscore(struct tiny_ask *a)
     }
 }
 
-/* BITFIELD key OVERFLOW SAT INCRBY u32 #n by … */
+/* BITFIELD key OVERFLOW SAT INCRBY|SET u32 #n by … */
 static void tiny_bitfield(struct tiny_ask *a)
 {
     bool is_wrong;
@@ -381,6 +381,7 @@ static void tiny_bitfield(struct tiny_ask *a)
         int64_t value = 0;
         for (size_t b = 0; b < 4; b++)
             value = value << 8 | (unsigned char)k->bytes[4 * n + b];
+        value = str_equal(tiny_word(a, i), STR("SET")) ? 0 : value;
         value = MAX_OF(MIN_OF(value + tiny_number(tiny_word(a, i + 3)), (int64_t)UINT32_MAX), 0);
         for (size_t b = 0; b < 4; b++)
             k->bytes[4 * n + b] = (char)(value >> (24 - 8 * b));
