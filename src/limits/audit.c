@@ -256,7 +256,7 @@ static bool add_repair(struct redis_call *c, struct str key, const struct audit_
 static struct audit_finding *find_told(const struct audit *a, const struct audit_trouble *t, struct str key)
 {
     for (size_t i = 0; i < a->report.finding_count; i++)
-        if (str_equal(str_of_z(a->findings[i].key), key) && strcmp(a->findings[i].what, t->what) == 0)
+        if (str_equal(str_of_z(a->findings[i].key), key) && str_equal(str_of_z(a->findings[i].what), str_of_z(t->what)))
             return &a->findings[i];
     return NULL;
 }

@@ -21,25 +21,25 @@
 /* What a key of each letter, or name, has to be; and how long it may last from now on (0: by its period). */
 static const struct form {
     char letter;
+    enum audit_kind counts_as;
     const char *kind;
     const char *type;
-    enum audit_kind counts_as;
     int64_t lasts_ms;
     const char *is_called;
 } FORMS[] = {
-    {'q', NULL, "string", AUDIT_COUNTERS, 0, "a counter"},
-    {'c', NULL, "zset", AUDIT_CONNECTIONS, LEASE_MS, "open connections"},
-    {'x', "known", "zset", AUDIT_VALUES, 400 * DAY_MS, "a memory"},
-    {'x', NULL, "zset", AUDIT_VALUES, 0, "values"},
-    {'h', NULL, "string", AUDIT_RECIPIENTS, 0, "recipients"},
-    {'b', NULL, "string", AUDIT_BANS, BAN_LASTS_MAX_US / 1000, "a ban"},
-    {'k', NULL, "string", AUDIT_BANS, BAN_LASTS_MAX_US / 1000 + 8 * DAY_MS, "strikes"},
-    {'o', NULL, "hash", AUDIT_OVERRIDES, 400 * DAY_MS, "what an operator allowed"},
-    {0, "bans", "zset", AUDIT_BANS, BAN_LASTS_MAX_US / 1000 + 30 * DAY_MS, "the index of bans"},
-    {0, "allowances", "zset", AUDIT_OVERRIDES, 401 * DAY_MS, "the index of what operators allowed"},
-    {0, "nodes", "zset", AUDIT_KEEPER, 3 * HOUR_MS, "the nodes' heartbeats"},
-    {0, "epoch", "string", AUDIT_KEEPER, 91 * DAY_MS, "an epoch"},
-    {0, "secret", "string", AUDIT_KEEPER, 91 * DAY_MS, "the nodes' secret"},
+    {'q', AUDIT_COUNTERS, NULL, "string", 0, "a counter"},
+    {'c', AUDIT_CONNECTIONS, NULL, "zset", LEASE_MS, "open connections"},
+    {'x', AUDIT_VALUES, "known", "zset", 400 * DAY_MS, "a memory"},
+    {'x', AUDIT_VALUES, NULL, "zset", 0, "values"},
+    {'h', AUDIT_RECIPIENTS, NULL, "string", 0, "recipients"},
+    {'b', AUDIT_BANS, NULL, "string", BAN_LASTS_MAX_US / 1000, "a ban"},
+    {'k', AUDIT_BANS, NULL, "string", BAN_LASTS_MAX_US / 1000 + 8 * DAY_MS, "strikes"},
+    {'o', AUDIT_OVERRIDES, NULL, "hash", 400 * DAY_MS, "what an operator allowed"},
+    {0, AUDIT_BANS, "bans", "zset", BAN_LASTS_MAX_US / 1000 + 30 * DAY_MS, "the index of bans"},
+    {0, AUDIT_OVERRIDES, "allowances", "zset", 401 * DAY_MS, "the index of what operators allowed"},
+    {0, AUDIT_KEEPER, "nodes", "zset", 3 * HOUR_MS, "the nodes' heartbeats"},
+    {0, AUDIT_KEEPER, "epoch", "string", 91 * DAY_MS, "an epoch"},
+    {0, AUDIT_KEEPER, "secret", "string", 91 * DAY_MS, "the nodes' secret"},
 };
 
 static const struct form *form_of(const struct redis_key_parts *parts)

@@ -1,6 +1,7 @@
 /* ban_text.c - see ban_text.h. */
 #include "limits/ban_text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/escape.h"
@@ -27,7 +28,7 @@ static bool is_lifted(const struct ban_record *record)
 
 static bool put_time(struct buf *to, const char *name, int64_t time_us, int64_t ahead_us)
 {
-    return buf_printf(to, "\"%s\":%lld,", name, (long long)(time_us + ahead_us));
+    return buf_printf(to, "\"%s\":%" PRId64 ",", name, time_us + ahead_us);
 }
 
 static bool put_text(struct buf *to, const char *name, struct str text, const char *end)
@@ -127,8 +128,7 @@ bool ban_text_read(struct str text, struct str entity, int64_t ahead_us, int64_t
 
 struct str ban_strikes_write(const struct ban_record *record, int64_t ahead_us, char to[BAN_STRIKES_MAX_BYTES])
 {
-    int len = snprintf(to, BAN_STRIKES_MAX_BYTES, "%u %lld", record->ban.strikes,
-                       (long long)(record->ban.until_us + ahead_us));
+    int len = snprintf(to, BAN_STRIKES_MAX_BYTES, "%u %" PRId64, record->ban.strikes, record->ban.until_us + ahead_us);
     return str_of(to, (size_t)len);
 }
 

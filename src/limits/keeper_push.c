@@ -65,7 +65,7 @@ static void put_field(struct str words[4], struct str operation, char texts[2][2
  * window w, and behind its slots which window that is. */
 static bool add_window(struct redis_call *c, const struct mirror_push *push, uint64_t w)
 {
-    enum { HEAD = 4, PER_SLOT = 4, MOST = COLUMNS * WINDOW_SLOTS + 2 };
+    enum { HEAD = 4, PER_SLOT = 4, HEADER_AT = COLUMNS * WINDOW_SLOTS, MOST = HEADER_AT + 2 };
     char key[REDIS_KEY_MAX_BYTES], texts[MOST][2][24], until[STR_OF_U64_MAX];
     struct str name = redis_key_of_window(stem_of(push), w, key, sizeof key);
     struct str words[HEAD + MOST * PER_SLOT] = {STR("BITFIELD"), name, STR("OVERFLOW"), STR("SAT")};
@@ -81,10 +81,9 @@ static bool add_window(struct redis_call *c, const struct mirror_push *push, uin
         }
     if (!used)
         return true;
-    put_field(&words[HEAD + used * PER_SLOT], STR("SET"), texts[used], COLUMNS * WINDOW_SLOTS, push->period_s);
+    put_field(&words[HEAD + used * PER_SLOT], STR("SET"), texts[used], HEADER_AT, push->period_s);
     used++;
-    put_field(&words[HEAD + used * PER_SLOT], STR("SET"), texts[used], COLUMNS * WINDOW_SLOTS + 1,
-              (int64_t)(w & UINT32_MAX));
+    put_field(&words[HEAD + used * PER_SLOT], STR("SET"), texts[used], HEADER_AT + 1, (int64_t)(w & UINT32_MAX));
     used++;
     uint64_t ends_ms = (w + 2) * push->period_s * 1000 + 5000;
     struct str expire[] = {STR("PEXPIREAT"), name, str_of_u64(until, ends_ms)};

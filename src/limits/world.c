@@ -50,7 +50,7 @@ void world_read(struct world *w, uint64_t id, int64_t until_us)
     if (!n)
         return;
     /* A heartbeat from far in the future was made by a clock that has been set right since. */
-    n->until_us = MIN_OF(until_us, w->read_us + 2 * OUTAGE_BEAT_HOLDS_US);
+    n->until_us = MIN_OF(until_us, w->read_us + INT64_C(2) * OUTAGE_BEAT_HOLDS_US);
     n->is_read = n->is_of_set = true;
 }
 

@@ -68,7 +68,7 @@ static void test_table(void **state)
         for (size_t t = 0; t < HEALTH_TROUBLES; t++) {
             const char *want = CASES[i].texts[t];
             if (want ? !strstr(h.texts[t], want) : h.texts[t][0] != '\0')
-                fail_msg("%s: %s: \"%s\"", CASES[i].name, health_trouble_name(t), h.texts[t]);
+                fail_msg("%s: %s: \"%s\"", CASES[i].name, health_trouble_name((enum health_trouble)t), h.texts[t]);
         }
     }
 }
