@@ -11,11 +11,12 @@
  *   AUTH           login.c:auth_proceed         the exchange, rules, the auth process, rules again
  *   MAIL, RCPT     envelope.c:mail_proceed      rules, then on to the MTA at once; its verdict is the reply
  *   its verdicts   envelope.c:on_reply          in order, into the open replies (transaction.c)
- *   DATA           envelope.c:data_proceed      rules and limits (one reservation), beside them the MTA, whose 354 is
- * ours the message    body.c:body_on_input         strict lines, streamed; a refusal is said at the dot its header
- * header.c:header_take         held until it is whole; rules, edits, Received: on top the dot settle.c:message_complete
- * rules, real size settled, dot sent, the MTA's verdict is ours; rules of `result`; event line the end
- * close.c:session_close        whatever is open is given up; event line
+ *   DATA           envelope.c:data_proceed      rules, then limits beside the MTA's 354, which is ours
+ *   the message    body.c:body_on_input         strict lines, streamed; a refusal is said at the dot
+ *   its header     header.c:header_take         held until it is whole; rules, edits, Received: on top
+ *   the dot        settle.c:message_complete    rules, real size settled, dot sent, the MTA's verdict is ours; rules of
+ *                                               `result`; event line
+ *   the end        close.c:session_close        whatever is open is given up; event line
  *
  * Each question to policy/ goes through ask.c and may take its time; what happens beside the commands is counted in
  * count.c; what else rules and limits say becomes events in effects.c; a reply that they want delayed waits in delay.c.
