@@ -304,6 +304,11 @@ struct conn *control_add_memory(struct control *c)
     return &p->conn;
 }
 
+size_t control_count(const struct control *c)
+{
+    return c->peer_count;
+}
+
 static void on_accept(void *arg, int fd, const struct ip *peer, uint16_t port)
 {
     struct ucred who;

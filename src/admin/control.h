@@ -71,6 +71,8 @@ void control_listen(struct control *c, int fd);
 void control_retire(struct control *c);
 /* A connection that somebody accepted, and asked who it is; fd is taken. */
 void control_add(struct control *c, int fd, uid_t uid);
+/* How many connections are open. */
+size_t control_count(const struct control *c);
 /* One without a socket, as if root had connected: for tests and fuzzers (net/conn_memory.h). NULL: no memory. */
 struct conn *control_add_memory(struct control *c);
 

@@ -154,14 +154,15 @@ static size_t converse(struct str input, size_t piece)
     control = control_new(&loop, &options);
     struct conn *c = control_add_memory(control);
     PANIC_IF(!c, "no memory");
-    while (input.len && conn_is_open(c)) {
+    while (input.len && control_count(control)) {
         size_t taken = conn_memory_deliver(c, str_sub(input, 0, piece));
         loop_run_tasks(&loop);
-        for (struct str sent = conn_memory_sent(c); sent.len; sent = conn_memory_sent(c)) {
+        while (control_count(control) && conn_memory_sent(c).len) {
+            struct str sent = conn_memory_sent(c);
             size_t len = str_find(sent, '\n');
             PANIC_IF(len == sent.len, "half a line");
             check_line(str_sub(sent, 0, len));
-            conn_memory_take(c, len + 1);
+            conn_memory_take(c, len + 1); /* may be its end */
             lines++;
         }
         if (taken == 0)
