@@ -89,6 +89,15 @@ static void sum_up(struct mirror_entry *e)
         e->unaged[c] = window_used(e->seen[c], e->newest, e->newest);
 }
 
+/* Redis has been read: what the others pushed is in it, as is what this node did; only what it was not told of is not.
+ */
+static void forget_alone(struct mirror_entry *e)
+{
+    for (size_t c = 0; c < COLUMNS; c++)
+        for (size_t i = 0; i < WINDOW_CELLS; i++)
+            e->alone[c][i] = (uint32_t)MAX_OF(e->since[c][i], 0);
+}
+
 void mirror_read(struct mirror *m, const struct counter *counter, struct str stem, const struct mirror_reading *reading)
 {
     if (!lock_of(m, counter))
@@ -96,7 +105,7 @@ void mirror_read(struct mirror *m, const struct counter *counter, struct str ste
     struct mirror_entry *e = open_entry(m, counter, stem, reading->slot, reading->at_us);
     if (reading->at_us >= e->read_at_us && reading->slot == e->newest) {
         memcpy(e->seen, reading->rings, sizeof e->seen);
-        memset(e->alone, 0, sizeof e->alone); /* it is in the reading, but for since */
+        forget_alone(e);
         sum_up(e);
         e->read_at_us = reading->at_us;
         if (reading->is_denial)

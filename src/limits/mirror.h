@@ -4,12 +4,14 @@
  *            seen    the last reading of the counter, all nodes' charges in it; it ages as the counter does
  *   entry    since   what this node admitted by itself and Redis was not told of yet; negative: what it could not take
  *                    back there
- *            own     all that this node admitted, told or not: what it adds again if Redis lost its data
- *            stem    the counter's name in Redis (redis_keys.h): for whoever pushes
+ *            alone   what this node admitted by itself since its last reading, told or not: the others may have done so
+ * too own     all that this node admitted, told or not: what it adds again if Redis lost its data stem    the counter's
+ * name in Redis (redis_keys.h): for whoever pushes
  *
  * Redis answers:     seen = the reading, own += what was admitted
- * Redis is away:     admitted while seen + N * since + cost fits (LIMITS.md "When Redis is away"): own and since grow
- * Redis is back:     the keeper pushes since (or, the data set being lost, own) into the same slots
+ * Redis is away:     admitted while seen + N * alone + cost fits (LIMITS.md "When Redis is away"): all three others
+ * grow Redis is back:     the keeper pushes since (or, the data set being lost, own) into the same slots. Until Redis
+ * is read again, what was pushed still counts N times: nobody knows yet what the others push
  *
  * The reading, together with since, is also what MAIL and RCPT are refused by early, what a flood is answered with for
  * a few seconds without asking anybody, and where a look comes before the reservation (LIMITS.md "The check").
@@ -84,7 +86,7 @@ struct mirror_terms {
 };
 /* All takes of counters of slots, or none, in one moment for all processes of the node. Each is judged by
  *
- *     seen + nodes * (since + cost) <= allowed
+ *     seen + nodes * (alone + cost) <= allowed
  *
  * where what it holds counts no longer, so that all nodes that do so together stay within the limit, and an account
  * that this node never saw has its share of it; answered (used: what this node knows of; is_over; growth; wait_us); and

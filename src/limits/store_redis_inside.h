@@ -2,10 +2,11 @@
  * store_redis_inside.h - what the files of the store in Redis share: an op in pieces, and what a kind of counter must
  * be able to do.
  *
- *   store_redis.c   leads an op: parts, rounds, the deadline, late replies          redis_slots.c     slots
- *                                                                                   redis_leases.c    open connections
- *   a part = one take, its call, where it stands ──▶ kind: a row of functions       redis_distinct.c  different values
- *                                                                                   redis_known.c     memories
+ *   store_redis.c    leads an op: parts, rounds, the deadline, late replies       redis_slots*.c    slots
+ *   redis_ask.c      an op's memory, which outlives its answer                    redis_leases.c    open connections
+ *   redis_errand.c   commands that nobody waits for; is a shard to be believed?   redis_distinct.c  different values
+ *                                                                                 redis_many.c      very many of them
+ *   a part = one take, its call, where it stands ──▶ kind: a row of functions     redis_known.c     memories
  *
  * The life of a part:
  *

@@ -92,7 +92,8 @@ static void on_done(struct store_op *op)
 static enum started start(struct fixture *f, struct asked *a, struct take *take, int64_t now_us)
 {
     *a = (struct asked){.takes = {take}};
-    a->op = (struct store_op){.takes = a->takes, .count = 1, .now_us = now_us, .deadline_ms = 20000, .on_done = on_done};
+    a->op =
+        (struct store_op){.takes = a->takes, .count = 1, .now_us = now_us, .deadline_ms = 20000, .on_done = on_done};
     return f->store.ops->take_start(&f->store, &a->op);
 }
 
@@ -502,6 +503,24 @@ static void test_pushed_into_a_closed_window(void **state)
     assert_int_equal(admit(f, "u:a", 1, 10, NOW + 16 * SLOT_US + 7 * S), STORE_FULL);
 }
 
+/* Defect: client clocks that differ. Whatever time it is here, the windows are those of Redis' clock. */
+static void test_the_clock_is_redis(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture g = {.node = redis_node_new(&f->node->options, "other")};
+    g.node->time_is_real = true;
+    redis_node_open(g.node, &g.store, 1);
+    assert_true(redis_node_run(&g.store, NULL));
+    redisReply *time = redis_servers_ask(&servers, 0, "TIME");
+    int64_t redis_us = strtoll(time->element[0]->str, NULL, 10) * S;
+    freeReplyObject(time);
+    assert_int_equal(admit(&g, "u:a", 1, 10, 0), STORE_TAKEN);            /* 1970 */
+    assert_int_equal(admit(&g, "u:a", 1, 10, redis_us * 2), STORE_TAKEN); /* far from now */
+    assert_true(in_redis("u:a", redis_us) == 2 || in_redis("u:a", redis_us + HOUR * S) > 0);
+    redis_node_close(&g.store);
+    redis_node_free(g.node);
+}
+
 /* ---- Errors ---- */
 
 /* A list lies where the counter should be: that entity is decided alone, and no other. */
@@ -684,6 +703,7 @@ int main(int argc, char **argv)
         CASE(test_what_failure_says),
         CASE(test_missing_nodes_keep_their_shares),
         CASE(test_pushed_into_a_closed_window),
+        CASE(test_the_clock_is_redis),
         CASE(test_a_wrong_type),
         CASE(test_one_of_a_mails_counters_fails),
         CASE(test_a_server_that_cannot_write),
