@@ -7,7 +7,7 @@
  *   bans, ban, unban  bans.c        the table that all workers share
  *   limits, reset     limits.c      every counter of somebody (account.h)
  *   allow             allow.c       other rates for somebody, for a while
- *   audit             audit.c       what the store really holds
+ *   audit             audit.c       what the store really holds (in Redis: audit_redis.c)
  *
  * The handlers know neither processes nor channels: what they need of the service is in struct admin_service.
  */
@@ -66,17 +66,21 @@ struct admin {
     struct store *store;
     void *store_memory;  /* the embedded table */
     struct ban_table *bans;
+    struct redis *redis;         /* NULL: the store is in memory */
     const struct keeper *keeper; /* NULL: the store is not in Redis, or the configuration not yet in force */
     struct allowance_table *allowances;
     struct event_log *events;
     struct list reloads; /* questions that wait for one */
     uint64_t last_reload;
+    struct admin_audit *audit; /* of the store in Redis, under way */
 };
 
 extern const struct control_row admin_requests[];
 extern const size_t admin_request_count;
 
 void admin_init(struct admin *a);
+/* After redis_free. */
+void admin_fini(struct admin *a);
 
 /* ---- the handlers; arg is the struct admin ---- */
 
@@ -90,6 +94,9 @@ void admin_limits(void *arg, struct control_ask *ask);
 void admin_reset(void *arg, struct control_ask *ask);
 void admin_allow(void *arg, struct control_ask *ask);
 void admin_audit(void *arg, struct control_ask *ask);
+void admin_audit_redis(struct admin *a, struct control_ask *ask, bool repairs);
+/* It is over, or (after redis_free) given up. */
+void admin_audit_end(struct admin *a);
 
 /* The supervisor's word on a reload: ok, or why not; report: what was said about the configuration. */
 void admin_reload_done(struct admin *a, uint64_t id, bool ok, struct str why, struct str report);

@@ -36,5 +36,8 @@ static void audit_memory(struct admin *a, struct control_ask *ask, bool repairs)
 void admin_audit(void *arg, struct control_ask *ask)
 {
     struct admin *a = arg;
-    audit_memory(a, ask, control_flag(ask, "repair"));
+    if (a->redis)
+        admin_audit_redis(a, ask, control_flag(ask, "repair"));
+    else
+        audit_memory(a, ask, control_flag(ask, "repair"));
 }

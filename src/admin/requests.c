@@ -19,3 +19,8 @@ void admin_init(struct admin *a)
 {
     list_init(&a->reloads);
 }
+
+void admin_fini(struct admin *a)
+{
+    admin_audit_end(a);
+}

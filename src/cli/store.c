@@ -17,11 +17,48 @@ static void print_memory(const json_t *m, bool was_repaired)
     printf("impossible     %lld%s\n", answer_number(m, "impossible"), was_repaired ? ", repaired" : "");
 }
 
+static void print_kinds(json_t *kinds)
+{
+    const char *name;
+    json_t *kind;
+    json_object_foreach(kinds, name, kind)
+    {
+        if (answer_number(kind, "keys"))
+            printf("%-14s %lld key%s, %lld KiB\n", name, answer_number(kind, "keys"),
+                   answer_number(kind, "keys") == 1 ? "" : "s", (answer_number(kind, "bytes") + 1023) / 1024);
+    }
+}
+
+static void print_finding(const json_t *f)
+{
+    const char *key = answer_text(f, "key");
+    printf("%-14s %s: %s%s\n", answer_text(f, "severity"), key[0] ? key : answer_text(f, "server"),
+           answer_text(f, "what"), json_is_true(json_object_get(f, "repaired")) ? " (repaired)" : "");
+    if (answer_text(f, "to_do")[0] && !json_is_true(json_object_get(f, "repaired")))
+        printf("%-14s %s\n", "", answer_text(f, "to_do"));
+}
+
+static void print_redis(const json_t *answer)
+{
+    size_t i;
+    json_t *item;
+    print_kinds(json_object_get(answer, "kinds"));
+    json_array_foreach(json_object_get(answer, "findings"), i, item) print_finding(item);
+    if (answer_number(answer, "unlisted"))
+        printf("and %lld more\n", answer_number(answer, "unlisted"));
+    if (answer_text(answer, "why")[0])
+        printf("not all was looked at: %s\n", answer_text(answer, "why"));
+}
+
 static int print_audit(const json_t *answer)
 {
+    const json_t *memory = json_object_get(answer, "memory");
     printf("store          %s: %s\n", answer_text(answer, "kind"),
            json_is_true(json_object_get(answer, "clean")) ? "nothing is wrong" : "something is wrong");
-    print_memory(json_object_get(answer, "memory"), json_is_true(json_object_get(answer, "repaired")));
+    if (memory)
+        print_memory(memory, json_is_true(json_object_get(answer, "repaired")));
+    else
+        print_redis(answer);
     return CLI_DONE;
 }
 

@@ -267,6 +267,7 @@ static bool join(struct admin_process *p, struct err *err)
         .counters = p->ctx->shared->counters,
         .store = &p->way.store,
         .store_memory = p->limits->memory,
+        .redis = p->way.redis,
         .bans = p->limits->bans,
         .allowances = p->limits->allowances,
         .events = &p->events,
@@ -283,6 +284,7 @@ static void part(struct admin_process *p)
     control_free(&p->control);
     worker_tables_free(&p->tables);
     limits_way_close(&p->way);
+    admin_fini(&p->admin);
     node_keeper_end(&p->keeper);
     resolver_free(&p->resolver);
     event_log_fini(&p->events);
