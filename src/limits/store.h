@@ -180,8 +180,11 @@ struct store {
     const struct store_ops *ops;
     struct hash_key key; /* of the counters' ids: the same for all processes of the node */
     uint32_t owner;
-    void *state; /* the store's */
+    unsigned deadline_ms; /* how long a take may wait: the `timeout` of a store in Redis; LIMITS.md, promise 4 */
+    void *state;          /* the store's */
 };
+
+enum { STORE_DEADLINE_MS = 50 }; /* where nothing else is said */
 
 /* What values are hashed with (distinct.h): the same for all who share the counts. It may change once, when a remote
  * store is first reached. */

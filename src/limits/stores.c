@@ -20,7 +20,9 @@ const struct store_ops *stores_find(struct str name)
 
 bool store_open(struct store *store, const struct store_ops *ops, const struct store_options *options, struct err *err)
 {
-    *store = (struct store){.ops = ops, .owner = options->owner};
+    *store = (struct store){.ops = ops,
+                            .owner = options->owner,
+                            .deadline_ms = options->timeout_ms ? options->timeout_ms : STORE_DEADLINE_MS};
     return ops->open(store, options, err);
 }
 

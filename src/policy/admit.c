@@ -44,7 +44,7 @@ bool asking_limits(struct asking *a, const struct charging *what, limiter_start 
     a->asked = r;
     return asking_await(a,
                         start(a->engine->limiter, r, charges.items, charges.count, a->question->now_us,
-                              STORE_DEADLINE_MS, asking_on_limits, &a->question->outside),
+                              a->engine->limiter->store->deadline_ms, asking_on_limits, &a->question->outside),
                         asking_limits_cancel);
 }
 

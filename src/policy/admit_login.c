@@ -94,7 +94,8 @@ static bool ask_for_attempt(struct asking *a)
     a->asked = &login->attempt->reservation;
     return asking_await(a,
                         attempt_start(a->engine->limiter, login->attempt, user, a->question->password,
-                                      a->question->now_us, STORE_DEADLINE_MS, on_attempt, &a->question->outside),
+                                      a->question->now_us, a->engine->limiter->store->deadline_ms, on_attempt,
+                                      &a->question->outside),
                         cancel_attempt);
 }
 
@@ -120,8 +121,9 @@ static bool fail(struct asking *a)
     const struct reservation *r = &login->attempt->reservation;
     if (!a->asked) {
         a->asked = &login->attempt->reservation;
-        enum started started = attempt_failed_start(login->attempt, a->question->now_us, STORE_DEADLINE_MS, on_attempt,
-                                                    &a->question->outside);
+        enum started started =
+            attempt_failed_start(login->attempt, a->question->now_us, a->engine->limiter->store->deadline_ms,
+                                 on_attempt, &a->question->outside);
         if (!asking_await(a, started, cancel_attempt))
             return false;
     }

@@ -10,8 +10,6 @@
 
 struct charging; /* charges.h */
 
-enum { STORE_DEADLINE_MS = 50 }; /* LIMITS.md, promise 4 */
-
 /* The order of a phase (GRAMMAR.md 4). What else is asked (to settle, to count) takes some of these steps. */
 enum asking_step { STEP_FIRST, STEP_RULES, STEP_LIMITS, STEP_NETWORK, STEP_REFUSAL, STEP_OVER };
 

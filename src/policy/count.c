@@ -35,7 +35,8 @@ static bool look_now(struct policy_engine *engine, const struct charge *c, int64
         return c->entity.ptr != NULL;
     if (!reservation_init(r, arena, c, 1))
         return false;
-    enum started started = limiter_look_start(engine->limiter, r, c, 1, now_us, STORE_DEADLINE_MS, NULL, NULL);
+    enum started started =
+        limiter_look_start(engine->limiter, r, c, 1, now_us, engine->limiter->store->deadline_ms, NULL, NULL);
     PANIC_IF(started != DONE, "the store \"%s\" does not answer at once", engine->limiter->store->ops->name);
     if (r->verdict != VERDICT_RESERVED)
         r->reading_count = 0;
@@ -112,8 +113,8 @@ static void on_look(struct reservation *r, void *arg)
 static enum started count_start(struct policy_trip *t, struct asking *a)
 {
     struct count_trip *c = count_of(t);
-    return limiter_look_start(a->engine->limiter, &c->look, &c->charge, 1, a->question->now_us, STORE_DEADLINE_MS,
-                              on_look, t);
+    return limiter_look_start(a->engine->limiter, &c->look, &c->charge, 1, a->question->now_us,
+                              a->engine->limiter->store->deadline_ms, on_look, t);
 }
 
 /* There may be one for each of a thousand recipients: only the answer is kept. */

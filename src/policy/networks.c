@@ -63,8 +63,8 @@ static void on_known(struct known *k, void *arg)
 static enum started network_start(struct policy_trip *t, struct asking *a)
 {
     struct network_trip *n = network_of(t);
-    return n->start(a->engine->limiter->store, &n->known, &n->value, a->question->now_us, STORE_DEADLINE_MS, on_known,
-                    t);
+    return n->start(a->engine->limiter->store, &n->known, &n->value, a->question->now_us,
+                    a->engine->limiter->store->deadline_ms, on_known, t);
 }
 
 static void network_on_over(struct policy_trip *t)
@@ -102,7 +102,7 @@ static void do_now(struct policy_outside *o, known_start *start, const struct kn
 {
     struct store *store = o->engine->limiter->store;
     struct known known;
-    enum started started = start(store, &known, value, o->question->now_us, STORE_DEADLINE_MS, NULL, NULL);
+    enum started started = start(store, &known, value, o->question->now_us, store->deadline_ms, NULL, NULL);
     PANIC_IF(started != DONE, "the store \"%s\" does not answer at once", store->ops->name);
     if (is_heard)
         hear(o, known.was_known);

@@ -9,8 +9,9 @@ static bool settle(struct asking *a)
     struct reservation *r = mail->reservation;
     if (!a->asked) {
         a->asked = r;
-        enum started started = limiter_settle_start(engine->limiter, r, a->question->size_bytes, a->question->now_us,
-                                                    STORE_DEADLINE_MS, asking_on_limits, &a->question->outside);
+        enum started started =
+            limiter_settle_start(engine->limiter, r, a->question->size_bytes, a->question->now_us,
+                                 engine->limiter->store->deadline_ms, asking_on_limits, &a->question->outside);
         if (!asking_await(a, started, asking_limits_cancel))
             return false;
     }
