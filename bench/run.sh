@@ -14,10 +14,10 @@ if ! { cmake --preset release -G Ninja -DMAILWEIR_BENCH=ON "${options[@]}" && ni
     echo "run.sh: the build failed; its log is above" >&2
     exit 1
 fi
-# `tables`, `rules` or `replay` alone, or all of them before all else
+# `tables`, `rules`, `store` or `replay` alone, or all of them before all else
 case ${1-} in
 tables) exec build/release/bench/tables ;;
-rules | replay) exec /usr/bin/python3 "bench/$1.py" ;;
+rules | replay | store) exec /usr/bin/python3 "bench/$1.py" ;;
 esac
 case " $* " in
 *" --only "* | *" --help "* | *" -h "*) ;;
@@ -25,6 +25,7 @@ case " $* " in
     build/release/bench/tables || echo "run.sh: a table does not keep to its bound" >&2
     /usr/bin/python3 bench/replay.py || echo "run.sh: replay does not keep to its bound" >&2
     /usr/bin/python3 bench/rules.py || echo "run.sh: a thousand rules do not keep to their bound" >&2
+    /usr/bin/python3 bench/store.py || echo "run.sh: the store in Redis does not keep to its bounds" >&2
     ;;
 esac
 /usr/bin/python3 bench/run.py "$@"

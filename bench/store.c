@@ -1,0 +1,205 @@
+/*
+ * store.c - the clock and the loop of the measurement; store.h says what is measured.
+ *
+ *   store memory|redis|script [--redis 127.0.0.1:6379] [--under-way 200] [--rate 0] [--seconds 3] [--users 10000]
+ *         [--mix usual]
+ *
+ * Without --rate so many mails are under way all the time, the next one begun where one ends: the most that can be had.
+ * With it so many are begun each second, a thousandth of them each millisecond: what a mail waits then is what it would
+ * wait in a server that is as busy. Prints mails a second, CPU of this process a mail, and what half and 99 of 100
+ * mails waited at most.
+ */
+#include "store.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+enum { UNDER_WAY_MAX = 20000, WAITS_MAX = 4 << 20, BEGUN_A_TURN = 1000, CONNECT_MS = 3000 };
+
+static const struct limit_row usual[LIMITS] = {
+    {"u:user%u@example.org", 3600, COLUMN_MESSAGES, 0},
+    {"u:user%u@example.org", 3600, COLUMN_RECIPIENTS, 0},
+    {"u:user%u@example.org", 86400, COLUMN_RECIPIENTS, 1},
+    {"u:user%u@example.org", 86400, COLUMN_KIB, 1},
+    {"i:10.1.%u.7", 3600, COLUMN_MESSAGES, 2},
+    {"i:10.1.%u.7", 3600, COLUMN_RECIPIENTS, 2},
+};
+static const struct limit_row apart[LIMITS] = {
+    {"u:user%u@example.org", 3600, COLUMN_MESSAGES, 0}, {"u:user%u@example.org", 86400, COLUMN_RECIPIENTS, 1},
+    {"i:10.1.%u.7", 3600, COLUMN_MESSAGES, 2},          {"f:user%u@example.org", 3600, COLUMN_RECIPIENTS, 3},
+    {"fd:d%u.example.org", 7200, COLUMN_KIB, 4},        {"g:", 86400, COLUMN_MESSAGES, 5},
+};
+const struct limit_row *limits = usual;
+
+static struct loop loop;
+static const struct way *way;
+static unsigned under_way_max = 200, rate, seconds = 3, users = 10000;
+static struct mail *mails, **spare;
+static size_t spare_count, done_count, refused_count, wait_count, begun_count;
+static uint32_t *waits_us;
+static uint64_t drawn = UINT64_C(0x9e3779b97f4a7c15);
+
+NORETURN void bench_fail(const char *what, const char *why)
+{
+    fprintf(stderr, "store: %s: %s\n", what, why);
+    exit(1);
+}
+
+static void on_done(struct mail *m, bool is_admitted)
+{
+    done_count++;
+    refused_count += !is_admitted;
+    if (wait_count < WAITS_MAX)
+        waits_us[wait_count++] = (uint32_t)MIN_OF(clock_monotonic_us() - m->begun_us, INT64_C(1000000000));
+    spare[spare_count++] = m;
+}
+
+static void begin(void)
+{
+    struct mail *m = spare[--spare_count];
+
+    drawn ^= drawn << 13;
+    drawn ^= drawn >> 7;
+    drawn ^= drawn << 17;
+    unsigned user = (unsigned)(drawn % users);
+    for (size_t i = 0; i < LIMITS; i++) {
+        int len = snprintf(m->texts[i], ENTITY_MAX_BYTES, limits[i].entity, user);
+        m->entities[i] = str_of(m->texts[i], (size_t)len);
+    }
+    m->begun_us = clock_monotonic_us();
+    begun_count++;
+    way->mail_start(m);
+}
+
+static double cpu_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+static void run(int64_t for_us)
+{
+    int64_t began_us = clock_monotonic_us(), now_us = began_us;
+
+    begun_count = 0;
+    while (now_us - began_us < for_us) {
+        size_t wanted = rate ? (size_t)((now_us - began_us) * rate / 1000000) - begun_count : BEGUN_A_TURN;
+        while (wanted-- > 0 && spare_count > 0)
+            begin();
+        loop_run_once(&loop, rate || spare_count < under_way_max ? 1 : 0);
+        now_us = clock_monotonic_us();
+    }
+    while (spare_count < under_way_max && clock_monotonic_us() - now_us < 2000000)
+        loop_run_once(&loop, 10);
+    if (spare_count < under_way_max)
+        bench_fail("the end", "mails have no answer");
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static unsigned number(const char *text, unsigned max)
+{
+    uint64_t n;
+    if (!str_to_u64(str_of_z(text), max, &n))
+        bench_fail(text, "not a number, or too large");
+    return (unsigned)n;
+}
+
+static struct redis *connect_to(const struct endpoint *at)
+{
+    struct err err;
+    const struct redis_options options = {.shape = REDIS_ALONE, .endpoints = at, .endpoint_count = 1};
+    struct redis *redis = redis_new(&loop, &options, CONNECT_MS, NULL, NULL, &err);
+    int64_t began_ms = clock_monotonic_ms();
+
+    if (!redis)
+        bench_fail("Redis", err.text);
+    while (!redis_shard_is_up(redis, 0) && clock_monotonic_ms() - began_ms < CONNECT_MS)
+        loop_run_once(&loop, 10);
+    if (!redis_shard_is_up(redis, 0))
+        bench_fail("Redis", "it does not answer");
+    return redis;
+}
+
+static void read_options(int argc, char **argv, struct endpoint *at)
+{
+    static const struct option known[] = {{"redis", required_argument, NULL, 'r'},
+                                          {"under-way", required_argument, NULL, 'u'},
+                                          {"rate", required_argument, NULL, 'a'},
+                                          {"seconds", required_argument, NULL, 's'},
+                                          {"users", required_argument, NULL, 'n'},
+                                          {"mix", required_argument, NULL, 'm'},
+                                          {0}};
+    static const struct way *const ways[] = {&way_memory, &way_redis, &way_script};
+    struct err err;
+    int letter;
+
+    if (!endpoint_parse(STR("127.0.0.1:6379"), at, &err))
+        bench_fail("the endpoint", err.text);
+    while ((letter = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        if (letter == 'r' && !endpoint_parse(str_of_z(optarg), at, &err))
+            bench_fail(optarg, err.text);
+        else if (letter == 'u')
+            under_way_max = MAX_OF(1u, number(optarg, UNDER_WAY_MAX));
+        else if (letter == 'a')
+            rate = number(optarg, 10000000);
+        else if (letter == 's')
+            seconds = MAX_OF(1u, number(optarg, 3600));
+        else if (letter == 'n')
+            users = MAX_OF(1u, number(optarg, 10000000));
+        else if (letter == 'm')
+            limits = str_equal(str_of_z(optarg), STR("apart")) ? apart : usual;
+        else if (letter == '?')
+            exit(2);
+    }
+    for (size_t i = 0; optind + 1 == argc && i < COUNT_OF(ways); i++)
+        if (str_equal(str_of_z(argv[optind]), str_of_z(ways[i]->name)))
+            way = ways[i];
+    if (!way)
+        bench_fail("usage", "store memory|redis|script [--redis ENDPOINT] [--under-way N] [--rate N] [--seconds N] "
+                            "[--users N] [--mix usual|apart]");
+}
+
+int main(int argc, char **argv)
+{
+    struct endpoint at;
+    struct err err;
+
+    read_options(argc, argv, &at);
+    if (!loop_init(&loop, &err))
+        bench_fail("the loop", err.text);
+    mails = calloc(under_way_max, sizeof *mails);
+    spare = calloc(under_way_max, sizeof *spare);
+    waits_us = malloc(WAITS_MAX * sizeof *waits_us);
+    if (!mails || !spare || !waits_us)
+        bench_fail("memory", "there is none");
+    way->open(&loop, way->needs_redis ? connect_to(&at) : NULL);
+    for (size_t i = 0; i < under_way_max; i++) {
+        mails[i].on_done = on_done;
+        way->mail_init(&mails[i]);
+        spare[spare_count++] = &mails[i];
+    }
+    /* What is measured from outside begins here, and goes on when it is answered. */
+    printf("ready\n");
+    fflush(stdout);
+    if (getchar() == EOF)
+        return 0;
+    double cpu_began_us = cpu_us();
+    int64_t began_us = clock_monotonic_us();
+    run((int64_t)seconds * 1000000);
+    double took_s = (double)(clock_monotonic_us() - began_us) * 1e-6;
+    qsort(waits_us, wait_count, sizeof *waits_us, compare);
+    printf("mails=%zu refused=%zu seconds=%.3f cpu_us=%.3f p50_us=%u p99_us=%u\n", done_count, refused_count, took_s,
+           (cpu_us() - cpu_began_us) / (double)MAX_OF(done_count, (size_t)1), wait_count ? waits_us[wait_count / 2] : 0,
+           wait_count ? waits_us[wait_count * 99 / 100] : 0);
+    return 0;
+}
