@@ -1,4 +1,4 @@
-"""The promise while things break: Redis dies, hangs, fails over, a node is cut off, workers die, clocks jump, limits change.
+"""The promise, on each store, while workers die, limits change and clocks are set.
 
 In every test: no window holds more than the limit, a modest user is refused nothing, every 250 is one mail at the MTA.
 """
@@ -10,26 +10,19 @@ import time
 import pytest
 
 from harness.clocks import Clock
-from harness.field import GREEDY, MODEST, Field, Site
+from harness.field import GREEDY, MODEST, Field, Site, assert_kept
 from harness.mailweir import wait_until
-from harness.ports import eventually
 from harness.promise import most_within
 
+# Redis is well here, so no node may take a busy machine for its fault.
+CALM = "timeout 2s"
 GRACE = 10.5  # seconds: src/process/worker.c, RETIRE_MS, and a moment
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(240)]
 
 
-def assert_kept(report, limit):
-    assert report.worst(GREEDY) <= limit, report.text()
-    assert report.sum(MODEST, "refused") == 0, [r for r in report.refusals if r[0] == MODEST][:5]
-    assert not report.lost, "answered 250, and not at the MTA: %s" % report.lost[:5]
-    assert not report.twice and not report.unaccounted
-    assert not [loss for loss in report.losses if loss[0] == "stuck"], report.losses[:5]
-
-
 def test_a_worker_killed_each_second(start_mailweir, place, store):
-    with Field(start_mailweir, place, store, limit=60) as field:
+    with Field(start_mailweir, place, store, limit=60, options=CALM) as field:
         field.start()
         rng = random.Random(20261126)
         killed = []
@@ -44,7 +37,7 @@ def test_a_worker_killed_each_second(start_mailweir, place, store):
                     killed.append(node)
 
         seconds = field.windows(2)
-        report = field.run(field.greedy(clients=25) + field.modest(), seconds, kill_workers)
+        report = field.run(field.greedy(clients=15) + field.modest(), seconds, kill_workers)
         print(report.text(), len(killed))
         assert len(killed) >= seconds - 6
         assert_kept(report, field.limit)
@@ -59,7 +52,7 @@ def test_a_worker_killed_each_second(start_mailweir, place, store):
 def test_limits_change_under_load(start_mailweir, place, store):
     """Node after node gets a lower limit, later the old one: never is a count lost, and where all have the lower one it
     holds. Who is connected at a reload goes on under the old limit for up to ten seconds."""
-    with Field(start_mailweir, place, store, limit=80) as field:
+    with Field(start_mailweir, place, store, limit=80, options=CALM) as field:
         field.start()
         lower_from = lower_until = None
 
@@ -77,8 +70,8 @@ def test_limits_change_under_load(start_mailweir, place, store):
                 node.write_config(rules=field.rules_text(limit=limit))
                 assert node.reload()["result"] == "ok"
 
-        report = field.run(field.greedy(clients=25) + field.modest(), field.windows(3), change)
-        print(report.text())
+        report = field.run(field.greedy(clients=15) + field.modest(), field.windows(3) + 6, change)
+        print(report.text(), field.text(), sep="\n")
         assert_kept(report, 80)
         low = [mail for mail in report.of(GREEDY) if lower_from <= mail.began and mail.ended <= lower_until]
         assert 36 <= len(low) and most_within(low, field.period)[0] <= 40, report.text()
@@ -89,7 +82,7 @@ def test_limits_change_under_load(start_mailweir, place, store):
 @pytest.mark.parametrize("seconds", (60, -60), ids=("forward", "backward"))
 def test_a_nodes_clock_is_moved_by_a_minute(start_mailweir, place, store, seconds):
     clock = Clock(place)
-    with Field(start_mailweir, place, store, limit=60, sites={0: Site(environment=clock.environment)}) as field:
+    with Field(start_mailweir, place, store, limit=60, options=CALM, sites={0: Site(environment=clock.environment)}) as field:
         field.start()
 
         def move(began):
@@ -98,7 +91,8 @@ def test_a_nodes_clock_is_moved_by_a_minute(start_mailweir, place, store, second
             wait_until(began + 3 + field.period)
             clock.move(0)
 
-        report = field.run(field.greedy(clients=25) + field.modest(), field.windows(2), move)
-        print(report.text())
+        report = field.run(field.greedy(clients=15) + field.modest(), field.windows(2), move)
+        print(report.text(), field.text(), sep="\n")
         assert_kept(report, field.limit)
         assert report.share(GREEDY) >= 0.9, report.text()
+

@@ -6,13 +6,13 @@
 All times are of the monotonic clock, so what different nodes admitted can be compared (promise.py).
 """
 import collections
-import datetime
+import json
 import os
 import pathlib
 import subprocess
 import time
 
-from .mailweir import BINARY, PLAIN_RULES, ROOT, SLOWNESS
+from .mailweir import BINARY, PLAIN_RULES, ROOT, SLOWNESS, run
 from .ports import eventually, free_port
 from .promise import could_be_admitted, match, most_within
 
@@ -103,6 +103,7 @@ class Report:
 
     def __init__(self, rows, taken, limit, period, ended):
         self.limit, self.period, self.ended = limit, period, ended
+        self.began = min((mail for _, mail in taken), default=ended)
         self.sums, self.refusals, self.losses, accepted, unknown = {}, [], [], [], {}
         for what, *row in rows:
             if what == "sum":
@@ -156,7 +157,13 @@ class Report:
                          (user, len(of), " ".join("%d" % nodes[n] for n in sorted(nodes)), self.period, self.worst(user), self.limit,
                           self.share(user), self.sum(user, "refused"), self.sum(user, "lost"), self.sum(user, "unknown"),
                           1000 * max((m.ended - m.began for m in of), default=0)))
+            lines.append("    " + " ".join("%.1f:%d" % pair for pair in self.timeline(user)))
         return "\n".join(lines)
+
+    def timeline(self, user):
+        """(second since the crowds began, mails accepted in that half second)."""
+        counts = collections.Counter(int((m.ended - self.began) * 2) / 2 for m in self.of(user))
+        return sorted(counts.items())
 
 
 class Site:
@@ -206,8 +213,15 @@ class Field:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.stop()
+    def __exit__(self, failure, *_):
+        """Nodes end before their store does, as they would be told to."""
+        try:
+            if failure is None:
+                for node in self.nodes:
+                    code = node.stop()
+                    assert code in (0, None), "mailweir ended with %s\n%s" % (code, node.stderr())
+        finally:
+            self.stop()
 
     def start(self):
         for node in self.nodes:
@@ -215,7 +229,17 @@ class Field:
                 node.start(wait=False, environment=self.site(self.nodes.index(node)).environment)
         for node in self.nodes:
             node.wait_event("start", timeout=15)
+        if self.shape:
+            self.wait_settled(10)
         return self
+
+    def wait_settled(self, timeout):
+        """Until every node believes what Redis says, and knows of all others."""
+        def settled(node):
+            done = run("status", "-c", node.config, "--json")
+            status = json.loads(done.stdout) if done.returncode == 0 else {"store": {}}
+            return (status["store"].get("state"), status["store"].get("nodes")) == ("ok", len(self.nodes))
+        eventually(lambda: all(map(settled, self.nodes)), timeout * SLOWNESS, "all nodes count in Redis", pause=0.1)
 
     def stop(self):
         for crowd in self.crowds:
@@ -231,9 +255,9 @@ class Field:
         """At each node so many clients of one user, who stop at nothing."""
         return [self.crowd_words(n, clients, GREEDY, "0-0", refused) for n in self.numbers(nodes)]
 
-    def modest(self, pause="1000-1400", nodes=None, user=MODEST):
-        """At each node one client, whose mails altogether stay within half of the limit, and at each node within half of
-        what its share of the limit would be."""
+    def modest(self, pause="2000-2800", nodes=None, user=MODEST):
+        """At each node one client, whose mails altogether stay within a quarter of the limit, and at each node within a
+        quarter of what its share of the limit would be."""
         return [self.crowd_words(n, 1, user, pause, pause) for n in self.numbers(nodes)]
 
     def numbers(self, nodes):
@@ -263,7 +287,19 @@ class Field:
         if during:
             during(began)
             assert all(crowd.is_running() for crowd in begun), "what was to happen meanwhile took longer than the crowds had"
-        return self.report(began + seconds)
+        report = self.report(began + seconds)
+        report.began = began
+        return report
+
+    def text(self):
+        """Who decided about the mails that were accepted, and what each node says of its store."""
+        lines = []
+        for number, node in enumerate(self.nodes):
+            decided = collections.Counter(event["store"] for event in node.events("mail", verdict="accept"))
+            lines.append("node %d: %s" % (number, " ".join("%s %d" % pair for pair in sorted(decided.items()))))
+            lines += ["    %s %s" % (event["time"][14:23], {k: v for k, v in event.items() if k not in ("time", "event", "node")})
+                      for event in node.events("store")]
+        return "\n".join(lines)
 
     def windows(self, count):
         """Seconds in which the limit can be used up so many times, with a moment to spare: strict slots free it after 17
@@ -285,14 +321,24 @@ class Field:
                    "%s is counted as %s, and %d mails were accepted" % (user, self.counted(user), count), pause=0.1)
 
 
-def most_waits(node, longer_than_ms, began=0.0, ended=float("inf")):
-    """The most often that one client of a node waited longer than that for the store, between two wall-clock moments."""
-    waits = collections.Counter()
+def assert_kept(report, limit):
+    """What holds whatever happens."""
+    assert report.worst(GREEDY) <= limit, report.text()
+    assert report.sum(MODEST, "refused") == 0, [r for r in report.refusals if r[0] == MODEST][:5]
+    assert not report.lost, "answered 250, and not at the MTA: %s" % report.lost[:5]
+    assert not report.twice and not report.unaccounted
+    assert not [loss for loss in report.losses if loss[0] == "stuck"], report.losses[:5]
+
+
+def waits(node, longer_than_ms):
+    """Of each client (its port) of a node, how long it waited for the store, in milliseconds, where it was longer than
+    that."""
+    found = collections.defaultdict(list)
     for event in node.events("mail"):
-        moment = datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
-        if began <= moment <= ended and event.get("ms", {}).get("store", 0) > longer_than_ms:
-            waits[event["port"]] += 1
-    return max(waits.values(), default=0)
+        waited = event.get("ms", {}).get("store", 0)
+        if waited > longer_than_ms:
+            found[event["port"]].append(waited)
+    return found
 
 
 def long_run():

@@ -138,9 +138,11 @@ class RedisServer:
         cpu = self.info("cpu")
         return float(cpu["used_cpu_sys"]) + float(cpu["used_cpu_user"])
 
-    def keys(self, pattern="*"):
+    def keys(self, pattern="*", db=0):
         found, cursor = [], "0"
         with self.client() as redis:
+            if db:
+                redis("SELECT", db)
             while True:
                 cursor, some = redis("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
                 found += some
@@ -221,10 +223,16 @@ def escape_glob(text):
 
 
 class Alone(Shape):
+    """way: how mailweir comes there: tcp, unix, tls (the server speaks nothing else then)."""
+
     name = "redis"
 
-    def __init__(self, directory, **options):
+    def __init__(self, directory, way="tcp", **options):
         super().__init__(directory)
+        self.way = way
+        self.tls = make_tls(self.directory) if way == "tls" else None
+        if self.tls:
+            options["tls"] = self.tls
         self.server = RedisServer(self.directory / "redis", **options)
         self.servers = [self.server]
 
@@ -236,13 +244,17 @@ class Alone(Shape):
         return [self.server] if self.server.is_running() else []
 
     def where(self):
-        return '"redis://127.0.0.1:%d"' % self.server.port
+        return {"tcp": '"redis://127.0.0.1:%d"' % self.server.port, "unix": '"unix:%s"' % self.server.socket,
+                "tls": '"rediss://127.0.0.1:%d"' % self.server.port}[self.way]
+
+    def credentials(self):
+        return super().credentials() + ('  ca "%s"' % self.tls[0] if self.tls else "")
 
 
 class Sentinels(Shape):
     name = "sentinel"
 
-    def __init__(self, directory, down_after_ms=500, **options):
+    def __init__(self, directory, down_after_ms=1000, **options):
         super().__init__(directory)
         self.servers = [RedisServer(self.directory / ("redis%d" % n), **options) for n in range(3)]
         self.sentinels, self.ports, self.down_after_ms = [], [free_port() for _ in range(3)], down_after_ms

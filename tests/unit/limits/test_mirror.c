@@ -479,6 +479,34 @@ static void test_a_share_is_a_share_though_it_is_pushed(void **state)
     assert_int_equal(taken, 4);
 }
 
+/* Four nodes, each with its share of 100, of which 40 were read. Redis is told of it, again and again, as long as it is
+ * not believed: that opens nobody another share, until a reading says what the others told. */
+static void test_what_is_told_stays_a_share(void **state)
+{
+    struct mirror *m = *state;
+    struct mirror_push push;
+    struct mirror_charge charge;
+    struct take take;
+    uint32_t admitted = 0, excess[COLUMNS];
+    const struct mirror_terms terms = {.nodes = 4};
+    read_at(m, "u:a", 40, 0, NOW);
+    for (unsigned round = 0; round < 5; round++) {
+        for (take_set(&take, "u:a", 1, 100); take_by(m, &take, NOW, terms) == MIRROR_TAKEN; admitted++) {
+            charge = charge_of(&take);
+            take_set(&take, "u:a", 1, 100);
+        }
+        if (round == 0) /* one of them by a late reply */
+            mirror_is_told(m, &take.counter, &charge, excess);
+        if (push_next(m, false, NOW, &push))
+            mirror_push_done(m, &push, NOW);
+    }
+    assert_int_equal(admitted, 15);
+    read_at(m, "u:a", 80, 0, NOW);
+    for (take_set(&take, "u:a", 1, 100); take_by(m, &take, NOW, terms) == MIRROR_TAKEN; admitted++)
+        take_set(&take, "u:a", 1, 100);
+    assert_int_equal(admitted, 20);
+}
+
 /* Each once in a walk. */
 static void test_all_are_pushed(void **state)
 {
@@ -820,6 +848,7 @@ int main(void)
         CASE(test_told_late),
         CASE(test_pushed),
         CASE(test_a_share_is_a_share_though_it_is_pushed),
+        CASE(test_what_is_told_stays_a_share),
         CASE(test_all_are_pushed),
         CASE(test_refunds_of_what_is_lost),
         CASE(test_owed),
