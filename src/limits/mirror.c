@@ -57,6 +57,7 @@ static void fill_view(struct mirror_view *v, const struct mirror_entry *e)
     v->closed_window = e->closed_window;
     v->closed_read_at_us = e->closed_read_at_us;
     v->changes = e->changes;
+    v->closed_changes = e->closed_changes;
     v->generation = e->generation;
     memcpy(v->seen, e->seen, sizeof v->seen);
     memcpy(v->since, e->since, sizeof v->since);
@@ -108,13 +109,30 @@ void mirror_read(struct mirror *m, const struct counter *counter, struct str ste
         forget_alone(e);
         sum_up(e);
         e->read_at_us = reading->at_us;
+        e->changes = reading->changes;
         if (reading->is_denial)
             e->denied_at_us = reading->at_us;
         if (reading->has_closed) {
             e->closed_window = reading->closed_window;
             e->closed_read_at_us = reading->at_us;
-            e->changes = reading->changes;
+            e->closed_changes = reading->changes;
         }
+    }
+    unlock_of(m, counter);
+}
+
+void mirror_read_slot(struct mirror *m, const struct counter *counter, uint64_t slot, const bool columns[COLUMNS],
+                      const uint32_t counts[COLUMNS])
+{
+    if (!lock_of(m, counter))
+        return;
+    struct mirror_entry *e = mirror_find(m, counter->id);
+    for (size_t c = 0; e && e->newest == slot && c < e->columns; c++) {
+        uint32_t *cell = &e->seen[c][slot % WINDOW_CELLS];
+        if (!columns[c])
+            continue;
+        e->unaged[c] = e->unaged[c] - MIN_OF(e->unaged[c], *cell) + counts[c];
+        *cell = counts[c];
     }
     unlock_of(m, counter);
 }

@@ -44,10 +44,11 @@ struct mirror_view {
     uint64_t slot;          /* that counts as now for the counter: never older than one it saw */
     int64_t read_at_us;     /* the last reading's time, shard's clock; 0: never read */
     int64_t denied_at_us;   /* when a reading was last found full; 0: never */
-    uint64_t closed_window; /* the window before the last reading's own: when it was read itself, and … */
+    uint32_t changes;       /* what outage_changes was then */
+    uint64_t closed_window; /* the window before the last reading's own: when it was read itself … */
     int64_t closed_read_at_us;
-    uint32_t changes;    /* … what outage_changes was then */
-    uint32_t generation; /* of local charges (struct mirror_charge) */
+    uint32_t closed_changes; /* … and what outage_changes was then */
+    uint32_t generation;     /* of local charges (struct mirror_charge) */
     uint32_t seen[COLUMNS][WINDOW_CELLS];
     int32_t since[COLUMNS][WINDOW_CELLS];
 };
@@ -59,15 +60,18 @@ bool mirror_look(struct mirror *m, const struct counter *counter, int64_t now_us
 struct mirror_reading {
     uint64_t slot; /* that the rings end with */
     int64_t at_us;
-    uint64_t closed_window; /* was read too, changes being outage_changes before that */
-    bool has_closed;
+    uint32_t changes; /* outage_changes before it was asked for */
+    uint64_t closed_window;
+    bool has_closed; /* that window was read as well */
     bool is_denial;
-    uint32_t changes;
     uint32_t rings[COLUMNS][WINDOW_CELLS];
 };
 /* A reading came; what is older than the last one is dropped. stem: the counter's name. */
 void mirror_read(struct mirror *m, const struct counter *counter, struct str stem,
                  const struct mirror_reading *reading);
+/* Only what the slot itself holds was told, of columns that are true; the rest is as it was read. */
+void mirror_read_slot(struct mirror *m, const struct counter *counter, uint64_t slot, const bool columns[COLUMNS],
+                      const uint32_t counts[COLUMNS]);
 /* What Redis was not told of, in the window that ends with slot: less than nothing counts as nothing. */
 void mirror_since(struct mirror *m, const struct counter *counter, uint64_t slot, uint64_t sums[COLUMNS]);
 /* This node admitted cost in slot, and Redis knows; or it takes that back. Both own and seen. Slots that are no longer

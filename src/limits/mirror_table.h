@@ -24,9 +24,9 @@ struct mirror_entry {
     uint32_t generation; /* changes with each counter that comes to lie here */
     uint16_t columns;    /* in use */
     uint16_t stem_len;
-    uint32_t changes;          /* outage_changes when the closed window was read */
-    int64_t read_at_us;        /* 0: never */
-    int64_t closed_read_at_us; /* of closed_window; 0: never */
+    uint32_t changes, closed_changes; /* outage_changes at the last reading, and when the closed window was read */
+    int64_t read_at_us;               /* 0: never */
+    int64_t closed_read_at_us;        /* of closed_window; 0: never */
     uint64_t closed_window;
     int64_t denied_at_us;     /* 0: never */
     int64_t pushing_until_us; /* a push is under way */

@@ -10,117 +10,15 @@
  * An exchange reserves only by how much the cost grows; when all fits, the rest is moved from the old slot to the new
  * one, unawaited and in that order, so that at no moment less is counted than was admitted.
  *
- * What was counted in a window that is closed only becomes less, unless some node pushes what it decided alone. So it
- * is read again only where the last reading was made within CLOSED_REST_US of the window's end, or is older than
- * CLOSED_HOLDS_US, or nodes came back since (outage_changes).
+ * GETEX sets the expiry, in the first check of a slot at the latest. A slot that holds less than was known of it may be
+ * one of a new key, the old one being lost: then it is set again.
  */
 #include <string.h>
 
 #include "limits/memory_slots.h"
 #include "limits/redis_slots_inside.h"
 
-#define DENIAL_US       INT64_C(5000000)
-#define CLOSED_REST_US  INT64_C(5000000)
-#define CLOSED_HOLDS_US INT64_C(60000000)
-
-enum {
-    VALUE_MAX_BYTES = 256,    /* of a key; ours are 200 long */
-    NEAR_SATURATION = 1 << 30 /* from there on a slot is asked what it held before */
-};
-
-/* In a part's room. */
-struct slots {
-    uint64_t slot;
-    uint32_t held[COLUMNS];   /* of what the take holds: that still counts */
-    uint32_t growth[COLUMNS]; /* what is reserved */
-    uint32_t added[COLUMNS];  /* what that came to: less, where a slot is full to the brim */
-    bool counts_held, grows;
-    bool knows_closed, has_header, asks_old;
-    bool has_bitfield; /* command 0; then the window, then perhaps the one before */
-    bool is_read;      /* by this node, lately: the next three are of use */
-    bool is_denied;
-    uint64_t seen[COLUMNS], since[COLUMNS]; /* sums, as begin found them */
-    uint32_t changes;
-    uint32_t header[2]; /* what lay where ours was written: somebody else's value, if it is neither ours nor nothing */
-    uint32_t rings[COLUMNS][WINDOW_CELLS];
-    struct take_held before; /* of a decision alone: what was held */
-    struct mirror_charge alone;
-};
-
-_Static_assert(sizeof(struct slots) <= PART_ROOM_BYTES, "a part's room");
-
-static struct slots *slots_of(struct part *p)
-{
-    return (struct slots *)p->room;
-}
-
-/* ---- What this node knows ---- */
-
-/* Does what the take holds count still? */
-static bool counts_held(const struct part *p, const struct mirror_view *view)
-{
-    const struct take_held *held = &p->take->held;
-    if (!held->is_held || !window_holds(view->slot, held->slot))
-        return false;
-    if (held->is_local)
-        return view->is_known && held->generation == view->generation;
-    return !mirror_was_forgotten(p->store->options.mirror, &p->counter, held->token);
-}
-
-static bool knows_closed(const struct part *p, const struct mirror_view *view, uint32_t changes)
-{
-    uint64_t window = window_of(view->slot);
-    int64_t closed_at_us = window_slot_start_us(window * WINDOW_SLOTS, p->counter.period_s);
-    return window > 0 && view->closed_window == window - 1 &&
-           view->closed_read_at_us >= closed_at_us + CLOSED_REST_US &&
-           p->now_us - view->closed_read_at_us <= CLOSED_HOLDS_US && view->changes == changes;
-}
-
-static bool is_within(int64_t at_us, int64_t now_us, int64_t for_us)
-{
-    return at_us > 0 && now_us - at_us <= for_us && at_us - now_us <= for_us;
-}
-
-/* What the window of the slot itself has in the rings. */
-static bool has_current(const struct mirror_view *view)
-{
-    for (size_t c = 0; c < COLUMNS; c++)
-        for (uint64_t n = window_of(view->slot) * WINDOW_SLOTS; n <= view->slot; n++)
-            if (view->seen[c][n % WINDOW_CELLS])
-                return true;
-    return false;
-}
-
-static void sum_up(struct slots *s, const struct mirror_view *view)
-{
-    for (size_t c = 0; c < COLUMNS; c++) {
-        s->seen[c] = window_used(view->seen[c], view->slot, view->slot);
-        for (size_t i = 0; i < WINDOW_CELLS; i++)
-            s->since[c] += (uint64_t)MAX_OF(view->since[c][i], 0);
-        s->asks_old |= view->seen[c][view->slot % WINDOW_CELLS] > NEAR_SATURATION || s->growth[c] > NEAR_SATURATION;
-    }
-}
-
-static void begin(struct part *p)
-{
-    struct slots *s = slots_of(p);
-    struct mirror_view view;
-    (void)mirror_look(p->store->options.mirror, &p->counter, p->now_us, &view);
-    s->slot = view.slot;
-    s->counts_held = counts_held(p, &view);
-    for (size_t c = 0; c < COLUMNS; c++) {
-        s->held[c] = s->counts_held ? p->take->held.cost[c] : 0;
-        s->growth[c] = p->cost[c] > s->held[c] ? p->cost[c] - s->held[c] : 0;
-        s->grows |= s->growth[c] > 0;
-    }
-    s->changes = outage_changes(p->store->options.outage, p->domain);
-    s->knows_closed = knows_closed(p, &view, s->changes);
-    s->has_header = has_current(&view);
-    s->is_read = view.read_at_us > 0;
-    s->is_denied = is_within(view.denied_at_us, p->now_us, DENIAL_US);
-    memcpy(s->rings, view.seen, sizeof s->rings);
-    sum_up(s, &view);
-}
+enum { VALUE_MAX_BYTES = 256 }; /* of a key; ours are 200 long */
 
 /* ---- Judging ---- */
 
@@ -223,6 +121,7 @@ static bool compose_look(struct part *p)
 {
     struct slots *s = slots_of(p);
     s->has_bitfield = false;
+    s->has_window = true;
     clear_rings(s);
     return add_get(p, window_of(s->slot)) && add_closed(p);
 }
@@ -252,6 +151,9 @@ static bool compose_reserve(struct part *p)
     uint64_t window = window_of(s->slot);
     struct command c;
     s->has_bitfield = s->grows;
+    s->has_window = !s->knows_slots || s->asks_old;
+    if (!s->has_window)
+        return add_reservation(p);
     clear_rings(s);
     if (s->grows && !add_reservation(p))
         return false;
@@ -278,21 +180,47 @@ static bool is_header(const struct part *p, uint64_t window, uint32_t period_s, 
     return is_none || (period_s == p->counter.period_s && number == (uint32_t)(window & UINT32_MAX));
 }
 
+/* The key may be a new one, the old one having been lost: then it has no expiry. */
+static void set_expiry(struct part *p)
+{
+    uint64_t window = window_of(slots_of(p)->slot);
+    struct errand *e = errand_new(p->store, p->key);
+    struct command c;
+    if (!e)
+        return;
+    command_begin(&c, STR("BITFIELD"), p->key, window);
+    command_say_header(&c, p->counter.period_s, (uint32_t)(window & UINT32_MAX));
+    errand_add(e, c.words, c.count);
+    command_begin(&c, STR("PEXPIREAT"), p->key, window);
+    command_say_expiry(&c, window, p->counter.period_s);
+    errand_add(e, c.words, c.count);
+    errand_send(e);
+}
+
+/* Where the window itself is not read, the slot of now in the rings is what the reservation found. */
 static bool on_bitfield(struct part *p, const redisReply *reply)
 {
     struct slots *s = slots_of(p);
     size_t at = 0;
     uint32_t old = 0, now;
+    bool is_less = false;
     if (reply->type != REDIS_REPLY_ARRAY)
         return false;
     p->is_reserved = true;
     for (size_t c = 0; c < COLUMNS; c++) {
+        uint32_t *cell = &s->rings[c][s->slot % WINDOW_CELLS];
         if (!s->growth[c])
             continue;
         if ((s->asks_old && !next_number(reply, &at, &old)) || !next_number(reply, &at, &now) || now < old)
             return false;
         s->added[c] = s->asks_old ? now - old : s->growth[c];
+        if (s->has_window)
+            continue;
+        is_less |= now < s->growth[c] + (uint64_t)*cell;
+        *cell = now;
     }
+    if (is_less)
+        set_expiry(p);
     if (s->has_header)
         return true;
     return next_number(reply, &at, &s->header[0]) && next_number(reply, &at, &s->header[1]) &&
@@ -337,24 +265,41 @@ static bool on_reply(struct part *p, size_t n, const redisReply *reply)
     return on_window(p, reply, window_of(s->slot) - (n - s->has_bitfield));
 }
 
-static bool judge(struct part *p)
+/* Tells the mirror what was read. */
+static void remember(struct part *p, bool is_denial)
 {
     struct slots *s = slots_of(p);
     struct mirror *m = p->store->options.mirror;
-    struct mirror_reading reading = {
-        .slot = s->slot,
-        .at_us = p->now_us,
-        .has_closed = !s->knows_closed,
-        .closed_window = window_of(s->slot) - 1,
-        .changes = s->changes,
-    };
+    if (s->has_window) {
+        struct mirror_reading reading = {
+            .slot = s->slot,
+            .at_us = p->now_us,
+            .changes = s->changes,
+            .has_closed = !s->knows_closed,
+            .closed_window = window_of(s->slot) - 1,
+            .is_denial = is_denial,
+        };
+        memcpy(reading.rings, s->rings, sizeof reading.rings);
+        mirror_read(m, &p->counter, p->key, &reading);
+        return;
+    }
+    bool columns[COLUMNS];
+    uint32_t counts[COLUMNS];
+    for (size_t c = 0; c < COLUMNS; c++) {
+        columns[c] = s->growth[c] > 0;
+        counts[c] = s->rings[c][s->slot % WINDOW_CELLS];
+    }
+    mirror_read_slot(m, &p->counter, s->slot, columns, counts);
+}
+
+static bool judge(struct part *p)
+{
+    struct slots *s = slots_of(p);
     for (size_t c = 0; c < COLUMNS; c++)
         window_take_back(s->rings[c], s->slot, s->added[c]);
-    mirror_since(m, &p->counter, s->slot, s->since);
+    mirror_since(p->store->options.mirror, &p->counter, s->slot, s->since);
     bool fits = judge_rings(p);
-    reading.is_denial = !fits && p->state == PART_LOOKING;
-    memcpy(reading.rings, s->rings, sizeof reading.rings);
-    mirror_read(m, &p->counter, p->key, &reading);
+    remember(p, !fits && p->state == PART_LOOKING);
     return fits;
 }
 
@@ -431,9 +376,10 @@ static bool peek(struct store_redis *s, struct take *take, int64_t given_us)
     struct mirror_view view;
     if (!mirror_look(s->options.mirror, &p.counter, p.now_us, &view) || !view.is_known)
         return false;
-    if (store_redis_is_believed(s, p.key, p.domain) && !is_within(view.read_at_us, p.now_us, DENIAL_US))
+    if (store_redis_is_believed(s, p.key, p.domain) &&
+        !redis_slots_is_recent(view.read_at_us, p.now_us, SLOTS_DENIAL_US))
         return false;
-    begin(&p);
+    redis_slots_begin(&p);
     (void)judge_rings(&p);
     return true;
 }
@@ -537,7 +483,7 @@ static bool compose_forget(struct part *p)
 }
 
 const struct part_kind redis_slots_kind = {
-    .begin = begin,
+    .begin = redis_slots_begin,
     .needs_nothing = needs_nothing,
     .is_known_full = is_known_full,
     .needs_look = needs_look,

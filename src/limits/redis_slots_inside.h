@@ -1,6 +1,7 @@
 /*
  * redis_slots_inside.h - what the files of counters of slots in Redis share: redis_slots.c (asking and judging),
- * redis_slots_words.c (commands), redis_slots_changes.c (what nobody waits for).
+ * redis_slots_begin.c (what this node knows), redis_slots_words.c (commands), redis_slots_changes.c (what nobody waits
+ * for).
  */
 #ifndef LIMITS_REDIS_SLOTS_INSIDE_H
 #define LIMITS_REDIS_SLOTS_INSIDE_H
@@ -19,6 +20,42 @@ static inline uint64_t cell_of(size_t column, uint64_t slot)
 {
     return column * WINDOW_SLOTS + slot % WINDOW_SLOTS;
 }
+
+/* ---- a part ---- */
+
+/* In a part's room. */
+struct slots {
+    uint64_t slot;
+    uint32_t held[COLUMNS];   /* of what the take holds: that still counts */
+    uint32_t growth[COLUMNS]; /* what is reserved */
+    uint32_t added[COLUMNS];  /* what that came to: less, where a slot is full to the brim */
+    bool counts_held, grows;
+    bool knows_closed, knows_slots, has_header, asks_old;
+    bool has_bitfield; /* command 0; then (has_window) the window, then perhaps the one before */
+    bool has_window;
+    bool is_read; /* by this node, lately: the next three are of use */
+    bool is_denied;
+    uint64_t seen[COLUMNS], since[COLUMNS]; /* sums, as begin found them */
+    uint32_t changes;
+    uint32_t header[2]; /* what lay where ours was written: somebody else's value, if it is neither ours nor nothing */
+    uint32_t rings[COLUMNS][WINDOW_CELLS];
+    struct take_held before; /* of a decision alone: what was held */
+    struct mirror_charge alone;
+};
+
+_Static_assert(sizeof(struct slots) <= PART_ROOM_BYTES, "a part's room");
+
+static inline struct slots *slots_of(struct part *p)
+{
+    return (struct slots *)p->room;
+}
+
+/* A denial is believed for so long. */
+#define SLOTS_DENIAL_US INT64_C(5000000)
+
+/* Fills the part's slots from what this node knows. */
+void redis_slots_begin(struct part *p);
+bool redis_slots_is_recent(int64_t at_us, int64_t now_us, int64_t for_us);
 
 /* ---- commands ---- */
 

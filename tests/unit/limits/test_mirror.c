@@ -159,7 +159,25 @@ static void test_a_closed_window_and_a_denial_are_remembered(void **state)
     assert_true(mirror_look(m, &counter, NOW, &v));
     assert_true(v.closed_read_at_us == NOW && v.denied_at_us == NOW && v.read_at_us == NOW + 1);
     assert_int_equal(v.closed_window, 77);
+    assert_int_equal(v.closed_changes, 5);
     assert_int_equal(v.changes, 5);
+}
+
+/* Of the slot of now alone, and only while it is the newest. */
+static void test_a_slot_is_read(void **state)
+{
+    static const bool COLUMNS_READ[COLUMNS] = {true};
+    struct mirror *m = *state;
+    struct counter counter = counter_of("u:a");
+    uint64_t slot = window_slot(NOW, HOUR);
+    read_at(m, "u:a", 60, 3, NOW);
+    mirror_read_slot(m, &counter, slot, COLUMNS_READ, (uint32_t[COLUMNS]){7, 8, 9});
+    assert_int_equal(seen(m, "u:a", NOW), 67);
+    mirror_read_slot(m, &counter, slot, COLUMNS_READ, (uint32_t[COLUMNS]){2});
+    assert_int_equal(seen(m, "u:a", NOW), 62);
+    mirror_read_slot(m, &counter, slot - 1, COLUMNS_READ, (uint32_t[COLUMNS]){5});
+    mirror_read_slot(m, &counter, slot + 1, COLUMNS_READ, (uint32_t[COLUMNS]){5});
+    assert_int_equal(seen(m, "u:a", NOW), 62);
 }
 
 static void test_what_this_node_told_is_seen(void **state)
@@ -836,6 +854,7 @@ int main(void)
         CASE(test_a_reading_ages),
         CASE(test_older_readings_are_dropped),
         CASE(test_a_closed_window_and_a_denial_are_remembered),
+        CASE(test_a_slot_is_read),
         CASE(test_what_this_node_told_is_seen),
         CASE(test_the_share),
         CASE(test_all_nodes_together),
