@@ -48,6 +48,11 @@ static int64_t now_ms(const struct keeper *k)
     return loop_now_ms(k->options.loop);
 }
 
+bool keeper_is_cut_off(const struct keeper_domain *d)
+{
+    return outage_is_cut_off(d->k->options.outage, d->number, now_ms(d->k) * 1000);
+}
+
 /* ---- calls ---- */
 
 void keeper_call_clear(struct redis_call *c)
@@ -190,7 +195,8 @@ void keeper_try_settle(struct keeper_domain *d)
 {
     struct keeper *k = d->k;
     uint64_t alone_count;
-    if (!d->is_in_trouble || !d->is_checked || d->must_push_all || !keeper_is_up(d) || d->beat_us == 0)
+    if (!d->is_in_trouble || !d->is_checked || d->must_push_all || !keeper_is_up(d) || keeper_is_cut_off(d) ||
+        d->beat_us == 0)
         return;
     bool is_patient = now_ms(k) - d->trouble_ms < OUTAGE_SETTLE_MAX_US / 1000;
     if (is_patient && (!world_is_back(&d->world) || !k->is_secret_read))

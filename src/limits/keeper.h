@@ -12,7 +12,7 @@
  *
  *   1. the link is up, and the epochs of the shard's tags were read. One that is missing or changed: the data set was
  *      lost, and all that this node admitted in the windows that still count is added again, once;
- *   2. what was decided alone since is pushed;
+ *   2. every process of the node reaches it, and what was decided alone since is pushed;
  *   3. this node's heartbeat, which says just that, has been answered;
  *   4. each node that was alive when the trouble began has sent one after its end, or three seconds have passed.
  *

@@ -114,6 +114,7 @@ static void on_done(struct redis_call *c, enum redis_result result)
         d->next_beat_ms = now_ms(d->k) + KEEPER_RETRY_MS;
         return;
     }
+    outage_reached(d->k->options.outage, d->number, now_ms(d->k) * 1000);
     if (!d->is_checked || !keeper_is_up(d))
         return; /* meanwhile it was found out otherwise */
     if (!d->is_same_data) {
@@ -173,7 +174,7 @@ void keeper_beat_turn(struct keeper_domain *d)
 {
     struct keeper *k = d->k;
     int64_t now = now_ms(k);
-    bool is_clear = !k->is_leaving && !d->must_push_all && keeper_push_is_clear(d);
+    bool is_clear = !k->is_leaving && !d->must_push_all && !keeper_is_cut_off(d) && keeper_push_is_clear(d);
     bool is_wanted = is_clear && d->is_in_trouble && d->beat_us == 0;
     if (!d->is_checked || d->beat.is_under_way || (now < d->next_beat_ms && !is_wanted))
         return;

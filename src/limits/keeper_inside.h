@@ -150,6 +150,8 @@ int64_t keeper_now_us(const struct keeper *k, unsigned domain);
 struct keeper_domain *keeper_domain_of_tag(struct keeper *k, unsigned tag);
 /* Is its shard to be talked to now? */
 bool keeper_is_up(const struct keeper_domain *d);
+/* Does some other process of the node not reach it? */
+bool keeper_is_cut_off(const struct keeper_domain *d);
 /* As it was after redis_call_init; not under way. */
 void keeper_call_clear(struct redis_call *c);
 /* Sends what was composed; false: later again. key as of redis_send. */

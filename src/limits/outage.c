@@ -42,6 +42,28 @@ void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us)
     (void)atomic_compare_exchange_strong(&d->alone_since_us, &nobody, monotonic_us);
 }
 
+void outage_cut_off(struct outage *o, unsigned domain, int64_t monotonic_us)
+{
+    atomic_store_explicit(&o->domains[domain % OUTAGE_DOMAINS].cut_off_us, monotonic_us, memory_order_relaxed);
+}
+
+bool outage_is_cut_off(const struct outage *o, unsigned domain, int64_t monotonic_us)
+{
+    int64_t at_us = atomic_load_explicit(&domain_of(o, domain)->cut_off_us, memory_order_relaxed);
+    return at_us && monotonic_us - at_us < OUTAGE_CUT_OFF_US;
+}
+
+void outage_reached(struct outage *o, unsigned domain, int64_t monotonic_us)
+{
+    atomic_store_explicit(&o->domains[domain % OUTAGE_DOMAINS].reached_us, monotonic_us, memory_order_relaxed);
+}
+
+bool outage_is_reached(const struct outage *o, unsigned domain, int64_t monotonic_us)
+{
+    int64_t at_us = atomic_load_explicit(&domain_of(o, domain)->reached_us, memory_order_relaxed);
+    return at_us && monotonic_us - at_us < OUTAGE_BEAT_US + OUTAGE_CUT_OFF_US;
+}
+
 uint32_t outage_nodes(const struct outage *o, unsigned domain)
 {
     uint32_t nodes = atomic_load_explicit(&domain_of(o, domain)->nodes, memory_order_relaxed);

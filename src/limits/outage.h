@@ -19,6 +19,9 @@
  * counts its last readings as if they did not age: what was full stays full. A node that left in order is not waited
  * for.
  *
+ * A node of which one process goes on alone (its own connection is not back yet, when the keeper's is) is a node
+ * that is cut off: it is not settled, and makes no heartbeat, until all its processes reach Redis.
+ *
  * The keeper (keeper.h) settles a domain within a second or two; until then it pushes what was decided alone, again and
  * again, and under load there is always a last mail that it has not pushed yet. So a worker adds its node's `since` to
  * what Redis says of a counter, also while the domain is settled.
@@ -37,6 +40,7 @@ enum {
     OUTAGE_BEAT_US = 1000000,
     OUTAGE_BEAT_HOLDS_US = 3000000,
     OUTAGE_SETTLE_MAX_US = 3000000,
+    OUTAGE_CUT_OFF_US = 1000000, /* a process that cannot reach a shard says so several times within it */
 };
 /* A node that was not heard of for so long is forgotten, and its share used by the others again. */
 #define OUTAGE_FORGET_US INT64_C(3600000000)
@@ -49,8 +53,10 @@ struct outage_domain {
     _Atomic int64_t alone_since_us; /* monotonic; 0: not alone */
     _Atomic uint32_t nodes;         /* known, this one among them; 0: none yet, which counts as 1 */
     _Atomic uint32_t missing;       /* of these: without heartbeat, so perhaps alone */
-    _Atomic uint64_t epoch;         /* of the tag of that number, as the keeper read it last; 0: never */
-    _Atomic uint32_t changes;       /* of nodes, missing, or settled_count */
+    _Atomic int64_t cut_off_us; /* monotonic: when a process of this node said last that it cannot reach the shard */
+    _Atomic int64_t reached_us; /* and when the keeper reached it */
+    _Atomic uint64_t epoch;     /* of the tag of that number, as the keeper read it last; 0: never */
+    _Atomic uint32_t changes;   /* of nodes, missing, or settled_count */
 };
 
 /* Zeroed memory is a valid one: nothing is known, nothing settled. outage_begin makes it one of a node that has only
@@ -74,6 +80,10 @@ bool outage_is_over(const struct outage *o);
  * that the keeper finds it); or its link to the shard is another one than before: the domain is unsettled until the
  * keeper says otherwise. */
 void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us);
+/* This process cannot reach the domain's shard; said again and again, as long as it is so. */
+void outage_cut_off(struct outage *o, unsigned domain, int64_t monotonic_us);
+/* Has the keeper just reached it? Then it is time to look again. */
+bool outage_is_reached(const struct outage *o, unsigned domain, int64_t monotonic_us);
 /* N for a decision alone, and whether the others can know of it yet. */
 uint32_t outage_nodes(const struct outage *o, unsigned domain);
 bool outage_is_unnoticed(const struct outage *o, unsigned domain, int64_t monotonic_us);
@@ -87,6 +97,9 @@ struct hash_key outage_values_key(const struct outage *o, const struct hash_key 
 
 /* ---- the keeper ---- */
 
+/* Has a process of this node lately found that it cannot reach the shard? */
+bool outage_is_cut_off(const struct outage *o, unsigned domain, int64_t monotonic_us);
+void outage_reached(struct outage *o, unsigned domain, int64_t monotonic_us);
 /* What was found out. */
 void outage_set(struct outage *o, unsigned domain, uint32_t nodes, uint32_t missing);
 /* Read before the counts are pushed … */

@@ -95,17 +95,32 @@ static void note_ups(struct store_redis *s, unsigned domain, size_t shard)
 bool store_redis_is_believed(struct store_redis *s, struct str key, unsigned domain)
 {
     size_t shard = redis_shard_of(s->options.redis, key);
-    if (shard == SIZE_MAX || !redis_shard_is_up(s->options.redis, shard))
+    if (shard == SIZE_MAX || !redis_shard_is_up(s->options.redis, shard)) {
+        outage_cut_off(s->options.outage, domain, clock_monotonic_us());
         return false;
+    }
     note_ups(s, domain, shard);
     return outage_is_settled(s->options.outage, domain);
 }
 
+/* Says so while it is not there, also if nobody asks; and looks again where the keeper has found it. */
+static void miss(struct store_redis *s, unsigned domain, size_t shard)
+{
+    int64_t now_us = clock_monotonic_us();
+    outage_cut_off(s->options.outage, domain, now_us);
+    if (outage_is_reached(s->options.outage, domain, now_us))
+        redis_shard_look_soon(s->options.redis, shard);
+}
+
 void store_redis_watch_shards(struct store_redis *s)
 {
-    for (size_t shard = 0; shard < redis_shard_count(s->options.redis); shard++)
+    for (size_t shard = 0; shard < redis_shard_count(s->options.redis); shard++) {
+        unsigned domain = domains_of_shard(&s->domains, shard);
         if (redis_shard_is_up(s->options.redis, shard))
-            note_ups(s, domains_of_shard(&s->domains, shard), shard);
+            note_ups(s, domain, shard);
+        else
+            miss(s, domain, shard);
+    }
 }
 
 struct mirror_terms store_redis_terms(const struct store_redis *s, unsigned domain)

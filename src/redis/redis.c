@@ -195,6 +195,14 @@ int64_t redis_now_us(const struct redis *r, struct str key)
     return shard && shard->link.has_clock ? clock_of(r, shard) : loop_wall_us(r->loop);
 }
 
+void redis_shard_look_soon(struct redis *r, size_t shard)
+{
+    struct redis_shard *s = shard_number(r, shard);
+    int64_t soon_ms = loop_now_ms(r->loop) + CIRCUIT_PROBE_MIN_MS;
+    if (s && s->circuit.is_open && timer_is_running(&s->probe_timer) && s->probe_timer.at_ms > soon_ms)
+        timer_start(&s->probe_timer, soon_ms);
+}
+
 bool redis_skew_us(const struct redis *r, size_t shard, int64_t *skew_us)
 {
     const struct redis_shard *s = shard_number(r, shard);

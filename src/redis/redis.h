@@ -137,6 +137,8 @@ struct str redis_shard_name(const struct redis *r, size_t shard);
 /* How often the shard has come up (its circuit closed, or another server took its place): what it holds may be another
  * data set then. */
 unsigned redis_shard_ups(const struct redis *r, size_t shard);
+/* Somebody else has reached the shard: if its circuit is open, the next probe comes within half a second. */
+void redis_shard_look_soon(struct redis *r, size_t shard);
 /* The clock of the key's shard, in microseconds since 1970: TIME as it was read last (when the link came up and every
  * 10 s), carried on by the monotonic clock; where it was never read, the wall clock. */
 int64_t redis_now_us(const struct redis *r, struct str key);

@@ -569,6 +569,28 @@ static void test_the_keeper_stands_still(void **state)
     assert_true(is_settled(&st->nodes[0]));
 }
 
+/* The keeper's connection is back, a worker's is not: as long as it goes on alone the node is one that is cut off. */
+static void test_a_worker_that_does_not_reach_redis(void **state)
+{
+    struct stage *st = *state;
+    struct node *n = &st->nodes[0];
+    run_nodes(st, 2);
+    for (int i = 0; i < 100; i++) { /* 5 s */
+        outage_cut_off(&n->outage, 0, loop_now_ms(&n->loop) * 1000);
+        alone(st, 0, "u:alice", 1);
+        step(st);
+        assert_false(is_settled(n));
+    }
+    assert_true(counted(st, "u:alice", 0) > 90); /* what it decides is told all the same */
+    assert_int_equal(atomic_load(&st->nodes[1].outage.domains[0].missing), 1);
+    assert_false(outage_is_unnoticed(&n->outage, 0, loop_now_ms(&n->loop) * 1000));
+    assert_true(outage_is_reached(&n->outage, 0, loop_now_ms(&n->loop) * 1000)); /* it may look again */
+    steps(st, 2500);
+    assert_true(is_settled(n));
+    assert_int_equal(atomic_load(&st->nodes[1].outage.domains[0].missing), 0);
+    assert_int_equal(counted(st, "u:alice", 0), 100);
+}
+
 /* Mail that is decided alone all the time, between any two steps: it is settled all the same, and soon. */
 static void test_it_is_settled_under_load(void **state)
 {
@@ -757,6 +779,7 @@ int main(void)
         STORY(test_a_single_late_answer_is_soon_over),
         STORY(test_redis_stands_still),
         STORY(test_the_keeper_stands_still),
+        STORY(test_a_worker_that_does_not_reach_redis),
         STORY(test_it_is_settled_under_load),
         STORY(test_what_can_never_be_told_does_not_stand_in_the_way),
         STORY(test_without_memory_it_stays_unsettled),
