@@ -22,8 +22,11 @@ enum { VALUE_MAX_BYTES = 256 }; /* of a key; ours are 200 long */
 
 /* ---- Judging ---- */
 
+/* Shares are left to nodes that are missing by who asks Redis; who decides alone keeps to his own (mirror_take). */
 static uint64_t allowed_of(struct part *p, size_t column)
 {
+    if (p->state == PART_ALONE)
+        return p->take->allowed[column];
     return outage_allowed(p->store->options.outage, p->domain, p->take->allowed[column]);
 }
 
@@ -376,8 +379,9 @@ static bool peek(struct store_redis *s, struct take *take, int64_t given_us)
     struct mirror_view view;
     if (!mirror_look(s->options.mirror, &p.counter, p.now_us, &view) || !view.is_known)
         return false;
-    if (store_redis_is_believed(s, p.key, p.domain) &&
-        !redis_slots_is_recent(view.read_at_us, p.now_us, SLOTS_DENIAL_US))
+    if (!store_redis_is_believed(s, p.key, p.domain))
+        p.state = PART_ALONE;
+    else if (!redis_slots_is_recent(view.read_at_us, p.now_us, SLOTS_DENIAL_US))
         return false;
     redis_slots_begin(&p);
     (void)judge_rings(&p);
