@@ -150,7 +150,9 @@ run_asan() {
     build asan && build release bench_greedy bench_sink || return
     export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
     units asan-units asan
-    MAILWEIR_SESSIONS=${MAILWEIR_SESSIONS:-500} system asan-system "$root/build/asan/mailweir" 3
+    # How many a crowd gets through is measured on the release build: here it would be the sanitizers that are measured.
+    MAILWEIR_SESSIONS=${MAILWEIR_SESSIONS:-500} system asan-system "$root/build/asan/mailweir" 3 \
+        --ignore=tests/system/test_promise.py --ignore=tests/system/test_store_faults.py
     unset ASAN_OPTIONS UBSAN_OPTIONS
 }
 
