@@ -11,6 +11,7 @@
 #   --tsan            the auth process's tests under TSan     --valgrind        unit tests under valgrind
 #   --fuzz SECONDS    every fuzzer for that long              --clang           unit tests, built by clang
 #   --tidy            clang-tidy's bugprone set over src/       --analyze         all of .clang-tidy, with clang's analyzer
+#   --faults          limits while Redis dies, fails over, is cut off: several nodes on a machine that does nothing else
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 root=$PWD
@@ -22,7 +23,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
     --all) parts+=(units check system asan tsan valgrind fuzz clang tidy) ;;
-    --units | --check | --system | --asan | --tsan | --valgrind | --clang | --tidy | --analyze) parts+=("${1#--}") ;;
+    --units | --check | --system | --asan | --tsan | --valgrind | --clang | --tidy | --analyze | --faults) parts+=("${1#--}") ;;
     --fuzz)
         case ${2-} in
         '' | *[!0-9]*) echo "run.sh: --fuzz needs a number of seconds" >&2; exit 2 ;;
@@ -135,7 +136,15 @@ system() {
     say "whole-program tests: $name"
     local selected=()
     [ -z "$quick" ] || selected=(-m 'not heavy')
-    pytest_run "$name" "$binary" "$slowness" -n $((jobs * 2)) --dist load "${selected[@]}" "$@" tests/system
+    pytest_run "$name" "$binary" "$slowness" -n $((jobs * 2)) --dist load "${selected[@]}" --ignore="$faults" "$@" tests/system
+}
+
+# These press four nodes with crowds while a real Redis fails, and time what comes of it: alone, and not in --all.
+faults=tests/system/test_redis_faults.py
+run_faults() {
+    build release mailweir bench_greedy bench_sink || return
+    say "limits while Redis fails"
+    pytest_run faults "$root/build/release/mailweir" 1 -n 0 "$faults"
 }
 
 run_units() { build debug && units units debug; }

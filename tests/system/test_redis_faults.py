@@ -1,0 +1,175 @@
+"""The promise while Redis dies, fails over, moves a slot, is cut off, slow or spoiled.
+
+In every test: no window holds more than the limit, a modest user is refused nothing, every 250 is one mail at the MTA, and
+nobody waits long or often for the store.
+"""
+import time
+
+import pytest
+
+from harness.elsewhere import elsewhere
+from harness.field import GREEDY, MODEST, Field, Site, assert_kept, waits
+from harness.mailweir import wait_until
+from harness.redis_servers import Relay
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(240)]
+
+WAIT_MS = 50      # LIMITS.md: mail never waits longer for its store
+WAITS = 3         # in a row open the circuit, so no client waits more often in one outage
+
+
+def assert_nobody_waits(field, outages):
+    """In an outage nobody waits more than three times, and nobody much longer than the deadline. outages: how many."""
+    for number, node in enumerate(field.nodes):
+        found = waits(node, WAIT_MS - 5)
+        most = max((len(of) for of in found.values()), default=0)
+        assert most <= WAITS * outages, "node %d: one client waited %d times for its store" % (number, most)
+        longest = max((max(of) for of in found.values()), default=0)
+        assert longest <= WAIT_MS + 100, "node %d: a mail waited %.0f ms for its store" % (number, longest)
+
+
+def assert_recovered(field):
+    """In the end every node asks Redis again."""
+    for node in field.nodes:
+        assert node.events("mail", verdict="accept", user=MODEST)[-1]["store"] == "redis", node.events("store")[-5:]
+
+
+def press(field, seconds, during, outages=1):
+    """Crowds, and what happens meanwhile; then all that must hold of every fault."""
+    field.start()
+    report = field.run(field.greedy(clients=12, refused="40-100") + field.modest(), seconds, during)
+    print(report.text(), field.text(), sep="\n")
+    assert_nobody_waits(field, outages)
+    assert_recovered(field)
+    return report
+
+
+def test_redis_is_killed_and_comes_back_empty(start_mailweir, place, start_redis):
+    redis = start_redis("redis")
+
+    def kill_twice(began):
+        """Once when the limit is used up, so that who believes an empty Redis lets it through once more; and once when
+        it comes free."""
+        for down, up in ((2, 5), (17 / 16 * 8 - 0.3, 11)):
+            wait_until(began + down)
+            redis.server.kill()
+            wait_until(began + up)
+            redis.server.start()
+
+    with Field(start_mailweir, place, redis, limit=60) as field:
+        report = press(field, field.windows(3), kill_twice, outages=2)
+        assert_kept(report, field.limit)
+
+
+def test_sentinel_fails_over(start_mailweir, place, start_redis):
+    sentinels = start_redis("sentinel")
+    moments = []
+
+    def fail_over(began):
+        wait_until(began + 4)
+        moments.append(time.monotonic())
+        sentinels.failover()
+        moments.append(time.monotonic())
+
+    with Field(start_mailweir, place, sentinels, limit=60) as field:
+        report = press(field, field.windows(3), fail_over)
+        # What the old master had not told the new one yet.
+        lag = sum(moments[0] - 0.1 <= mail.began <= moments[1] for mail in report.of(GREEDY))
+        print("failed over in %.1f s; greedy mails meanwhile: %d" % (moments[1] - moments[0], lag))
+        assert_kept(report, field.limit)
+
+
+def test_a_slot_of_the_cluster_moves(start_mailweir, place, start_redis):
+    cluster = start_redis("cluster")
+
+    def move(began):
+        slot = cluster.slot_of("{u:%s}" % GREEDY)
+        for at in (2, 8, 12):
+            wait_until(began + at)
+            source = cluster.owner(slot)
+            target = next(server for server in cluster.servers if server is not source)
+            cluster.begin_migration(slot, target)
+            time.sleep(0.5)
+            while cluster.migrate_keys(slot, source, target, pause=0.05):
+                pass
+            cluster.end_migration(slot, source, target)
+
+    with Field(start_mailweir, place, cluster, limit=60) as field:
+        report = press(field, field.windows(3), move)
+        assert_kept(report, field.limit)
+        assert report.share(GREEDY) >= 0.9, report.text()
+        for user in (GREEDY, MODEST):
+            field.assert_settled(user, len(report.of(user)))
+
+
+def test_a_node_is_cut_off(start_mailweir, place, start_redis):
+    with elsewhere() as away:
+        redis = start_redis("redis", bind=" ".join({"127.0.0.1", away.gateway}))
+        site = Site(prefix=away.prefix, way=away.way_to(redis.server.port))
+
+        def cut(began):
+            wait_until(began + 2)
+            away.cut()
+            wait_until(began + 11)
+            away.heal()
+
+        with Field(start_mailweir, place, redis, limit=60, sites={3: site}) as field:
+            report = press(field, field.windows(3), cut)
+            assert_kept(report, field.limit)
+
+
+def test_a_counter_became_something_else(start_mailweir, place, start_redis):
+    """Somebody's mistake in Redis concerns whom it concerns: all others are counted as ever."""
+    redis = start_redis("redis")
+
+    def spoil(began):
+        wait_until(began + 2)
+        for key in redis.keys("mw1:q:{u:%s}:8:*" % GREEDY):
+            with redis.server.client() as client:
+                client.many([("DEL", key), ("RPUSH", key, "oops"), ("PEXPIRE", key, 60000)])
+
+    with Field(start_mailweir, place, redis, limit=60) as field:
+        report = press(field, field.windows(2), spoil)
+        assert_kept(report, field.limit)
+        assert all(event["store"] == "redis" for node in field.nodes for event in node.events("mail", user=MODEST))
+
+
+def test_the_way_to_redis_is_slow(start_mailweir, place, start_redis):
+    """But fast enough for the deadline: nobody decides alone."""
+    redis = start_redis("redis")
+    with Relay(redis.server.port) as relay:
+        sites = {n: Site(way="127.0.0.1:%d" % relay.port) for n in range(4)}
+
+        def slow_down(began):
+            wait_until(began + 4)
+            relay.delay = 0.01
+            wait_until(began + 12)
+            relay.delay = 0
+
+        with Field(start_mailweir, place, redis, limit=60, sites=sites) as field:
+            report = press(field, field.windows(3), slow_down)
+            assert_kept(report, field.limit)
+            assert report.share(GREEDY) >= 0.9, report.text()
+
+
+def test_a_flood_that_was_denied_costs_redis_nothing(start_mailweir, place, start_redis):
+    redis = start_redis("redis")
+
+    def calls():
+        """Of three seconds: a denial is remembered for five."""
+        redis.server.forget_calls()
+        time.sleep(3)
+        return redis.server.calls("auth", "config|resetstat")
+
+    with Field(start_mailweir, place, redis, nodes=1, limit=5, period=3600) as field:
+        field.start()
+        quiet = calls()  # what a node asks for once a second, whoever comes
+        field.begin(field.greedy(clients=50, refused="5-10"), 7)
+        time.sleep(2)
+        flood = calls()
+        report = field.report(time.monotonic())
+        print(report.text(), quiet, flood, sep="\n")
+        assert report.sum(GREEDY, "refused") > 1000
+        assert "bitfield" not in flood and "getex" not in flood, flood
+        more = {name: n - quiet.get(name, 0) for name, n in flood.items() if n > quiet.get(name, 0) + 4}
+        assert not more, "a flood costs %s beside what is asked for anyway: %s" % (more, quiet)
