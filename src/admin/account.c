@@ -133,21 +133,27 @@ static void find_joint(struct account *c)
 
 /* ---- life ---- */
 
-/* False: there is no such limit. */
-static bool check_name(const struct admin *a, struct str only, struct err *err)
+const struct policy_limit *admin_find_limit(const struct admin *a, struct str name, struct err *err)
 {
     const struct policy *policy = a->config->policy;
+    const struct policy_limit *l = policy_find_limit(policy, name);
     struct suggestion nearest;
-    if (!only.len || policy_find_limit(policy, only))
-        return true;
-    suggest_init(&nearest, only);
+    if (l)
+        return l;
+    suggest_init(&nearest, name);
     for (size_t i = 0; i < policy->limit_count; i++)
         suggest_offer(&nearest, policy->limits[i].limit.name);
     struct str best = suggest_best(&nearest);
-    err_set(err, "there is no limit \"" PRI_STR "\"", STR_ARG(str_sub(only, 0, 64)));
+    err_set(err, "there is no limit \"" PRI_STR "\"", STR_ARG(str_sub(name, 0, 64)));
     if (best.len)
         err_set_hint(err, "did you mean \"" PRI_STR "\"?", STR_ARG(best));
-    return false;
+    return NULL;
+}
+
+/* False: there is no such limit. */
+static bool check_name(const struct admin *a, struct str only, struct err *err)
+{
+    return !only.len || admin_find_limit(a, only, err);
 }
 
 static bool fill(struct account *c, struct str key, struct str only, struct err *err)

@@ -67,4 +67,7 @@ enum started account_forget(struct account *c, void (*on_done)(struct account *)
 /* Open connections cannot be forgotten: they are there. */
 bool account_can_be_forgotten(const struct account_row *row);
 
+/* The limit of that name. NULL with a reason, and what was perhaps meant. */
+const struct policy_limit *admin_find_limit(const struct admin *a, struct str name, struct err *err);
+
 #endif

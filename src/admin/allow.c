@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "admin/account.h"
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -11,7 +12,6 @@
 #include "policy/whom.h"
 #include "rules/rate.h"
 #include "rules/shape.h"
-#include "rules/suggest.h"
 
 enum { SCRATCH_MAX_BYTES = 65536 };
 
@@ -19,25 +19,6 @@ enum { SCRATCH_MAX_BYTES = 65536 };
 #define DEFAULT_S  INT64_C(86400)
 #define LONGEST_S  (INT64_C(366) * 86400)
 #define TAKEN_BACK STR("default")
-
-/* ---- what is allowed ---- */
-
-static const struct policy_limit *find_limit(const struct admin *a, struct str name, struct err *err)
-{
-    const struct policy *policy = a->config->policy;
-    const struct policy_limit *l = policy_find_limit(policy, name);
-    struct suggestion nearest;
-    if (l)
-        return l;
-    suggest_init(&nearest, name);
-    for (size_t i = 0; i < policy->limit_count; i++)
-        suggest_offer(&nearest, policy->limits[i].limit.name);
-    struct str best = suggest_best(&nearest);
-    err_set(err, "there is no limit \"" PRI_STR "\"", STR_ARG(str_sub(name, 0, 64)));
-    if (best.len)
-        err_set_hint(err, "did you mean \"" PRI_STR "\"?", STR_ARG(best));
-    return NULL;
-}
 
 static bool set_whom(const struct admin *a, struct str key, const struct policy_limit *l, struct allowance *to,
                      struct str *text, struct arena *arena, struct err *err)
@@ -172,7 +153,7 @@ void admin_allow(void *arg, struct control_ask *ask)
     if (!control_need_text(ask, "key", &key) || !control_need_text(ask, "limit", &name) ||
         !control_need_text(ask, "rate", &rate))
         return;
-    const struct policy_limit *l = find_limit(a, name, &err);
+    const struct policy_limit *l = admin_find_limit(a, name, &err);
     bool is_taken_back = str_equal(rate, TAKEN_BACK);
     arena_init(&scratch, SCRATCH_MAX_BYTES);
     set_words(ask, &to);
