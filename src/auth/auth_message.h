@@ -4,8 +4,9 @@
  *   worker → auth   HELLO    "who is there?": at a worker's start
  *                   REQUEST  id, deadline, user, password
  *                   CANCEL   id: the client is gone; if it still waits in the queue, forget it
- *   auth → worker   HELLO    incarnation and users version: at the auth process's start, after a HELLO, and when the
- * users changed ANSWER   id, result, users version, canonical name
+ *   auth → worker   HELLO    incarnation and users version: at the auth process's start,
+ *                            after a HELLO, and when the users changed
+ *                   ANSWER   id, result, users version, canonical name
  *
  * Both ends are forked from one binary, so numbers are in the machine's order; still everything is checked, because
  * each side is the other's boundary. Ids begin at random in every worker process: an answer to its predecessor matches

@@ -3,8 +3,8 @@
  *
  *   every second: stat ─ same as read ─▶ nothing
  *                      └ another ─ still the same 100 ms later? ─▶ read ─ good ─▶ in force
- *                                                                     └ wrong ─▶ said once; the last good stays; tried
- * again
+ *                                                                     └ wrong ─▶ said once, tried again;
+ *                                                                                the last good stays
  *
  * The 100 ms are for editors and tools that write in place: a file that is half there may well parse, with half of the
  * users. `mailweir passwd` renames, and needs them not.

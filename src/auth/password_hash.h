@@ -1,9 +1,13 @@
 /*
  * password_hash.h - one password against one hash, and new hashes.
  *
- * Taken: what mkpasswd, htpasswd -B, doveadm pw and /etc/shadow write in the kinds that are slow on purpose:
- *   $y$ yescrypt   $2b$ $2y$ $2a$ bcrypt   $6$ sha512crypt   $5$ sha256crypt   $argon2id$ $argon2i$ (versions 1.0
- * and 1.3) with or without Dovecot's prefix: {CRYPT} {BLF-CRYPT} {SHA512-CRYPT} {SHA256-CRYPT} {ARGON2ID} {ARGON2I}.
+ * Taken: what mkpasswd, htpasswd -B, doveadm pw and /etc/shadow write in the kinds that are slow on purpose,
+ *
+ *   $y$ yescrypt   $2b$ $2y$ $2a$ bcrypt   $6$ sha512crypt   $5$ sha256crypt
+ *   $argon2id$ $argon2i$ (versions 1.0 and 1.3)
+ *
+ * with or without Dovecot's prefix: {CRYPT} {BLF-CRYPT} {SHA512-CRYPT} {SHA256-CRYPT} {ARGON2ID} {ARGON2I}.
+ *
  * Refused: plain text, unsalted hashes, and the fast salted ones (MD5, {SSHA} …): who copies such a file has the
  * passwords.
  *

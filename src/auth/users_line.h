@@ -4,9 +4,10 @@
  *   line    = [ name ":" hash [ ":" [ account ] ] ] / "#" anything / blank
  *   account = key *( " " key ) / shadow
  *   key     = "disabled" [ "=" ( "yes" / "no" ) ]
- *   shadow  = the seven fields that follow the hash in /etc/shadow, numbers or nothing; of them the end of the account
- * (days since 1970) is heeded, the password's own ageing is not: there is no way to choose a new one while submitting a
- * mail
+ *   shadow  = the seven fields that follow the hash in /etc/shadow, numbers or nothing
+ *
+ * Of these fields the end of the account (days since 1970) is heeded. The password's own ageing is not: there is no way
+ * to choose a new one while submitting a mail.
  *
  * A hash that is `*`, or begins with `!`, is a locked account, as shadow(5) has it: known, never let in.
  */

@@ -1,8 +1,8 @@
 /*
  * users_write.c - one user's new password into the users file (mailweir passwd). See users_file.h.
  *
- *   lock the directory ─ read ─ find the line ─ old bytes with one field changed ─▶ .users.XXXXXX ─ fsync ─ rename ─
- * fsync dir
+ *   lock the directory ─ read ─ find the line ─ old bytes with one field changed
+ *      ─▶ .users.XXXXXX ─ fsync ─ rename ─ fsync of the directory
  *
  * The directory is locked rather than the file, because the file is another one after every rename: who waited for a
  * lock on the old one would then write into the past. The text is not judged here; a wrong line elsewhere must not keep

@@ -1,8 +1,9 @@
 /*
  * verifier.h - a few threads that judge logins, behind a queue with a bound.
  *
- *   loop: verifier_job_new ─ fill ─ verifier_submit ─▶ queue ─▶ thread: judge ─▶ done ─ eventfd ─▶ loop:
- * verifier_take_done
+ *   loop:    verifier_job_new ─ fill ─ verifier_submit ─▶ queue
+ *   thread:  queue ─▶ judge ─▶ done ─ eventfd
+ *   loop:    eventfd ─▶ verifier_take_done
  *
  * All jobs lie in one pool made at the start: the pool's size is the bound, and an empty pool the answer "unavailable".
  * One mutex guards the two lists; no thread holds it while it hashes. A job that is older than its deadline when a

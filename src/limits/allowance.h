@@ -1,9 +1,11 @@
 /*
  * allowance.h - rates that an operator gave somebody for a while: `mailweir allow user:bulk user-recipients 5000/1h`.
  *
- *   control request ─▶ allowance_set ─▶ table in memory that all processes share ◀─ allowance_find ─ policy/, per
- * charge ▲                                      none at all: one comparison └── allowance_sync.h: other nodes'
- * (`mw1:o:{…}`)
+ *   control request ─▶ allowance_set ─▶ table in memory that ◀─ allowance_find ─ policy/
+ *   other nodes' ─▶ allowance_sync.h ─▶ all processes share
+ *
+ * policy/ looks once a charge; where there is none at all that is one comparison. Other nodes' stand in Redis
+ * (`mw1:o:{…}`).
  *
  * There are few: an operator made each by hand. One that is over, or was taken back, is remembered for a while, so that
  * other nodes hear of it.

@@ -1,9 +1,9 @@
 /*
  * ban_text.h - what is known of a ban, as it stands in Redis (LIMITS.md "Keys").
  *
- *   mw1:b:{i:192.0.2.7}
- * {"since":1767614400000000,"until":…,"strikes":2,"changed":…,"by":"guessing","reason":"…","node":"mx1"}
- *                        {"lifted":1767614400000000,"node":"mx1"}
+ *   mw1:b:{i:192.0.2.7}  {"since":1767614400000000,"until":…,"strikes":2,"changed":…,
+ *                         "by":"guessing","reason":"…","node":"mx1"}
+ *                        or, of one that was lifted: {"lifted":1767614400000000,"node":"mx1"}
  *   mw1:k:{i:192.0.2.7}  "2 1767614400000000": strikes, and when the last of these bans ended
  *
  * Times are microseconds since 1970 on Redis' clock. ahead_us says by how much that is ahead of this node's.

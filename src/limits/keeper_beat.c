@@ -1,8 +1,11 @@
 /*
  * keeper_beat.c - this node's heartbeat, and everybody's, in one round trip.
  *
- *   GET epoch   ZSCORE nodes ME   [ZADD nodes UNTIL ME   PEXPIREAT nodes …]   ZREMRANGEBYSCORE nodes …   ZRANGEBYSCORE
- * nodes …
+ *   GET epoch
+ *   ZSCORE nodes ME
+ *   [ZADD nodes UNTIL ME   PEXPIREAT nodes …]
+ *   ZREMRANGEBYSCORE nodes …
+ *   ZRANGEBYSCORE nodes …
  *
  * The two in brackets only if all that this node decided alone is counted: that is what a heartbeat says (keeper.h).
  */

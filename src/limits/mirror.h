@@ -1,17 +1,24 @@
 /*
  * mirror.h - what this node knows of the counters that live in Redis: in memory that all its processes share.
  *
- *            seen    the last reading of the counter, all nodes' charges in it; it ages as the counter does
- *   entry    since   what this node admitted by itself and Redis was not told of yet; negative: what it could not take
- *                    back there
- *            alone   what this node admitted by itself since its last reading, told or not: the others may have done so
- * too own     all that this node admitted, told or not: what it adds again if Redis lost its data stem    the counter's
- * name in Redis (redis_keys.h): for whoever pushes
+ * An entry knows of its counter:
  *
- * Redis answers:     seen = the reading, own += what was admitted
- * Redis is away:     admitted while seen + N * alone + cost fits (LIMITS.md "When Redis is away"): all three others
- * grow Redis is back:     the keeper pushes since (or, the data set being lost, own) into the same slots. Until Redis
- * is read again, what was pushed still counts N times: nobody knows yet what the others push
+ *   seen    the last reading, all nodes' charges in it; it ages as the counter does
+ *   since   what this node admitted by itself and Redis was not told of yet
+ *           (negative: what it could not take back there)
+ *   alone   what this node admitted by itself since its last reading, told or not:
+ *           the others may have done so too
+ *   own     all that this node admitted, told or not: what it adds again if Redis
+ *           lost its data
+ *   stem    the counter's name in Redis (redis_keys.h): for whoever pushes
+ *
+ * Redis answers: seen = the reading, own += what was admitted.
+ *
+ * Redis is away: admitted while seen + N * alone + cost fits (LIMITS.md "When Redis is away"); since, alone and own all
+ * grow.
+ *
+ * Redis is back: the keeper pushes since (or, the data set being lost, own) into the same slots. Until Redis is read
+ * again, what was pushed still counts N times: nobody knows yet what the others push.
  *
  * The reading, together with since, is also what MAIL and RCPT are refused by early, what a flood is answered with for
  * a few seconds without asking anybody, and where a look comes before the reservation (LIMITS.md "The check").

@@ -4,8 +4,8 @@
  * Such a counter is one sorted set (redis_distinct.c) with two kinds of members, told apart by the sign of the score:
  *
  *   kept   VALUE          score  time    the value was seen for good, last at that time
- *   held   VALUE + TOKEN  score -time    somebody's take holds it since that time, and has yet to keep it or give it
- * back
+ *   held   VALUE + TOKEN  score -time    somebody's take holds it since that time, and has yet
+ *                                        to keep it or give it back
  *
  * The count is the number of different values among both. A value of ours that is among them makes it no greater.
  *

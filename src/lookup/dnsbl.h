@@ -2,8 +2,9 @@
  * dnsbl.h - DNS lists: is the client's address in them? RFC 5782, PROTOCOLS.md 6, the `dnsbl` statement of RULES.md.
  *
  *   dnsbl_start ─▶ private? ─▶ state of the zone ─▶ inquiry (remembered, shared) ─▶ DNS ─▶ meaning of the answer
- *                  not listed   off, paused,          7.2.0.192.zone A                 listed, not listed, error,
- * foreign silent: unknown
+ *                     │             │                  7.2.0.192.zone A                         │
+ *                 not listed    off, paused,                                               listed, not listed,
+ *                               silent: unknown                                            error, foreign
  *
  * A list that has gone wrong must not refuse mail, and a list that says "you ask too much" has not said "listed". So
  * every zone proves itself, when the worker starts and every hour: its test entry is listed (127.0.0.2 and, for IPv6,

@@ -2,8 +2,9 @@
  * tls_client_ca.c - certificates of clients: who may have signed them, and what is made of one that is shown.
  *
  *   client-ca ─▶ a holder's store and names ─▶ CertificateRequest ─▶ shown? ─▶ verified, for the use by clients
- *                                                                     │ no       │ well: conn_tls_certificate is its
- * subject └──────────┴─▶ the handshake goes on
+ *                                                                      │ no        │ well: conn_tls_certificate
+ *                                                                      │           │       is its subject
+ *                                                                      └───────────┴─▶ the handshake goes on
  *
  * A certificate that is not believed is no reason to refuse a client, who may log in by a password all the same; it is
  * as if none had been shown. Rules decide what a believed one is worth.

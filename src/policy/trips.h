@@ -2,8 +2,9 @@
  * trips.h - what a question looks up while it waits: one thing each, whatever it is.
  *
  *   wanted by a condition ─▶ trip_new ─▶ trips_set_out: start ─ DONE ─────────────────▶ over
- *                                              └── STARTED ─▶ trip_is_over (once) ─▶ over, and if it is the last that
- * is under way the question goes on
+ *                                              └── STARTED ─▶ trip_is_over (once) ─▶ over
+ *
+ * With the last one that is under way the question goes on.
  *
  * Kinds: the client's name, its lists, a key of a remote table (outside.c); how full a limit is (count.c); whether a
  * network is known (networks.c).

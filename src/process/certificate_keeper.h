@@ -1,8 +1,9 @@
 /*
  * certificate_keeper.h - certificates are renewed while the service runs: their files are looked at every ten seconds.
  *
- *   supervisor: stat ─ changed ─ read, as who it is, and used for a try ─▶ memfd ─▶ to all workers
- * (CHANNEL_CERTIFICATE) └─ cannot be used: the old one stays, said once
+ *   supervisor: stat ─ changed ─ read, as who it is, and used for a try
+ *                  ├─ it can be used ─▶ memfd ─▶ to all workers (CHANNEL_CERTIFICATE)
+ *                  └─ it cannot: the old one stays, said once
  *
  * Keys are mostly for root's eyes alone, and workers have given that up: so the supervisor reads, and passes on what it
  * read. The last good one is kept for workers that are still to be born, for the files may be broken by then.

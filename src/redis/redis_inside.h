@@ -12,8 +12,9 @@
  *
  *   life of a shard:   probe due ─▶ shape->locate ─▶ redis_shard_connect ─▶ link up ─▶ shape->accepts ─▶ good probe
  *                                                 └▶ redis_shard_fails                              └▶ bad probe
- *   life of a call:    redis_send ─▶ shape->route ─▶ shard ─▶ link ─▶ reply ─▶ [shape->takes_reply] ─▶
- * redis_call_deliver └▶ end ─▶ [shape->takes_end] ─▶ redis_call_finish
+ *   life of a call:    redis_send ─▶ shape->route ─▶ shard ─▶ link
+ *                        ├▶ each reply ─▶ [shape->takes_reply] ─▶ redis_call_deliver
+ *                        └▶ the end ────▶ [shape->takes_end] ───▶ redis_call_finish
  */
 #ifndef REDIS_INSIDE_H
 #define REDIS_INSIDE_H

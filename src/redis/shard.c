@@ -2,9 +2,12 @@
  * shard.c - one server that holds data: when it is asked, when it is left alone, and what is said of it.
  *
  *   link down, bad reply, three late calls ──▶ go_down ──▶ probe timer ──▶ probe
- *                                                 ▲                          │ connected: PING within the deadline
- *                                                 └──────── bad ─────────────┤ else: the shape locates it, the link
- * opens └─ good, twice ──▶ come_up
+ *                                                 ▲                          │
+ *                                                 ├──────── bad ─────────────┤
+ *                                                                            └─ good, twice ──▶ come_up
+ *
+ * A probe of a server that is connected is a PING, answered within the deadline; else the shape locates it and the link
+ * opens.
  *
  * See redis_inside.h. An open circuit with a live connection still hears the replies that are due on it.
  */

@@ -3,12 +3,12 @@
  * phases, ranges and places are held against GRAMMAR.md. Everything that is wrong is said, with its place and the
  * nearest right word.
  *
- *   tree ─▶ names (who defines what) ─▶ parameters ─▶ per statement: types, phases, ranges ─▶ observe, disable ─▶
- * warnings
+ *   tree ─▶ names (who defines what) ─▶ parameters
+ *        ─▶ per statement: types, phases, ranges ─▶ observe, disable ─▶ warnings
  *
  * What check leaves in the tree, for compile and config/ (tree.h, members marked "check:"):
  * - no value is a PARAM any more: it is the literal that the parameter stands for, read as what its place wants, `at`
- * still where it is used, written_in where it was set. The same for both halves of rates.
+ *   still where it is used, written_in where it was set. The same for both halves of rates.
  * - operands, text pieces, places of `in`, overrides point at what their names mean, with its type.
  * - rules and limits know whether they are observed or disabled.
  *

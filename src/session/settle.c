@@ -3,8 +3,8 @@
  * verdict is ours.
  *
  *   250 of the MTA ─▶ charge kept ─▶ 250          refusal ─▶ given back ─▶ as it is
- *   silence after the dot ─▶ nobody knows ─▶ charge kept, 451: the retry may double the mail, nothing is lost
- * (DESIGN.md)
+ *   silence after the dot ─▶ nobody knows ─▶ charge kept, 451: the retry may double the mail,
+ *                                            nothing is lost (DESIGN.md)
  *
  * While the verdict is awaited the client may vanish; the mail's outcome is still counted and written.
  */

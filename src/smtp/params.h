@@ -2,8 +2,9 @@
  * params.h - what stands after the address in MAIL and RCPT (RFC 5321 4.1.2 esmtp-param), read from clients and written
  * to the MTA.
  *
- *   MAIL  SIZE=n (RFC 1870)  BODY=7BIT|8BITMIME (6152)  SMTPUTF8 (6531)  RET=FULL|HDRS ENVID=xtext (3461) AUTH=xtext|<>
- * (4954) RCPT  NOTIFY=NEVER|SUCCESS,FAILURE,DELAY  ORCPT=type;xtext (3461)
+ *   MAIL  SIZE=n (RFC 1870)  BODY=7BIT|8BITMIME (6152)  SMTPUTF8 (6531)
+ *         RET=FULL|HDRS ENVID=xtext (3461)  AUTH=xtext|<> (4954)
+ *   RCPT  NOTIFY=NEVER|SUCCESS,FAILURE,DELAY  ORCPT=type;xtext (3461)
  *
  * Each may stand once. Only parameters of extensions that were offered are known: for any other the answer is
  * 555 5.5.4, so nothing is accepted that could not be passed on. The MTA gets what was understood, written anew, never

@@ -2,8 +2,7 @@
  * alert.h - an event on its way to somebody: from a worker to the alert process (RULES.md "Statements", `alert`).
  *
  *   rule or threshold ─▶ event line ─▶ alert_send ─ too early? held back, counted
- *                                          └─ one datagram ─▶ alert process (process/alert_process.h) ─▶ webhook, mail
- * …
+ *                                          └─ one datagram ─▶ process/alert_process.h ─▶ webhook, mail …
  *
  * A worker never waits: alert_send is a look into a table and one send that succeeds at once or not at all. All workers
  * of a generation share one SOCK_SEQPACKET pair; the supervisor keeps both ends, so what waits there outlives a crash
