@@ -556,6 +556,32 @@ static void test_another_node_in_the_same_slot(void **state)
     assert_int_equal(in_redis("u:a", NOW), 100);
 }
 
+/* A slot that was far from full when it was read is not told to saturate. Others have filled it to the brim since: it
+ * wraps around, which is seen, decided alone, and put right. */
+static void test_a_slot_that_wraps_around(void **state)
+{
+    struct fixture *f = *state;
+    char key[REDIS_KEY_MAX_BYTES];
+    struct take take;
+    key_text(key, "u:a", NOW);
+    assert_int_equal(admit(f, "u:a", 1, 100, NOW + 2 * S), STORE_TAKEN);
+    redis_servers_tell(&servers, 0, "BITFIELD %s SET u32 #0 4294967290", key);
+    assert_int_equal(admit(f, "u:a", 5, 100, NOW + 3 * S), STORE_FULL); /* just full: nothing wraps */
+    assert_true(redis_node_run(&f->store, NULL));
+    assert_int_equal(in_redis("u:a", NOW), 4294967290);
+    redis_node_settle(f->node, 4, 0);
+    assert_int_equal(admit(f, "u:b", 1, 100, NOW + 2 * S), STORE_TAKEN);
+    key_text(key, "u:b", NOW);
+    redis_servers_tell(&servers, 0, "BITFIELD %s SET u32 #0 4294967290", key);
+    uint64_t before = commands_processed();
+    take_set(f, &take, "u:b", 10, 100);
+    assert_int_equal(ask(f, &take, NOW + 3 * S), STORE_TAKEN); /* its share of 100 */
+    assert_true(take.held.is_local);
+    assert_true(redis_node_run(&f->store, NULL));
+    assert_int_equal(commands_processed() - before, 4); /* it; what puts it right; its refund, with the expiry */
+    assert_int_equal(in_redis("u:b", NOW), UINT32_MAX - 10);
+}
+
 /* Somebody threw the key away: what is made anew has an expiry, whatever command made it. */
 static void test_a_key_that_is_lost(void **state)
 {
@@ -752,6 +778,7 @@ int main(int argc, char **argv)
         CASE(test_the_clock_is_redis),
         CASE(test_pushed_into_a_slot_that_is_over),
         CASE(test_another_node_in_the_same_slot),
+        CASE(test_a_slot_that_wraps_around),
         CASE(test_a_key_that_is_lost),
         CASE(test_a_wrong_type),
         CASE(test_one_of_a_mails_counters_fails),
