@@ -19,7 +19,7 @@ static struct take_member member_of(struct hash128 counter, struct str value, co
     return (struct take_member){.lo = id.lo | (id.lo == 0), .hi = (uint32_t)id.hi};
 }
 
-static int compare(const void *a, const void *b)
+int distinct_compare(const void *a, const void *b)
 {
     const struct take_member *x = a, *y = b;
     if (x->lo != y->lo)
@@ -35,10 +35,10 @@ void distinct_set_members(struct take *take, struct take_member *to, const struc
     for (size_t i = 0; i < count; i++)
         to[i] = member_of(counter.id, values[i], key);
     if (count > 1)
-        qsort(to, count, sizeof *to, compare);
+        qsort(to, count, sizeof *to, distinct_compare);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
-        if (kept == 0 || compare(&to[kept - 1], &to[i]) != 0)
+        if (kept == 0 || distinct_compare(&to[kept - 1], &to[i]) != 0)
             to[kept++] = to[i];
     take->members = to;
     take->member_count = kept;

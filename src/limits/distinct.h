@@ -14,5 +14,7 @@
  * sorted, each once. Sets the take's cost to their number. key: store_values_key. */
 void distinct_set_members(struct take *take, struct take_member *to, const struct str *values, size_t count,
                           const struct hash_key *key);
+/* The order of members, for qsort and bsearch. */
+int distinct_compare(const void *a, const void *b);
 
 #endif

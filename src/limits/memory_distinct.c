@@ -41,11 +41,8 @@ bool memory_distinct_look(struct table *t, struct members *m, struct take *take,
         window_take_back(others, slot_of(r, take->counter.period_s), 1);
         known++;
     }
-    for (size_t c = 0; c < COLUMNS; c++)
-        take->used[c] = take->growth[c] = take->is_over[c] = 0;
-    take->wait_us = 0;
     /* By the time it fits its own values may have left: all of them must find room beside the others. */
-    if (take_answer(take, COLUMN_ONE, used, MIN_OF(known, used)))
+    if (take_answer_one(take, used, MIN_OF(known, used)))
         take->wait_us =
             memory_slots_wait(take, others, newest, slot, take->cost[COLUMN_ONE], take->allowed[COLUMN_ONE], now_us);
     return take->wait_us == 0 || take->mode == TAKE_ALWAYS;
@@ -167,11 +164,7 @@ bool memory_known_look(struct members *m, struct take *take, int64_t now_us)
         const struct member_record *r = members_find(m, &take->members[i]);
         known += r && r->expires_us > now_us;
     }
-    for (size_t c = 0; c < COLUMNS; c++)
-        take->used[c] = take->growth[c] = take->is_over[c] = 0;
-    take->used[COLUMN_ONE] = known;
-    take->growth[COLUMN_ONE] = (uint32_t)take->member_count - known;
-    take->wait_us = 0;
+    take_answer_known(take, known);
     return true;
 }
 

@@ -46,9 +46,7 @@ bool memory_leases_look(struct table *t, struct take *take, const struct table_e
     bool counts = e && take->held.is_held && take->held.generation == e->generation;
     uint64_t used = total(t, take->counter.id, e);
     uint64_t back = counts ? MIN_OF(take->held.cost[COLUMN_ONE], used) : 0;
-    for (size_t c = 0; c < COLUMNS; c++)
-        take->used[c] = take->growth[c] = take->is_over[c] = 0;
-    take->wait_us = take_answer(take, COLUMN_ONE, used, back) ? WAIT_UNKNOWN : 0;
+    take->wait_us = take_answer_one(take, used, back) ? WAIT_UNKNOWN : 0;
     return take->wait_us == 0 || take->mode == TAKE_ALWAYS;
 }
 

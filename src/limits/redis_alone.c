@@ -91,3 +91,10 @@ bool alone_peek(struct store_redis *s, struct take *take, int64_t now_us)
     take->wait_us = look.wait_us;
     return is_known;
 }
+
+uint32_t alone_fresh(struct store_redis *s, const struct take *take, int64_t now_us)
+{
+    struct take look = *take;
+    look.mode = TAKE_IF_FITS;
+    return alone_peek(s, &look, now_us) ? look.growth[COLUMN_ONE] : take->cost[COLUMN_ONE];
+}

@@ -24,6 +24,8 @@ void alone_undo(struct part *p, const struct take_held *before);
 void alone_give_back(struct store_redis *s, struct take *take);
 /* The take's values were seen at at_us; nothing is held. */
 void alone_keep(struct store_redis *s, struct take *take, int64_t at_us);
+/* How many of the take's values this node has not seen yet, as of now. */
+uint32_t alone_fresh(struct store_redis *s, const struct take *take, int64_t now_us);
 /* As of now. False: nothing known. */
 bool alone_peek(struct store_redis *s, struct take *take, int64_t now_us);
 

@@ -27,11 +27,10 @@
 #include <string.h>
 
 #include "limits/redis_alone.h"
-#include "limits/redis_notes.h"
+#include "limits/redis_commands.h"
 #include "limits/redis_values.h"
 
 enum {
-    VALUES_A_COMMAND = 64,
     VALUES_LISTED = 128,   /* of those kept: the oldest */
     VALUES_ASKED_MAX = 24, /* by a ZSCORE each; more of ours: all that is kept is listed */
     VALUES_LISTED_ALL = 8000,
@@ -63,22 +62,11 @@ static struct take_member *ours(struct part *p)
     return p->own;
 }
 
-static bool holds_what_counts(const struct part *p)
-{
-    const struct take_held *held = &p->take->held;
-    uint32_t period_s = p->counter.period_s;
-    if (!held->is_held)
-        return false;
-    if (held->is_local)
-        return window_holds(window_slot(p->now_us, period_s), held->slot);
-    return (int64_t)held->slot >= seen_held_from_us(period_s, p->now_us);
-}
-
 static bool prepare(struct part *p)
 {
     struct distinct *d = distinct_of(p);
     const struct take *take = p->take;
-    bool counts = holds_what_counts(p);
+    bool counts = redis_values_held_counts(p);
     struct take_member *copy = calloc(MAX_OF(take->member_count, 1U), sizeof *copy);
     if (!copy)
         return false;
@@ -99,41 +87,6 @@ static bool prepare(struct part *p)
 
 /* ---- commands ---- */
 
-typedef bool add_command(void *to, const struct str *words, size_t count);
-
-static bool add_to_call(void *call, const struct str *words, size_t count)
-{
-    return redis_call_add(call, words, count);
-}
-
-static bool add_to_errand(void *errand, const struct str *words, size_t count)
-{
-    errand_add(errand, words, count);
-    return true;
-}
-
-/* "ZADD KEY -AT HOLD…"; at_us 0: "ZREM KEY HOLD…". Returns how many commands, 0: not added. */
-static size_t set_holds(add_command *add, void *to, struct str key, const struct take_member *values, size_t count,
-                        uint64_t token, int64_t at_us)
-{
-    char score[SCORE_TEXT_BYTES], texts[VALUES_A_COMMAND][HOLD_TEXT_BYTES];
-    struct str words[2 + 2 * VALUES_A_COMMAND] = {at_us ? STR("ZADD") : STR("ZREM"), key};
-    struct str at = score_text(-at_us, score);
-    size_t commands = 0;
-    for (size_t from = 0; from < count; from += VALUES_A_COMMAND) {
-        size_t some = MIN_OF(count - from, (size_t)VALUES_A_COMMAND), n = 2;
-        for (size_t i = 0; i < some; i++) {
-            if (at_us)
-                words[n++] = at;
-            words[n++] = hold_text(&values[from + i], token, texts[i]);
-        }
-        if (!add(to, words, n))
-            return 0;
-        commands++;
-    }
-    return commands;
-}
-
 static bool ask_list(struct part *p, struct str from, struct str to, size_t max)
 {
     char digits[STR_OF_U64_MAX];
@@ -142,16 +95,10 @@ static bool ask_list(struct part *p, struct str from, struct str to, size_t max)
     return redis_call_add(&p->call, words, COUNT_OF(words));
 }
 
-static bool ask_scores(struct part *p)
+/* How many of our values are asked for by themselves. */
+static size_t scores_asked(const struct distinct *d)
 {
-    const struct distinct *d = distinct_of(p);
-    char text[VALUE_TEXT_BYTES];
-    for (size_t i = 0; i < d->count && d->count <= VALUES_ASKED_MAX; i++) {
-        const struct str words[] = {STR("ZSCORE"), p->key, value_text(&ours(p)[i], text)};
-        if (!redis_call_add(&p->call, words, COUNT_OF(words)))
-            return false;
-    }
-    return true;
+    return d->count <= VALUES_ASKED_MAX ? d->count : 0;
 }
 
 /* In this order: see above. */
@@ -161,8 +108,10 @@ static bool ask(struct part *p)
     struct str kept = score_text(seen_kept_from_us(p->counter.period_s, p->now_us), kept_text);
     struct str held = score_text(-seen_held_from_us(p->counter.period_s, p->now_us), held_text);
     const struct str count[] = {STR("ZCOUNT"), p->key, kept, STR("+inf")};
-    return ask_list(p, STR("-inf"), held, HOLDS_LISTED) && ask_scores(p) &&
-           redis_call_add(&p->call, count, COUNT_OF(count)) && ask_list(p, kept, STR("+inf"), distinct_of(p)->list_max);
+    const struct distinct *d = distinct_of(p);
+    return ask_list(p, STR("-inf"), held, HOLDS_LISTED) &&
+           redis_add_score_questions(&p->call, p->key, ours(p), scores_asked(d)) &&
+           redis_call_add(&p->call, count, COUNT_OF(count)) && ask_list(p, kept, STR("+inf"), d->list_max);
 }
 
 static bool compose_look(struct part *p)
@@ -173,24 +122,19 @@ static bool compose_look(struct part *p)
 static bool compose_reserve(struct part *p)
 {
     struct distinct *d = distinct_of(p);
-    char text[SCORE_TEXT_BYTES];
-    if (!prepare(p))
-        return false;
-    d->asked_from = set_holds(add_to_call, &p->call, p->key, ours(p), d->count, d->token, p->now_us);
-    if (d->asked_from == 0 && d->count)
-        return false;
-    p->is_reserved = d->count > 0;
     int64_t end_us = redis_values_end_us(p->counter.period_s, p->now_us);
-    const struct str expire[] = {STR("PEXPIREAT"), p->key,
-                                 redis_values_expiry(p->store, p->key, end_us, p->now_us, text)};
-    return ask(p) && redis_call_add(&p->call, expire, COUNT_OF(expire));
+    if (!prepare(p) || !redis_values_set_holds(&p->call, p->key, ours(p), d->count, d->token, p->now_us))
+        return false;
+    d->asked_from = member_commands(d->count);
+    p->is_reserved = d->count > 0;
+    return ask(p) && redis_values_add_expiry(p->store, &p->call, p->key, end_us, p->now_us);
 }
 
 /* ---- replies ---- */
 
 static enum question question_of(const struct distinct *d, size_t n, size_t *value)
 {
-    size_t scores = d->count <= VALUES_ASKED_MAX ? d->count : 0;
+    size_t scores = scores_asked(d);
     if (n < d->asked_from)
         return ASKS_NOTHING;
     n -= d->asked_from;
@@ -299,29 +243,6 @@ static bool judge(struct part *p)
     return fits;
 }
 
-static bool take_is_known_full(struct store_redis *s, struct take *take, int64_t now_us)
-{
-    const struct full *f = redis_values_full(s, take, now_us);
-    size_t known = 0;
-    if (!f || !f->kept || take->held.is_held)
-        return false;
-    for (size_t i = 0; i < take->member_count; i++)
-        known += full_has(f, &take->members[i]);
-    return known == 0 && full_answer(f, take, known, now_us);
-}
-
-static bool is_known_full(struct part *p)
-{
-    return p->mode == TAKE_IF_FITS && take_is_known_full(p->store, p->take, p->now_us);
-}
-
-static bool peek(struct store_redis *s, struct take *take, int64_t now_us)
-{
-    char text[REDIS_KEY_MAX_BYTES];
-    struct str key = redis_stem(&take->counter, s->options.prefix, text, sizeof text);
-    return take_is_known_full(s, take, store_redis_now_us(s, key, now_us));
-}
-
 static void taken(struct part *p)
 {
     struct distinct *d = distinct_of(p);
@@ -342,7 +263,7 @@ static void send_holds(struct store_redis *s, struct str key, const struct take_
     struct errand *e = errand_new(s, key);
     if (!e)
         return; /* they count until their hour is over */
-    (void)set_holds(add_to_errand, e, key, values, count, token, at_us);
+    (void)redis_values_set_holds(&e->call, key, values, count, token, at_us);
     errand_send(e);
 }
 
@@ -367,17 +288,7 @@ static void give_back(struct store_redis *s, struct take *take)
 
 static void keep(struct store_redis *s, struct take *take, int64_t now_us)
 {
-    char text[REDIS_KEY_MAX_BYTES];
-    struct str key = redis_stem(&take->counter, s->options.prefix, text, sizeof text);
-    struct note note = {.kind = NOTE_KEPT,
-                        .key = key,
-                        .period_s = take->counter.period_s,
-                        .at_us = store_redis_now_us(s, key, now_us),
-                        .token = take->held.token,
-                        .values = take->members,
-                        .count = take->member_count};
-    alone_keep(s, take, note.at_us);
-    redis_notes_tell(s, &note);
+    redis_values_keep(s, take, NOTE_KEPT, 0, now_us);
 }
 
 /* ---- alone ---- */
@@ -391,12 +302,6 @@ static bool decide_alone(struct part *p, const struct mirror_terms *terms)
 static void undo_alone(struct part *p)
 {
     alone_undo(p, &distinct_of(p)->before_alone);
-}
-
-/* The hold goes with the take, which knows it by its token. */
-static void reconcile(struct part *p)
-{
-    (void)p;
 }
 
 static void fini(struct part *p)
@@ -414,7 +319,7 @@ static bool compose_forget(struct part *p)
 }
 
 const struct part_kind redis_distinct_kind = {
-    .is_known_full = is_known_full,
+    .is_known_full = redis_values_is_known_full,
     .compose_look = compose_look,
     .compose_reserve = compose_reserve,
     .on_reply = on_reply,
@@ -423,10 +328,10 @@ const struct part_kind redis_distinct_kind = {
     .undo = undo,
     .decide_alone = decide_alone,
     .undo_alone = undo_alone,
-    .reconcile = reconcile,
+    .reconcile = redis_values_reconcile,
     .fini = fini,
     .give_back = give_back,
     .keep = keep,
-    .peek = peek,
+    .peek = redis_values_peek,
     .compose_forget = compose_forget,
 };

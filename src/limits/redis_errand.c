@@ -54,12 +54,12 @@ struct errand *errand_new(struct store_redis *s, struct str key)
 
 void errand_add(struct errand *e, const struct str *words, size_t count)
 {
-    e->is_broken |= !redis_call_add(&e->call, words, count);
+    (void)redis_call_add(&e->call, words, count);
 }
 
 void errand_send(struct errand *e)
 {
-    if (e->is_broken || !redis_send(e->store->options.redis, e->key, &e->call))
+    if (!redis_send(e->store->options.redis, e->key, &e->call))
         errand_end(e, REDIS_UNSENT);
 }
 

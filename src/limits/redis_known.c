@@ -9,12 +9,10 @@
  * user's networks are known while Redis is away, and by this node also after Redis lost its data. What could not be
  * told is told later (redis_notes.h).
  */
-#include <string.h>
-
-#include "limits/redis_notes.h"
+#include "limits/redis_commands.h"
 #include "limits/redis_values.h"
 
-enum { ASKED_MAX = 60, VALUES_A_COMMAND = ASKED_MAX };
+enum { ASKED_MAX = 60 };
 
 /* In a part's room. */
 struct known_part {
@@ -50,31 +48,20 @@ static bool known_here(struct part *p, enum take_mode mode, size_t value, int64_
 
 static bool compose_look(struct part *p)
 {
-    char text[VALUE_TEXT_BYTES];
+    const struct take *take = p->take;
     *known_of(p) = (struct known_part){0};
-    for (size_t i = 0; i < p->take->member_count; i++) {
-        const struct str words[] = {STR("ZSCORE"), p->key, value_text(&p->take->members[i], text)};
-        if (i == ASKED_MAX || !redis_call_add(&p->call, words, COUNT_OF(words)))
-            return false;
-    }
-    return true;
+    return take->member_count <= ASKED_MAX &&
+           redis_add_score_questions(&p->call, p->key, take->members, take->member_count);
 }
 
 static bool compose_reserve(struct part *p)
 {
-    char score[SCORE_TEXT_BYTES], expiry[SCORE_TEXT_BYTES], texts[VALUES_A_COMMAND][VALUE_TEXT_BYTES];
-    struct str words[3 + 2 * VALUES_A_COMMAND] = {STR("ZADD"), p->key, STR("GT")}, now = score_text(p->now_us, score);
-    size_t count = p->take->member_count;
+    const struct take *take = p->take;
     if (!compose_look(p))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        words[3 + 2 * i] = now;
-        words[4 + 2 * i] = value_text(&p->take->members[i], texts[i]);
-    }
-    const struct str expire[] = {STR("PEXPIREAT"), p->key,
-                                 redis_values_expiry(p->store, p->key, p->now_us + period_us(p), p->now_us, expiry)};
-    return count == 0 ||
-           (redis_call_add(&p->call, words, 3 + 2 * count) && redis_call_add(&p->call, expire, COUNT_OF(expire)));
+    return take->member_count == 0 ||
+           (redis_values_add_seen(&p->call, p->key, take->members, take->member_count, p->now_us) &&
+            redis_values_add_expiry(p->store, &p->call, p->key, p->now_us + period_us(p), p->now_us));
 }
 
 static bool on_score(struct part *p, size_t value, const redisReply *reply)
@@ -101,18 +88,9 @@ static bool on_reply(struct part *p, size_t n, const redisReply *reply)
     return n < p->take->member_count ? on_score(p, n, reply) : reply->type == REDIS_REPLY_INTEGER;
 }
 
-static void answer(struct take *take, size_t known)
-{
-    for (size_t c = 0; c < COLUMNS; c++)
-        take->used[c] = take->growth[c] = take->is_over[c] = 0;
-    take->used[COLUMN_ONE] = known;
-    take->growth[COLUMN_ONE] = (uint32_t)(take->member_count - known);
-    take->wait_us = 0;
-}
-
 static bool judge(struct part *p)
 {
-    answer(p->take, known_of(p)->known);
+    take_answer_known(p->take, known_of(p)->known);
     for (size_t i = 0; i < p->take->member_count && p->mode == TAKE_ALWAYS; i++)
         (void)known_here(p, TAKE_ALWAYS, i, p->now_us);
     return true;
@@ -131,7 +109,7 @@ static bool decide_alone(struct part *p, const struct mirror_terms *terms)
     (void)terms;
     for (size_t i = 0; i < take->member_count; i++)
         known += known_here(p, p->mode, i, p->now_us);
-    answer(take, known);
+    take_answer_known(take, known);
     if (p->mode != TAKE_ALWAYS)
         return true;
     const struct note note = {.kind = NOTE_KNOWN,

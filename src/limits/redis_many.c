@@ -22,7 +22,7 @@
 #include <string.h>
 
 #include "limits/redis_alone.h"
-#include "limits/redis_notes.h"
+#include "limits/redis_commands.h"
 #include "limits/redis_values.h"
 
 enum { MAILS_LISTED = 8000 };
@@ -96,25 +96,6 @@ static struct str holds_key(const struct store_redis *s, struct str stem, char *
 
 /* ---- commands ---- */
 
-static bool held_counts(const struct part *p)
-{
-    const struct take_held *held = &p->take->held;
-    uint32_t period_s = p->counter.period_s;
-    if (!held->is_held)
-        return false;
-    if (held->is_local)
-        return window_holds(window_slot(p->now_us, period_s), held->slot);
-    return (int64_t)held->slot >= seen_held_from_us(period_s, p->now_us);
-}
-
-/* How many of the take's values this node has not seen yet. */
-static uint32_t fresh_of(struct store_redis *s, const struct take *take, int64_t now_us)
-{
-    struct take look = *take;
-    look.mode = TAKE_IF_FITS;
-    return alone_peek(s, &look, now_us) ? look.growth[COLUMN_ONE] : take->cost[COLUMN_ONE];
-}
-
 static bool is_near(const struct part *p)
 {
     uint64_t last = redis_values_last(p->store, p->counter.id), allowed = p->take->allowed[COLUMN_ONE];
@@ -124,8 +105,8 @@ static bool is_near(const struct part *p)
 static void prepare(struct part *p)
 {
     struct many *m = many_of(p);
-    *m = (struct many){.fresh = fresh_of(p->store, p->take, p->now_us),
-                       .held_counts = held_counts(p),
+    *m = (struct many){.fresh = alone_fresh(p->store, p->take, p->now_us),
+                       .held_counts = redis_values_held_counts(p),
                        .old_token = p->take->held.token,
                        .asks_when = is_near(p)};
 }
@@ -177,7 +158,7 @@ static bool compose_reserve(struct part *p)
     prepare(p);
     if (m->fresh == 0)
         return ask(p);
-    char key_text[REDIS_KEY_MAX_BYTES], score[SCORE_TEXT_BYTES], hold[MAIL_HOLD_TEXT_BYTES], expiry[SCORE_TEXT_BYTES];
+    char key_text[REDIS_KEY_MAX_BYTES], score[SCORE_TEXT_BYTES], hold[MAIL_HOLD_TEXT_BYTES];
     struct str key = holds_key(p->store, p->key, key_text);
     m->token = redis_values_token(p->store);
     m->asked_from = 1;
@@ -186,9 +167,8 @@ static bool compose_reserve(struct part *p)
         MIN_OF(p->now_us + HOLD_MAX_S * INT64_C(1000000), redis_values_end_us(p->counter.period_s, p->now_us));
     const struct str add[] = {STR("ZADD"), key, score_text(-p->now_us, score),
                               mail_hold_text(m->token, m->fresh, hold)};
-    const struct str expire[] = {STR("PEXPIREAT"), key,
-                                 redis_values_expiry(p->store, p->key, end_us, p->now_us, expiry)};
-    return redis_call_add(&p->call, add, COUNT_OF(add)) && ask(p) && redis_call_add(&p->call, expire, COUNT_OF(expire));
+    return redis_call_add(&p->call, add, COUNT_OF(add)) && ask(p) &&
+           redis_values_add_expiry(p->store, &p->call, key, end_us, p->now_us);
 }
 
 /* ---- replies ---- */
@@ -259,12 +239,9 @@ static bool judge(struct part *p)
         sum += m->fresh;
         known = take->cost[COLUMN_ONE];
     }
-    for (size_t c = 0; c < COLUMNS; c++)
-        take->used[c] = take->growth[c] = take->is_over[c] = 0;
-    take->wait_us = 0;
     uint64_t allowed = take->allowed[COLUMN_ONE];
     take->allowed[COLUMN_ONE] = together_allowed(p);
-    bool is_over = take_answer(take, COLUMN_ONE, sum, MIN_OF(known, sum));
+    bool is_over = take_answer_one(take, sum, MIN_OF(known, sum));
     take->allowed[COLUMN_ONE] = allowed;
     if (!is_over)
         return true;
@@ -273,26 +250,6 @@ static bool judge(struct part *p)
     if (p->mode == TAKE_IF_FITS)
         remember_full(p, at_us);
     return p->mode == TAKE_ALWAYS;
-}
-
-static bool take_is_known_full(struct store_redis *s, struct take *take, int64_t now_us)
-{
-    const struct full *f = redis_values_full(s, take, now_us);
-    if (!f || f->kept || take->held.is_held)
-        return false;
-    return full_answer(f, take, take->cost[COLUMN_ONE] - fresh_of(s, take, now_us), now_us);
-}
-
-static bool is_known_full(struct part *p)
-{
-    return p->mode == TAKE_IF_FITS && take_is_known_full(p->store, p->take, p->now_us);
-}
-
-static bool peek(struct store_redis *s, struct take *take, int64_t now_us)
-{
-    char text[REDIS_KEY_MAX_BYTES];
-    struct str key = redis_stem(&take->counter, s->options.prefix, text, sizeof text);
-    return take_is_known_full(s, take, store_redis_now_us(s, key, now_us));
 }
 
 static void drop_hold(struct store_redis *s, struct str stem, uint64_t token, uint32_t count)
@@ -345,18 +302,7 @@ static void give_back(struct store_redis *s, struct take *take)
 
 static void keep(struct store_redis *s, struct take *take, int64_t now_us)
 {
-    char text[REDIS_KEY_MAX_BYTES];
-    struct str key = redis_stem(&take->counter, s->options.prefix, text, sizeof text);
-    struct note note = {.kind = NOTE_MANY,
-                        .key = key,
-                        .period_s = take->counter.period_s,
-                        .at_us = store_redis_now_us(s, key, now_us),
-                        .token = take->held.token,
-                        .held_count = take->held.cost[HELD_FRESH],
-                        .values = take->members,
-                        .count = take->member_count};
-    alone_keep(s, take, note.at_us);
-    redis_notes_tell(s, &note);
+    redis_values_keep(s, take, NOTE_MANY, take->held.cost[HELD_FRESH], now_us);
 }
 
 /* ---- alone ---- */
@@ -376,12 +322,6 @@ static void undo_alone(struct part *p)
     alone_undo(p, &many_of(p)->before_alone);
 }
 
-/* The hold goes with the take, which knows it by its token. */
-static void reconcile(struct part *p)
-{
-    (void)p;
-}
-
 static bool compose_forget(struct part *p)
 {
     char keys[QUARTERS + 1][REDIS_KEY_MAX_BYTES];
@@ -399,7 +339,7 @@ static bool compose_forget(struct part *p)
 }
 
 const struct part_kind redis_many_kind = {
-    .is_known_full = is_known_full,
+    .is_known_full = redis_values_is_known_full,
     .compose_look = compose_look,
     .compose_reserve = compose_reserve,
     .on_reply = on_reply,
@@ -408,9 +348,9 @@ const struct part_kind redis_many_kind = {
     .undo = undo,
     .decide_alone = decide_alone,
     .undo_alone = undo_alone,
-    .reconcile = reconcile,
+    .reconcile = redis_values_reconcile,
     .give_back = give_back,
     .keep = keep,
-    .peek = peek,
+    .peek = redis_values_peek,
     .compose_forget = compose_forget,
 };

@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "base/panic.h"
+#include "limits/redis_commands.h"
 #include "limits/redis_many.h"
 #include "limits/redis_values.h"
 #include "limits/window.h"
-
-enum { VALUES_A_COMMAND = 64 };
 
 struct redis_notes {
     struct store_redis *store;
@@ -31,52 +30,17 @@ struct kept_note {
 
 /* ---- what is said ---- */
 
-/* "ZADD KEY GT SCORE VALUE…" */
-static void add_seen(struct errand *e, struct str key, const struct note *n)
-{
-    char score[SCORE_TEXT_BYTES], texts[VALUES_A_COMMAND][VALUE_TEXT_BYTES];
-    struct str words[3 + 2 * VALUES_A_COMMAND] = {STR("ZADD"), key, STR("GT")}, at = score_text(n->at_us, score);
-    for (size_t from = 0; from < n->count; from += VALUES_A_COMMAND) {
-        size_t count = MIN_OF(n->count - from, (size_t)VALUES_A_COMMAND);
-        for (size_t i = 0; i < count; i++) {
-            words[3 + 2 * i] = at;
-            words[4 + 2 * i] = value_text(&n->values[from + i], texts[i]);
-        }
-        errand_add(e, words, 3 + 2 * count);
-    }
-}
-
-/* "ZREM KEY HOLD…" */
-static void remove_holds(struct errand *e, struct str key, const struct note *n)
-{
-    char texts[VALUES_A_COMMAND][HOLD_TEXT_BYTES];
-    struct str words[2 + VALUES_A_COMMAND] = {STR("ZREM"), key};
-    for (size_t from = 0; from < n->count && n->token; from += VALUES_A_COMMAND) {
-        size_t count = MIN_OF(n->count - from, (size_t)VALUES_A_COMMAND);
-        for (size_t i = 0; i < count; i++)
-            words[2 + i] = hold_text(&n->values[from + i], n->token, texts[i]);
-        errand_add(e, words, 2 + count);
-    }
-}
+/* What finds no room in an errand breaks it: it is not sent, and the note waits. */
 
 /* "PFADD KEY VALUE…" */
-static void add_many(struct errand *e, struct str key, const struct note *n)
+static bool add_many(struct redis_call *call, struct str key, const struct note *n)
 {
-    char texts[VALUES_A_COMMAND][VALUE_TEXT_BYTES];
-    struct str words[2 + VALUES_A_COMMAND] = {STR("PFADD"), key};
-    for (size_t from = 0; from < n->count; from += VALUES_A_COMMAND) {
-        size_t count = MIN_OF(n->count - from, (size_t)VALUES_A_COMMAND);
-        for (size_t i = 0; i < count; i++)
-            words[2 + i] = value_text(&n->values[from + i], texts[i]);
-        errand_add(e, words, 2 + count);
-    }
-}
-
-static void expire(struct errand *e, struct str key, int64_t end_us, int64_t now_us)
-{
-    char text[SCORE_TEXT_BYTES];
-    const struct str words[] = {STR("PEXPIREAT"), key, redis_values_expiry(e->store, key, end_us, now_us, text)};
-    errand_add(e, words, COUNT_OF(words));
+    struct member_command m;
+    char text[VALUE_TEXT_BYTES];
+    member_command_begin(&m, call, STR("PFADD"), key);
+    for (size_t i = 0; i < n->count; i++)
+        member_command_add(&m, value_text(&n->values[i], text));
+    return member_command_end(&m);
 }
 
 /* What counts no longer goes, now and then: kept ones below its time, and holds that nobody let go. */
@@ -96,9 +60,12 @@ static bool is_time_to_purge(struct store_redis *s)
 
 static void say_kept(struct errand *e, const struct note *n, int64_t now_us)
 {
-    add_seen(e, n->key, n); /* first: at no moment is the value neither kept nor held */
-    remove_holds(e, n->key, n);
-    expire(e, n->key, redis_values_end_us(n->period_s, now_us), now_us);
+    struct redis_call *call = &e->call;
+    /* First: at no moment is the value neither kept nor held. */
+    (void)redis_values_add_seen(call, n->key, n->values, n->count, n->at_us);
+    if (n->token)
+        (void)redis_values_set_holds(call, n->key, n->values, n->count, n->token, 0);
+    (void)redis_values_add_expiry(e->store, call, n->key, redis_values_end_us(n->period_s, now_us), now_us);
     if (is_time_to_purge(e->store))
         purge(e, n->key, seen_kept_from_us(n->period_s, now_us));
 }
@@ -106,8 +73,8 @@ static void say_kept(struct errand *e, const struct note *n, int64_t now_us)
 static void say_known(struct errand *e, const struct note *n, int64_t now_us)
 {
     int64_t period_us = n->period_s * INT64_C(1000000);
-    add_seen(e, n->key, n);
-    expire(e, n->key, now_us + period_us, now_us);
+    (void)redis_values_add_seen(&e->call, n->key, n->values, n->count, n->at_us);
+    (void)redis_values_add_expiry(e->store, &e->call, n->key, now_us + period_us, now_us);
     if (is_time_to_purge(e->store))
         purge(e, n->key, now_us - period_us);
 }
@@ -117,8 +84,9 @@ static void say_many(struct errand *e, const struct note *n, int64_t now_us)
     char key_text[REDIS_KEY_MAX_BYTES], holds_text[REDIS_KEY_MAX_BYTES], hold[MAIL_HOLD_TEXT_BYTES];
     uint64_t quarter = redis_quarter(n->period_s, n->at_us);
     struct str key = redis_key_of_window(n->key, quarter, key_text, sizeof key_text);
-    add_many(e, key, n);
-    expire(e, key, redis_quarter_start_us(n->period_s, quarter + QUARTERS), now_us);
+    int64_t end_us = redis_quarter_start_us(n->period_s, quarter + QUARTERS);
+    (void)add_many(&e->call, key, n);
+    (void)redis_values_add_expiry(e->store, &e->call, key, end_us, now_us);
     if (n->token == 0)
         return;
     struct str holds = redis_many_holds_key(n->key, e->store->options.prefix.len, holds_text, sizeof holds_text);

@@ -1,12 +1,11 @@
-/* redis_values.c - what a process remembers of counters of values in Redis. See redis_values.h. */
+/* redis_values.c - what counters of values in Redis have in common. See redis_values.h. */
 #include "limits/redis_values.h"
 
 #include <stdlib.h>
 
-#include "limits/memory_slots.h"
-#include "limits/redis_notes.h"
-
-#define EXPIRY_LATER_US INT64_C(5000000)
+#include "limits/distinct.h"
+#include "limits/redis_alone.h"
+#include "limits/redis_commands.h"
 
 bool redis_values_open(struct store_redis *s, struct err *err)
 {
@@ -34,7 +33,42 @@ void redis_values_close(struct store_redis *s)
     s->values = NULL;
 }
 
-/* ---- names and moments ---- */
+/* ---- commands ---- */
+
+bool redis_values_set_holds(struct redis_call *call, struct str key, const struct take_member *values, size_t count,
+                            uint64_t token, int64_t at_us)
+{
+    struct member_command m;
+    char text[HOLD_TEXT_BYTES];
+    if (at_us)
+        member_command_begin_scored(&m, call, key, -at_us, false);
+    else
+        member_command_begin(&m, call, STR("ZREM"), key);
+    for (size_t i = 0; i < count; i++)
+        member_command_add(&m, hold_text(&values[i], token, text));
+    return member_command_end(&m);
+}
+
+bool redis_values_add_seen(struct redis_call *call, struct str key, const struct take_member *values, size_t count,
+                           int64_t at_us)
+{
+    struct member_command m;
+    char text[VALUE_TEXT_BYTES];
+    member_command_begin_scored(&m, call, key, at_us, true);
+    for (size_t i = 0; i < count; i++)
+        member_command_add(&m, value_text(&values[i], text));
+    return member_command_end(&m);
+}
+
+/* Where the time is given (tests), keys still expire by Redis' own. */
+bool redis_values_add_expiry(const struct store_redis *s, struct redis_call *call, struct str key, int64_t at_us,
+                             int64_t now_us)
+{
+    int64_t real_us = s->options.time_is_given ? redis_now_us(s->options.redis, key) : now_us;
+    return redis_add_expiry(call, key, (real_us + (at_us - now_us)) / 1000);
+}
+
+/* ---- holds ---- */
 
 /* Processes begin somewhere among 2^64: that two come to the same is out of the question. */
 uint64_t redis_values_token(struct store_redis *s)
@@ -43,12 +77,15 @@ uint64_t redis_values_token(struct store_redis *s)
     return s->values->token;
 }
 
-/* Where the time is given (tests), keys still expire by Redis' own. */
-struct str redis_values_expiry(const struct store_redis *s, struct str key, int64_t at_us, int64_t now_us,
-                               char to[SCORE_TEXT_BYTES])
+bool redis_values_held_counts(const struct part *p)
 {
-    int64_t real_us = s->options.time_is_given ? redis_now_us(s->options.redis, key) : now_us;
-    return score_text((real_us + (at_us - now_us) + EXPIRY_LATER_US) / 1000, to);
+    const struct take_held *held = &p->take->held;
+    uint32_t period_s = p->counter.period_s;
+    if (!held->is_held)
+        return false;
+    if (held->is_local)
+        return window_holds(window_slot(p->now_us, period_s), held->slot);
+    return (int64_t)held->slot >= seen_held_from_us(period_s, p->now_us);
 }
 
 int64_t redis_values_end_us(uint32_t period_s, int64_t now_us)
@@ -79,8 +116,8 @@ void redis_values_set_full(struct store_redis *s, const struct full *f, int64_t 
     place->until_us = MIN_OF(f->fits_at_us, now_us + FULL_BELIEVED_US);
 }
 
-/* With less time left than it is believed for, the clock was set back. */
-const struct full *redis_values_full(const struct store_redis *s, const struct take *take, int64_t now_us)
+/* NULL: nothing that is still believed. With less time left than it is believed for, the clock was set back. */
+static const struct full *full_find(const struct store_redis *s, const struct take *take, int64_t now_us)
 {
     const struct full *set = s->values->full[take->counter.id.hi % FULL_SETS];
     for (size_t i = 0; i < FULL_WAYS; i++)
@@ -90,45 +127,49 @@ const struct full *redis_values_full(const struct store_redis *s, const struct t
     return NULL;
 }
 
-static int compare(const void *a, const void *b)
+/* Of the take's values, how many are among what was counted? */
+static uint64_t known_of(const struct full *f, struct store_redis *s, const struct take *take, int64_t now_us)
 {
-    const struct take_member *x = a, *y = b;
-    if (x->lo != y->lo)
-        return x->lo < y->lo ? -1 : 1;
-    return x->hi < y->hi ? -1 : x->hi > y->hi;
+    uint64_t known = 0;
+    if (!f->kept) /* by what this node saw itself */
+        return take->cost[COLUMN_ONE] - alone_fresh(s, take, now_us);
+    for (size_t i = 0; i < take->member_count && f->kept_count; i++)
+        known += bsearch(&take->members[i], f->kept, f->kept_count, sizeof *f->kept, distinct_compare) != NULL;
+    return known;
 }
 
-bool full_has(const struct full *f, const struct take_member *value)
-{
-    return f->kept_count && bsearch(value, f->kept, f->kept_count, sizeof *f->kept, compare);
-}
-
-/* The wait that was told was for as much growth: for less, it may fit sooner. */
-bool full_answer(const struct full *f, struct take *take, uint64_t known, int64_t now_us)
+/* Answers a take that brings `known` values of those counted: as it was answered then, if it is over again. The wait
+ * that was told was for as much growth: for less, it may fit sooner. */
+static bool answer_as_then(const struct full *f, struct take *take, uint64_t known, int64_t now_us)
 {
     uint64_t cost = take->cost[COLUMN_ONE];
-    if (cost < known || cost - known < f->growth)
-        return false;
-    for (size_t c = 0; c < COLUMNS; c++)
-        take->used[c] = take->growth[c] = take->is_over[c] = 0;
-    take->wait_us = 0;
-    if (!take_answer(take, COLUMN_ONE, f->sum, known))
+    if (cost < known || cost - known < f->growth || !take_answer_one(take, f->sum, known))
         return false;
     bool never = f->fits_at_us == INT64_MAX || cost > take->allowed[COLUMN_ONE];
     take->wait_us = never ? WAIT_UNKNOWN : f->fits_at_us - now_us;
     return true;
 }
 
-void redis_values_forget(struct store_redis *s, const struct take *take, int64_t now_us)
+/* Values that are named count apart: a take that brings one of those counted is Redis' to judge. */
+static bool take_is_known_full(struct store_redis *s, struct take *take, int64_t now_us)
 {
-    struct full *set = s->values->full[take->counter.id.hi % FULL_SETS];
-    struct take wish = *take, *wishes = &wish;
-    struct store_op op = {.takes = &wishes, .count = 1, .now_us = now_us};
-    for (size_t i = 0; i < FULL_WAYS; i++)
-        if (is_of(&set[i], take->counter.id))
-            set[i].until_us = 0;
-    redis_values_set_last(s, take->counter.id, UINT64_MAX);
-    (void)s->alone.ops->forget_start(&s->alone, &op);
+    const struct full *f = full_find(s, take, now_us);
+    if (!f || take->held.is_held)
+        return false;
+    uint64_t known = known_of(f, s, take, now_us);
+    return (!f->kept || known == 0) && answer_as_then(f, take, known, now_us);
+}
+
+bool redis_values_is_known_full(struct part *p)
+{
+    return p->mode == TAKE_IF_FITS && take_is_known_full(p->store, p->take, p->now_us);
+}
+
+bool redis_values_peek(struct store_redis *s, struct take *take, int64_t now_us)
+{
+    char text[REDIS_KEY_MAX_BYTES];
+    struct str key = redis_stem(&take->counter, s->options.prefix, text, sizeof text);
+    return take_is_known_full(s, take, store_redis_now_us(s, key, now_us));
 }
 
 void redis_values_set_last(struct store_redis *s, struct hash128 counter, uint64_t sum)
@@ -143,4 +184,40 @@ uint64_t redis_values_last(const struct store_redis *s, struct hash128 counter)
     size_t at = counter.hi % LAST_COUNTS;
     bool is_it = s->values->last[at].counter.lo == counter.lo && s->values->last[at].counter.hi == counter.hi;
     return is_it ? s->values->last[at].sum : UINT64_MAX;
+}
+
+/* ---- in the end ---- */
+
+void redis_values_keep(struct store_redis *s, struct take *take, enum note_kind kind, uint32_t held_count,
+                       int64_t now_us)
+{
+    char text[REDIS_KEY_MAX_BYTES];
+    struct str key = redis_stem(&take->counter, s->options.prefix, text, sizeof text);
+    struct note note = {.kind = kind,
+                        .key = key,
+                        .period_s = take->counter.period_s,
+                        .at_us = store_redis_now_us(s, key, now_us),
+                        .token = take->held.token,
+                        .held_count = held_count,
+                        .values = take->members,
+                        .count = take->member_count};
+    alone_keep(s, take, note.at_us);
+    redis_notes_tell(s, &note);
+}
+
+void redis_values_reconcile(struct part *p)
+{
+    (void)p;
+}
+
+void redis_values_forget(struct store_redis *s, const struct take *take, int64_t now_us)
+{
+    struct full *set = s->values->full[take->counter.id.hi % FULL_SETS];
+    struct take wish = *take, *wishes = &wish;
+    struct store_op op = {.takes = &wishes, .count = 1, .now_us = now_us};
+    for (size_t i = 0; i < FULL_WAYS; i++)
+        if (is_of(&set[i], take->counter.id))
+            set[i].until_us = 0;
+    redis_values_set_last(s, take->counter.id, UINT64_MAX);
+    (void)s->alone.ops->forget_start(&s->alone, &op);
 }

@@ -1,6 +1,6 @@
 /*
  * redis_values.h - what the kinds of counters of values share (redis_distinct.c, redis_many.c, redis_known.c), in one
- * process: names of holds, moments as Redis wants them, and what was full lately.
+ * process: values and holds in commands, what was full lately, and what becomes of a take in the end.
  *
  * What was full lately: a flood at a counter that is full costs Redis nothing. For min(wait, 5 s) a take that would
  * bring as much that is new is answered from here. What is known of a counter is the values that it counted, so that
@@ -9,11 +9,10 @@
 #ifndef LIMITS_REDIS_VALUES_H
 #define LIMITS_REDIS_VALUES_H
 
+#include "limits/redis_notes.h"
 #include "limits/store_redis_inside.h"
-#include "limits/values_seen.h"
 
-struct redis_notes;
-
+/* A counter that was full. */
 struct full {
     struct hash128 counter;
     uint64_t allowed, sum;    /* sum: what was counted */
@@ -38,13 +37,27 @@ struct redis_values {
     } last[LAST_COUNTS];
 };
 
-/* ---- names and moments ---- */
+/* ---- commands ---- */
+
+/* All of them append to a call; false as of redis_call_add. */
+
+/* "ZADD KEY -AT HOLD…": the values are held under this token since at_us; 0: "ZREM KEY HOLD…", no longer. */
+bool redis_values_set_holds(struct redis_call *call, struct str key, const struct take_member *values, size_t count,
+                            uint64_t token, int64_t at_us);
+/* "ZADD KEY GT AT VALUE…": the values were seen at at_us. */
+bool redis_values_add_seen(struct redis_call *call, struct str key, const struct take_member *values, size_t count,
+                           int64_t at_us);
+/* "PEXPIREAT KEY …": nobody needs the key after at_us. at_us and now_us on the clock of its shard, or as it is given.
+ */
+bool redis_values_add_expiry(const struct store_redis *s, struct redis_call *call, struct str key, int64_t at_us,
+                             int64_t now_us);
+
+/* ---- holds ---- */
 
 /* A name for a hold that nobody else uses. */
 uint64_t redis_values_token(struct store_redis *s);
-/* A moment on the clock of the key's shard (as now_us is), and a few seconds, as PEXPIREAT wants it. */
-struct str redis_values_expiry(const struct store_redis *s, struct str key, int64_t at_us, int64_t now_us,
-                               char to[SCORE_TEXT_BYTES]);
+/* Does what the part's take holds already, in Redis or in the embedded store, still count? */
+bool redis_values_held_counts(const struct part *p);
 /* When all that is seen now has ceased to count. */
 int64_t redis_values_end_us(uint32_t period_s, int64_t now_us);
 
@@ -52,18 +65,23 @@ int64_t redis_values_end_us(uint32_t period_s, int64_t now_us);
 
 /* Copies f, whose until_us is set here; takes over f->kept. */
 void redis_values_set_full(struct store_redis *s, const struct full *f, int64_t now_us);
-/* NULL: nothing that is still believed. */
-const struct full *redis_values_full(const struct store_redis *s, const struct take *take, int64_t now_us);
-/* Is the value among what was counted? */
-bool full_has(const struct full *f, const struct take_member *value);
-/* Answers a take that brings `known` values of those counted: as it was answered then, if it is over again. */
-bool full_answer(const struct full *f, struct take *take, uint64_t known, int64_t now_us);
-
-/* The counter was forgotten: nothing is known of it, here or in the embedded store. */
-void redis_values_forget(struct store_redis *s, const struct take *take, int64_t now_us);
+/* As part_kind has them. */
+bool redis_values_is_known_full(struct part *p);
+bool redis_values_peek(struct store_redis *s, struct take *take, int64_t now_us);
 
 /* What was counted when it was read last; UINT64_MAX: not known. A guess, good for knowing what to ask for. */
 void redis_values_set_last(struct store_redis *s, struct hash128 counter, uint64_t sum);
 uint64_t redis_values_last(const struct store_redis *s, struct hash128 counter);
+
+/* ---- in the end ---- */
+
+/* The take's values were seen: Redis is told, and the embedded store knows. held_count: of its hold, where that is one
+ * for them all (redis_many.c). */
+void redis_values_keep(struct store_redis *s, struct take *take, enum note_kind kind, uint32_t held_count,
+                       int64_t now_us);
+/* As part_kind has it: the hold in Redis goes with the take, which knows it by its token. */
+void redis_values_reconcile(struct part *p);
+/* The counter was forgotten: nothing is known of it, here or in the embedded store. */
+void redis_values_forget(struct store_redis *s, const struct take *take, int64_t now_us);
 
 #endif

@@ -193,6 +193,11 @@ struct hash_key store_values_key(const struct store *store);
 void counter_set_id(struct counter *c, const struct hash_key *key);
 /* A column's answer from its sum without this take, and from what of that sum the take holds. Is it over? */
 bool take_answer(struct take *take, size_t column, uint64_t sum, uint64_t held);
+/* The whole answer of a counter that has one column (leases, different values); wait_us, where it is over, is the
+ * caller's to say. Is it over? */
+bool take_answer_one(struct take *take, uint64_t sum, uint64_t held);
+/* The whole answer of a memory that knows so many of the take's values. */
+void take_answer_known(struct take *take, size_t known);
 /* The answer where nothing is known of the counter: as if it were empty. */
 void take_answer_unknown(struct take *take);
 

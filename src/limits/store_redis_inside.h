@@ -3,7 +3,7 @@
  * be able to do.
  *
  *   store_redis.c    leads an op: parts, rounds, the deadline, late replies       redis_slots*.c    slots
- *   redis_ask.c      an op's memory, which outlives its answer                    redis_leases.c    open connections
+ *   redis_ask.c      an op's memory, which outlives its answer                    redis_leases*.c   open connections
  *   redis_errand.c   commands that nobody waits for; is a shard to be believed?   redis_distinct.c  different values
  *                                                                                 redis_many.c      very many of them
  *   a part = one take, its call, where it stands ──▶ kind: a row of functions     redis_known.c     memories
@@ -47,8 +47,8 @@ struct store_redis {
     /* The embedded store on the same memory: what is decided alone of leases, values and memories lies there. */
     struct store alone;
     struct domains domains;
-    struct redis_leases *leases; /* redis_leases.c's: what this process holds, by counter */
-    struct redis_values *values; /* redis_values.c's: what was full lately, what Redis is still to be told */
+    struct redis_leases *leases; /* redis_leases.h: what this process holds, by counter */
+    struct redis_values *values; /* redis_values.h: what was full lately, what Redis is still to be told */
     struct list asks;            /* that wait for replies, answered or not */
     struct list errands;
     struct list spares; /* asks, to be used again */
@@ -121,7 +121,7 @@ const struct part_kind *part_kind_of(const struct take *take);
 MUST_USE bool redis_values_open(struct store_redis *s, struct err *err);
 void redis_values_close(struct store_redis *s);
 
-/* redis_leases.c: what a process must do for its leases besides takes (renewing them in time). */
+/* redis_leases_held.c: what a process must do for its leases besides takes (renewing them in time). */
 MUST_USE bool redis_leases_open(struct store_redis *s, struct err *err);
 void redis_leases_close(struct store_redis *s);
 void redis_leases_drop(struct store_redis *s, struct hash128 id, uint32_t count, uint32_t generation);
@@ -194,14 +194,13 @@ struct errand {
      * memory goes after this. */
     void (*on_end)(struct errand *e, enum redis_result result, bool has_errors);
     uint64_t failed; /* a bit for each command that was answered by an error */
-    bool is_broken;  /* no memory for some command: none is sent */
     char key_text[REDIS_KEY_MAX_BYTES];
     _Alignas(16) unsigned char room[ERRAND_ROOM_BYTES]; /* the caller's, zeroed */
 };
 
 /* For the shard of key, which is copied. NULL: no memory. */
 struct errand *errand_new(struct store_redis *s, struct str key);
-/* Adds a command; when one could not be added errand_send knows it. */
+/* Adds a command. When one could not be added, by this or any other function to e->call, errand_send sends none. */
 void errand_add(struct errand *e, const struct str *words, size_t count);
 /* Sends and owns it. It may end before this returns. */
 void errand_send(struct errand *e);

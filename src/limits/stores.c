@@ -88,6 +88,26 @@ bool take_answer(struct take *take, size_t column, uint64_t sum, uint64_t held)
     return take->is_over[column];
 }
 
+static void clear_answer(struct take *take)
+{
+    for (size_t c = 0; c < COLUMNS; c++)
+        take->used[c] = take->growth[c] = take->is_over[c] = 0;
+    take->wait_us = 0;
+}
+
+bool take_answer_one(struct take *take, uint64_t sum, uint64_t held)
+{
+    clear_answer(take);
+    return take_answer(take, COLUMN_ONE, sum, held);
+}
+
+void take_answer_known(struct take *take, size_t known)
+{
+    clear_answer(take);
+    take->used[COLUMN_ONE] = known;
+    take->growth[COLUMN_ONE] = (uint32_t)(take->member_count - known);
+}
+
 void take_answer_unknown(struct take *take)
 {
     take->wait_us = 0;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "limits/distinct.h"
 #include "limits/memory_slots.h"
 
 /* ---- texts ---- */
@@ -113,22 +114,10 @@ void seen_fini(struct seen *s)
     *s = (struct seen){0};
 }
 
-static int compare_values(const struct take_member *a, const struct take_member *b)
-{
-    if (a->lo != b->lo)
-        return a->lo < b->lo ? -1 : 1;
-    return a->hi < b->hi ? -1 : a->hi > b->hi;
-}
-
 static int compare_seen(const void *a, const void *b)
 {
     const struct seen_value *x = a, *y = b;
-    return compare_values(&x->value, &y->value);
-}
-
-static int compare_members(const void *a, const void *b)
-{
-    return compare_values(a, b);
+    return distinct_compare(&x->value, &y->value);
 }
 
 /* Each value once, with the last of its times. */
@@ -139,7 +128,7 @@ static void unite(struct seen *s)
         qsort(s->values, s->count, sizeof *s->values, compare_seen);
     for (size_t i = 0; i < s->count; i++) {
         struct seen_value *last = kept ? &s->values[kept - 1] : NULL;
-        if (last && compare_values(&last->value, &s->values[i].value) == 0) {
+        if (last && distinct_compare(&last->value, &s->values[i].value) == 0) {
             last->at_us = MAX_OF(last->at_us, s->values[i].at_us);
             last->is_kept |= s->values[i].is_kept;
         } else {
@@ -161,7 +150,7 @@ static void part_ours(struct seen *s, struct take_member *ours, size_t count, ui
     uint64_t others_listed = 0, ours_kept = 0;
     for (size_t i = 0; i < s->count; i++) {
         const struct seen_value *v = &s->values[i];
-        struct take_member *our = count ? bsearch(&v->value, ours, count, sizeof *ours, compare_members) : NULL;
+        struct take_member *our = count ? bsearch(&v->value, ours, count, sizeof *ours, distinct_compare) : NULL;
         if (our) {
             /* Held by another: perhaps by one that will be refused, so it is no reason to let ours pass. Nor does it
              * count beside ours. */
@@ -189,11 +178,8 @@ bool seen_judge(struct seen *s, struct take *take, struct take_member *ours, siz
     part_ours(s, ours, count, take->counter.period_s, slot, ring);
     for (size_t i = 0; i < count; i++)
         known += ours[i].stamp != 0;
-    for (size_t c = 0; c < COLUMNS; c++)
-        take->used[c] = take->growth[c] = take->is_over[c] = 0;
-    take->wait_us = 0;
     /* By the time it fits its own values may have left: all of them must find room beside the others. */
-    if (take_answer(take, COLUMN_ONE, window_used(ring, slot, slot) + known, known))
+    if (take_answer_one(take, window_used(ring, slot, slot) + known, known))
         take->wait_us =
             memory_slots_wait(take, ring, slot, slot, take->cost[COLUMN_ONE], take->allowed[COLUMN_ONE], now_us);
     return take->wait_us == 0 || take->mode == TAKE_ALWAYS;
