@@ -10,19 +10,18 @@
 #include "limits/outage.h"
 #include "process/node_keeper.h"
 #include "process/node_limits.h"
+#include "process/pulse.h"
 #include "process/supervisor.h"
 #include "process/worker_tables.h"
 
-enum { BEAT_MS = 1000, UIDS_MAX = 3 };
+enum { UIDS_MAX = 3 };
 
 struct admin_process {
     struct process_context *ctx;
     const struct config *config;
     struct loop loop;
     struct channel channel;
-    struct timer beat;
-    struct task write_events;
-    struct event_log events;
+    struct pulse pulse;
     struct resolver *resolver;
     const struct node_limits *limits;
     struct limits_way way;
@@ -112,7 +111,7 @@ static bool ask_stop(void *arg, const char *why)
 static void keep(struct admin_process *p)
 {
     struct err err;
-    if (!node_keeper_begin(&p->keeper, p->limits, p->config, p->way.redis, &p->loop, &p->events, &err))
+    if (!node_keeper_begin(&p->keeper, p->limits, p->config, p->way.redis, &p->loop, &p->pulse.events, &err))
         log_error("%s: what this node counts by itself while Redis is away is not told to Redis", err.text);
     p->admin.keeper = p->keeper.keeper;
 }
@@ -146,7 +145,8 @@ static void pass_on(struct admin_process *p, const struct channel_message *m, in
     buf_fini(&report);
 }
 
-static void on_left(void *arg)
+/* The node has left, or the supervisor is gone. */
+static void stop(void *arg)
 {
     struct admin_process *p = arg;
     loop_stop(&p->loop);
@@ -172,7 +172,7 @@ static void on_message(void *arg, const struct channel_message *m, int passed_fd
         control_retire(p->control);
         break;
     case CHANNEL_QUIT:
-        if (p->is_retired || !node_keeper_leave(&p->keeper, on_left, p))
+        if (p->is_retired || !node_keeper_leave(&p->keeper, stop, p))
             loop_stop(&p->loop);
         break;
     default:
@@ -182,36 +182,10 @@ static void on_message(void *arg, const struct channel_message *m, int passed_fd
         close(passed_fd);
 }
 
-static void on_supervisor_gone(void *arg)
-{
-    struct admin_process *p = arg;
-    loop_stop(&p->loop);
-}
-
 static void on_empty(void *arg)
 {
     struct admin *admin = arg;
     loop_stop(admin->loop);
-}
-
-static void on_event_line(void *arg)
-{
-    struct admin_process *p = arg;
-    task_defer(&p->loop, &p->write_events);
-}
-
-static void on_write_events(void *arg)
-{
-    struct admin_process *p = arg;
-    event_log_flush(&p->events);
-}
-
-static void on_beat(void *arg)
-{
-    struct admin_process *p = arg;
-    process_beat(p->ctx);
-    event_log_flush(&p->events);
-    timer_start(&p->beat, loop_now_ms(&p->loop) + BEAT_MS);
 }
 
 /* ---- life ---- */
@@ -227,8 +201,8 @@ static void fill_uids(struct admin_process *p)
 static bool make_limits(struct admin_process *p, struct err *err)
 {
     p->resolver = resolver_new(&p->loop, err);
-    return p->resolver &&
-           limits_way_open(&p->way, p->limits, p->config, p->ctx->worker_id, &p->loop, p->resolver, &p->events, err);
+    return p->resolver && limits_way_open(&p->way, p->limits, p->config, p->ctx->worker_id, &p->loop, p->resolver,
+                                          &p->pulse.events, err);
 }
 
 static bool make_control(struct admin_process *p, struct err *err)
@@ -251,11 +225,8 @@ static bool join(struct admin_process *p, struct err *err)
                                            .stop = ask_stop};
     if (!process_drop_privileges(p->ctx, err) || !loop_init(&p->loop, err))
         return false;
-    event_log_init(&p->events, p->ctx->event_fd, p->config->hostname, p->ctx->counters);
-    task_init(&p->write_events, on_write_events, p);
-    event_log_gather(&p->events, on_event_line, p);
-    timer_init(&p->beat, &p->loop, on_beat, p);
-    channel_open(&p->channel, &p->loop, p->ctx->control_fd, on_message, on_supervisor_gone, p);
+    pulse_init(&p->pulse, &p->loop, p->ctx, p->config->hostname, NULL, NULL);
+    channel_open(&p->channel, &p->loop, p->ctx->control_fd, on_message, stop, p);
     p->tables = worker_tables_new(&p->loop, p->config->policy, err);
     if (!p->tables || !make_limits(p, err) || !make_control(p, err))
         return false;
@@ -270,7 +241,7 @@ static bool join(struct admin_process *p, struct err *err)
         .redis = p->way.redis,
         .bans = p->limits->bans,
         .allowances = p->limits->allowances,
-        .events = &p->events,
+        .events = &p->pulse.events,
     };
     admin_init(&p->admin);
     /* The workers of a first generation wait for Redis to be settled; on a reload another keeper has seen to that. */
@@ -287,8 +258,7 @@ static void part(struct admin_process *p)
     admin_fini(&p->admin);
     node_keeper_end(&p->keeper);
     resolver_free(&p->resolver);
-    event_log_fini(&p->events);
-    timer_cancel(&p->beat);
+    pulse_fini(&p->pulse);
     channel_close(&p->channel);
     loop_fini(&p->loop);
 }
@@ -301,11 +271,9 @@ int admin_process_run(struct process_context *ctx, const struct node_limits *lim
     p->ctx = ctx;
     p->config = ctx->plan->config;
     p->limits = limits;
-    if (!join(p, &err)) {
-        process_say_failed(ctx, &err);
-        return 1;
-    }
-    on_beat(p);
+    if (!join(p, &err))
+        return process_say_failed(ctx, &err);
+    pulse_begin(&p->pulse);
     if (!ctx->is_coming)
         begin(p);
     process_say_ready(ctx);

@@ -201,10 +201,8 @@ int alert_process_run(struct process_context *ctx)
     struct err err = {0};
     s->ctx = ctx;
     s->config = ctx->plan->config;
-    if (!join(s, &err)) {
-        process_say_failed(ctx, &err);
-        return 1;
-    }
+    if (!join(s, &err))
+        return process_say_failed(ctx, &err);
     process_say_ready(ctx);
     loop_run(&s->loop);
     part(s);

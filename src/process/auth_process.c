@@ -32,7 +32,5 @@ int auth_process_run(struct process_context *ctx)
         process_say_ready(ctx);
         ok = auth_service_run(&options, &err);
     }
-    if (!ok)
-        process_say_failed(ctx, &err);
-    return ok ? 0 : 1;
+    return ok ? 0 : process_say_failed(ctx, &err);
 }

@@ -178,14 +178,10 @@ void process_say_ready(const struct process_context *ctx)
     channel_tell(ctx->control_fd, CHANNEL_READY, 0, 0, NULL);
 }
 
-void process_say_failed(const struct process_context *ctx, const struct err *err)
+int process_say_failed(const struct process_context *ctx, const struct err *err)
 {
     channel_tell(ctx->control_fd, CHANNEL_FAILED, 0, 0, err->text);
-}
-
-void process_beat(const struct process_context *ctx)
-{
-    atomic_fetch_add_explicit(&ctx->seat->heartbeat, 1, memory_order_relaxed);
+    return 1;
 }
 
 /* ---- in the supervisor ---- */

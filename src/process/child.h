@@ -67,10 +67,8 @@ struct process_context {
  * is read. */
 MUST_USE bool process_drop_privileges(const struct process_context *ctx, struct err *err);
 void process_say_ready(const struct process_context *ctx);
-/* For the supervisor to log; the body then returns 1. */
-void process_say_failed(const struct process_context *ctx, const struct err *err);
-/* Lives. Every second. */
-void process_beat(const struct process_context *ctx);
+/* It cannot live, for this reason: the supervisor logs it. Returns the exit code for the body to return. */
+int process_say_failed(const struct process_context *ctx, const struct err *err);
 
 /* In the supervisor: */
 

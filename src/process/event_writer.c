@@ -253,10 +253,8 @@ int event_writer_run(struct process_context *ctx)
     struct err err = {0};
     w->ctx = ctx;
     list_init(&w->producers);
-    if (!process_drop_privileges(ctx, &err) || !loop_init(&w->loop, &err)) {
-        process_say_failed(ctx, &err);
-        return 1;
-    }
+    if (!process_drop_privileges(ctx, &err) || !loop_init(&w->loop, &err))
+        return process_say_failed(ctx, &err);
     channel_open(&w->channel, &w->loop, ctx->control_fd, on_message, on_gone, w);
     /* at the first start the supervisor takes this for an error of the configuration; later it is the disk's trouble */
     if (!event_file_open(&w->file, ctx->sink, ctx->counters, &err))

@@ -2,10 +2,13 @@
  * process.h - the whole service: what `mailweir serve` runs.
  *
  *   mailweir serve
- *   ├─ supervisor     supervisor.h   sockets, signals, reload, restarts; knows no SMTP
- *   ├─ event writer   event_writer.h the only process that waits for a disk
- *   ├─ auth           auth_process.c with each generation: auth/auth_service.h
- *   └─ worker × N     worker.c       with each generation: session/session.h
+ *   ├─ supervisor     supervisor.h     sockets, signals, reload, restarts; knows no SMTP
+ *   ├─ event writer   event_writer.h   the only process that waits for a disk
+ *   │  and with each generation:
+ *   ├─ auth           auth_process.c   auth/auth_service.h
+ *   ├─ alerts         alert_process.h  where the configuration has some
+ *   ├─ admin          admin_process.h  admin/control.h
+ *   └─ worker × N     worker.h         session/session.h
  *
  * serve.c joins the two halves: it makes the supervisor's plan of a configuration, and holds what needs both.
  */

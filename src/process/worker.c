@@ -14,11 +14,11 @@
 #include "net/listen.h"
 #include "policy/lookups.h"
 #include "process/node_limits.h"
+#include "process/pulse.h"
 #include "process/worker_tables.h"
 #include "session/session.h"
 
 enum {
-    BEAT_MS = 1000,
     PROBE_MS = 5000,  /* the MTA's answer to what it can is awaited for so long before the first client is let in */
     SETTLE_MS = 2000, /* and Redis, so that the first mails need not be decided without it */
     LOOK_MS = 20,
@@ -35,10 +35,10 @@ struct worker {
     const struct config *config;
     struct loop loop;
     struct channel channel;
-    struct timer beat, probe, settle, retire, orphan, end;
+    struct timer probe, settle, retire, orphan, end;
     int64_t settle_until_ms;
-    struct task finish, write_events;
-    struct event_log events;
+    struct task finish;
+    struct pulse pulse;
     struct alert_sender alerts;
     struct tls_context *tls;
     struct tls_context **relay_tls; /* [pool]; NULL: that pool needs none */
@@ -227,18 +227,6 @@ static void on_supervisor_gone(void *arg)
     drain(w, 0);
 }
 
-static void on_event_line(void *arg)
-{
-    struct worker *w = arg;
-    task_defer(&w->loop, &w->write_events);
-}
-
-static void on_write_events(void *arg)
-{
-    struct worker *w = arg;
-    event_log_flush(&w->events); /* what the pipe does not take now waits for the next line or beat */
-}
-
 /* A count that was given up for lack of room may let somebody have too much: said, and counted by one worker for all.
  */
 static void watch_store(struct worker *w)
@@ -270,10 +258,7 @@ static void on_beat(void *arg)
     struct worker *w = arg;
     tell_health(w);
     watch_store(w);
-    process_beat(w->ctx);
-    event_log_flush(&w->events);
     finish(w); /* while retiring nobody says when the last session is closed */
-    timer_start(&w->beat, loop_now_ms(&w->loop) + BEAT_MS);
 }
 
 /* Opens the doors. Once: all pools have answered, or the time for it is over. */
@@ -287,7 +272,7 @@ static void begin(struct worker *w)
     timer_cancel(&w->settle);
     for (size_t i = 0; i < w->ctx->socket_count; i++)
         if (!add_entrance(w, w->ctx->sockets[i].listener, w->ctx->sockets[i].fd, &err)) {
-            process_say_failed(w->ctx, &err);
+            (void)process_say_failed(w->ctx, &err);
             loop_stop(&w->loop);
             return;
         }
@@ -363,7 +348,7 @@ static bool make_pools(struct worker *w, struct err *err)
     if (!w->pools)
         return err_no_memory(err);
     for (size_t i = 0; i < cfg->pool_count; i++) {
-        w->pools[i] = mta_pool_new(&w->loop, &cfg->pools[i], w->resolver, w->relay_tls[i], &w->events);
+        w->pools[i] = mta_pool_new(&w->loop, &cfg->pools[i], w->resolver, w->relay_tls[i], &w->pulse.events);
         if (!w->pools[i])
             return err_no_memory(err);
     }
@@ -382,7 +367,8 @@ static bool make_auth(struct worker *w, struct err *err)
 static bool make_limits(struct worker *w, struct err *err)
 {
     w->evicted = store_memory_evicted(w->node->memory);
-    return limits_way_open(&w->limits, w->node, w->config, w->ctx->worker_id, &w->loop, w->resolver, &w->events, err);
+    return limits_way_open(&w->limits, w->node, w->config, w->ctx->worker_id, &w->loop, w->resolver, &w->pulse.events,
+                           err);
 }
 
 /* This worker's, of so many in the whole service. */
@@ -397,7 +383,7 @@ static bool make_lookups(struct worker *w, struct err *err)
     struct policy_live_options options = {
         .loop = &w->loop,
         .resolver = w->resolver,
-        .events = &w->events,
+        .events = &w->pulse.events,
         .redis = w->limits.redis,
         .geoip_file = w->config->geoip_file,
     };
@@ -425,7 +411,7 @@ static void make_sessions(struct worker *w)
                    .bans = w->node->bans,
                    .allowances = w->node->allowances,
                    .lookups = w->lookups},
-        .events = &w->events,
+        .events = &w->pulse.events,
         .alerts = w->config->alert_count ? &w->alerts : NULL,
         .counters = ctx->counters,
         .number = ctx->worker_id, /* of the process: during a reload two workers have one slot number */
@@ -451,15 +437,12 @@ static bool join(struct worker *w, struct err *err)
     if (!make_tls(w, err) || !process_drop_privileges(w->ctx, err) || !loop_init(&w->loop, err))
         return false;
     list_init(&w->acceptors);
-    event_log_init(&w->events, w->ctx->event_fd, w->config->hostname, w->ctx->counters);
-    task_init(&w->write_events, on_write_events, w);
-    event_log_gather(&w->events, on_event_line, w);
+    pulse_init(&w->pulse, &w->loop, w->ctx, w->config->hostname, on_beat, w);
     w->tables = worker_tables_new(&w->loop, w->config->policy, err);
     if (!w->tables)
         return false;
     channel_open(&w->channel, &w->loop, w->ctx->control_fd, on_message, on_supervisor_gone, w);
     task_init(&w->finish, finish, w);
-    timer_init(&w->beat, &w->loop, on_beat, w);
     timer_init(&w->probe, &w->loop, on_probe_due, w);
     timer_init(&w->settle, &w->loop, on_settle_due, w);
     timer_init(&w->retire, &w->loop, on_retire_due, w);
@@ -484,7 +467,7 @@ static void part(struct worker *w)
     policy_live_free(&w->lookups); /* tables in Redis: after its client */
     resolver_free(&w->resolver);
     tls_free(&w->tls);
-    event_log_fini(&w->events);
+    pulse_fini(&w->pulse);
     channel_close(&w->channel);
     worker_tables_free(&w->tables);
     loop_fini(&w->loop);
@@ -498,11 +481,9 @@ int worker_run(struct process_context *ctx, const struct node_limits *node)
     w->ctx = ctx;
     w->config = ctx->plan->config;
     w->node = node;
-    if (!join(w, &err)) {
-        process_say_failed(ctx, &err);
-        return 1; /* the process ends, and with it all that was made */
-    }
-    on_beat(w);
+    if (!join(w, &err))
+        return process_say_failed(ctx, &err); /* the process ends, and with it all that was made */
+    pulse_begin(&w->pulse);
     timer_start(&w->probe, loop_now_ms(&w->loop) + PROBE_MS);
     w->settle_until_ms = loop_now_ms(&w->loop) + SETTLE_MS;
     for (size_t i = 0; i < w->config->pool_count; i++)
