@@ -64,6 +64,7 @@ static int teardown(void **state)
     redis_node_close(&f->store);
     redis_node_free(f->node);
     free(f);
+    redis_servers_audit(&servers);
     return 0;
 }
 

@@ -389,11 +389,15 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
 
 void redis_servers_stop(struct redis_servers *s)
 {
+    struct redis_finding finding;
+    redis_servers_look(s, &finding);
     for (size_t i = 0; i < s->count; i++)
         redis_servers_kill(s, i);
     if (s->dir[0])
         nftw(s->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     *s = (struct redis_servers){0};
+    if (finding.count)
+        fail_msg("%s (%zu findings)", finding.text, finding.count);
 }
 
 size_t redis_servers_master(const struct redis_servers *s)

@@ -39,6 +39,7 @@ struct redis_servers {
     struct endpoint endpoints[REDIS_SERVERS_MAX]; /* for struct redis_options */
     size_t endpoint_count;
     const char *const *options; /* borrowed */
+    const char *const *stays;   /* patterns of the test's own keys, which need no expiry; NULL at the end, or for none */
     char dir[64];
 };
 
@@ -49,8 +50,19 @@ bool redis_servers_are_there(void);
 void redis_servers_start(struct redis_servers *s, enum redis_shape shape, const char *const *options);
 /* CLUSTER: one more node, a replica of that master, which will take its place; its number. */
 size_t redis_servers_add_replica(struct redis_servers *s, size_t master);
-/* Ends all that still run and removes their directory. Harmless when zeroed. */
+/* Looks through what those that still run hold (redis_servers_audit), ends them and removes their directory. Harmless
+ * when zeroed. */
 void redis_servers_stop(struct redis_servers *s);
+
+/* How many keys, of all databases of all masters that run, have no expiry, and the first of them in words. A server that
+ * runs and cannot be asked is a finding, too. Resumes who is stopped. */
+struct redis_finding {
+    size_t count;
+    char text[320];
+};
+void redis_servers_look(struct redis_servers *s, struct redis_finding *finding);
+/* The same, and there must be none: at the end of each test of those that share their servers. */
+void redis_servers_audit(struct redis_servers *s);
 
 /* Ends a member at once (SIGKILL): what it held is gone. */
 void redis_servers_kill(struct redis_servers *s, size_t member);

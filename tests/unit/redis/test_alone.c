@@ -9,6 +9,9 @@ static struct redis_servers servers;
 static struct redis_options options;
 static struct redis *r;
 
+/* The client writes what it is told, and here that is without expiry. */
+static const char *const STAYS[] = {"k", "n", "s", "in", "counter", NULL};
+
 static uint16_t free_port(void)
 {
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -36,6 +39,7 @@ static int set_up(void **state)
     assert_true(loop_init(&loop, &err));
     events_init();
     redis_servers_start(&servers, REDIS_ALONE, NULL);
+    servers.stays = STAYS;
     options = (struct redis_options){.shape = REDIS_ALONE, .endpoints = servers.endpoints, .endpoint_count = 1};
     return 0;
 }
@@ -219,6 +223,14 @@ static void test_users(void **state)
         redis_free(&r);
     }
     assert_null(strstr(what_was_said(), "wrong\""));
+    struct asked let_in; /* who looks through the server at the end */
+    options.user = "mw";
+    options.password = "right";
+    open_client();
+    asked_init(&let_in, "ACL SETUSER default nopass");
+    assert_true(redis_send(r, STR("k"), &let_in.call));
+    EXPECT_DONE(&let_in, "OK");
+    asked_fini(&let_in);
 }
 
 /* What it is not allowed to do opens the circuit, but the connection stays. */
@@ -270,6 +282,7 @@ static void start_again_with(const char *const *words)
 {
     redis_servers_stop(&servers);
     redis_servers_start(&servers, REDIS_ALONE, words);
+    servers.stays = STAYS;
     options.endpoints = servers.endpoints;
 }
 

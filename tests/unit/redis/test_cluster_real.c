@@ -18,6 +18,8 @@ static size_t flow_count;
 static int set_up(void **state)
 {
     static const char *const MORE[] = {"--cluster-require-full-coverage", "no", NULL};
+    static const char *const STAYS[] = {"[a-h]{u:alice@example.org}", "foo",
+                                        NULL}; /* the client writes what it is told */
     struct err err;
     (void)state;
     if (!redis_servers_are_there())
@@ -25,6 +27,7 @@ static int set_up(void **state)
     assert_true(loop_init(&loop, &err));
     events_init();
     redis_servers_start(&servers, REDIS_CLUSTER, MORE);
+    servers.stays = STAYS;
     options = (struct redis_options){
         .shape = REDIS_CLUSTER, .endpoints = servers.endpoints, .endpoint_count = servers.endpoint_count};
     r = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);

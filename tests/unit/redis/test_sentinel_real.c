@@ -4,6 +4,8 @@
 
 #include "flow.h"
 
+static const char *const STAYS[] = {"k", NULL}; /* the client writes what it is told */
+
 static struct redis_servers servers;
 static struct redis_options options;
 static struct redis *r;
@@ -18,6 +20,7 @@ static int set_up(void **state)
     assert_true(loop_init(&loop, &err));
     events_init();
     redis_servers_start(&servers, REDIS_SENTINEL, NULL);
+    servers.stays = STAYS;
     options = (struct redis_options){.shape = REDIS_SENTINEL,
                                      .endpoints = servers.endpoints,
                                      .endpoint_count = servers.endpoint_count,
