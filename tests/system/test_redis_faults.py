@@ -121,6 +121,7 @@ def test_a_node_is_cut_off(start_mailweir, place, start_redis):
 def test_a_counter_became_something_else(start_mailweir, place, start_redis):
     """Somebody's mistake in Redis concerns whom it concerns: all others are counted as ever."""
     redis = start_redis("redis")
+    redis.spoiled = "the greedy user's counter was made a list"
 
     def spoil(began):
         wait_until(began + 2)
