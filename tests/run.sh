@@ -3,7 +3,7 @@
 #
 #   tests/run.sh              unit tests (debug build) and whole-program tests (release build)
 #   tests/run.sh --quick      the same without the whole-program tests that are marked heavy
-#   tests/run.sh --all        what CI runs: everything below but --analyze; fuzzers of rules run for 60 seconds, others for 5
+#   tests/run.sh --all        what CI runs: all below but --analyze, --faults and --long; fuzzers of rules run for 60 seconds, others for 5
 #
 # Each of these runs its own part, and several may be named; `--units` and `--system` are the parts of a plain run:
 #   --units           unit tests, debug build                 --check           layers, scripts, tables, README
@@ -11,7 +11,12 @@
 #   --tsan            the auth process's tests under TSan     --valgrind        unit tests under valgrind
 #   --fuzz SECONDS    every fuzzer for that long              --clang           unit tests, built by clang
 #   --tidy            clang-tidy's bugprone set over src/       --analyze         all of .clang-tidy, with clang's analyzer
-#   --faults          limits while Redis dies, fails over, is cut off: several nodes on a machine that does nothing else
+#
+# These measure limits of several nodes, on a machine that does nothing else meanwhile:
+#   --faults          while Redis dies, fails over, is cut off, slow or spoiled
+#   --long            100 mails a minute, pressed on by 200 clients for four windows, on each store: a quarter of an hour
+#
+# After every test that started a Redis `mailweir store audit` has looked through it, and how often is told.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 root=$PWD
@@ -23,7 +28,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
     --all) parts+=(units check system asan tsan valgrind fuzz clang tidy) ;;
-    --units | --check | --system | --asan | --tsan | --valgrind | --clang | --tidy | --analyze | --faults) parts+=("${1#--}") ;;
+    --units | --check | --system | --asan | --tsan | --valgrind | --clang | --tidy | --analyze | --faults | --long) parts+=("${1#--}") ;;
     --fuzz)
         case ${2-} in
         '' | *[!0-9]*) echo "run.sh: --fuzz needs a number of seconds" >&2; exit 2 ;;
@@ -43,6 +48,7 @@ python=/usr/bin/python3 # Debian's, which has the modules that dependencies.sh i
 jobs=$(nproc)
 passed=0 failed=0 skipped=0
 results=$root/build/results
+retries=1 # '': what fails is not tried again
 exec </dev/null
 
 bash deploy/dependencies.sh --test || exit 1
@@ -114,7 +120,7 @@ pytest_run() {
     read -r good bad left < <(count junit "$xml")
     # Whole programs, sockets and clocks: what fails beside dozens of others is tried once more, alone, and that is said.
     # A test that fails then has failed.
-    if [ "$bad" -gt 0 ] && [ "$bad" -le 10 ]; then
+    if [ "$bad" -gt 0 ] && [ "$bad" -le 10 ] && [ -n "$retries" ]; then
         pytest_once "$binary" "$slowness" "$name" "$again.log" "$again.xml" "$@" -n 0 --last-failed
         if [ -f "$again.xml" ]; then
             local good_again bad_again left_again
@@ -126,6 +132,7 @@ pytest_run() {
             fi
         fi
     fi
+    grep '^store audit ran' "$log" | sed 's/^/   /'
     add "$name" "$good" "$bad" "$left"
 }
 
@@ -145,6 +152,14 @@ run_faults() {
     build release mailweir bench_greedy bench_sink || return
     say "limits while Redis fails"
     pytest_run faults "$root/build/release/mailweir" 1 -n 0 "$faults"
+}
+
+# Nothing runs beside them, so none is tried again: what fails here has failed.
+run_long() {
+    build release mailweir bench_greedy bench_sink || return
+    say "limits for minutes"
+    MAILWEIR_LONG=1 retries='' pytest_run long "$root/build/release/mailweir" 1 -n 0 -m long tests/system
+    grep '^measured: ' "$results/long.log"
 }
 
 run_units() { build debug && units units debug; }

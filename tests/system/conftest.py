@@ -1,4 +1,5 @@
-"""Fixtures: one Postfix a test process, one certificate, and a mailweir for who asks for one."""
+"""Fixtures: one Postfix a test process, one certificate, and a mailweir for who asks for one; and the books of audits.py."""
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -8,6 +9,7 @@ import tempfile
 
 import pytest
 
+from harness import audits
 from harness.mailweir import BINARY, SLOWNESS, Mailweir
 from harness.mta import ScriptedMta
 from harness.ports import make_certificate
@@ -169,29 +171,65 @@ def module_mailweir(binary, room, certificate, module_mta):
 
 @pytest.fixture
 def start_redis():
-    """Starts a shape of redis_servers.py by its name. When the test is over no key may be there that would stay for ever."""
-    started = []
+    """Starts a shape of redis_servers.py by its name; it is looked at, and ends, with the test."""
     # In memory, if it may be: a Sentinel writes down what it knows before it goes on, and a slow disk would be a slow one.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     place = pathlib.Path(tempfile.mkdtemp(prefix="mailweir-test-redis-", dir=memory))
     place.chmod(0o755)
+    with contextlib.ExitStack() as started:
+        started.callback(shutil.rmtree, place, ignore_errors=True)
 
-    def start(name, **options):
-        shape = SHAPES[name](place / ("%s%d" % (name, len(started))), **options)
-        started.append(shape)
-        return shape.start()
+        def start(name, **options):
+            return started.enter_context(SHAPES[name](tempfile.mkdtemp(prefix=name, dir=place), **options))
 
-    yield start
-    try:
-        left = [key for shape in started for key in shape.audit()]
-    finally:
-        for shape in started:
-            shape.stop()
-        shutil.rmtree(place, ignore_errors=True)
-    assert not left, "keys without expiry: %s" % left[:10]
+        yield start
 
 
 @pytest.fixture(params=STORES)
 def store(request, start_redis):
     """Each store in turn: None for the embedded one."""
     return None if request.param == "memory" else start_redis(request.param)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests that are marked long are for who asks for them."""
+    if os.environ.get("MAILWEIR_LONG") == "1":
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in long]
+    config.hook.pytest_deselected(items=long)
+
+
+# -- no test ends with a store that was not looked at
+
+@pytest.fixture(autouse=True)
+def books(request):
+    """Of every test: set up before and closed after all else that it uses."""
+    kept = audits.begin()
+    yield
+    audits.end()
+    request.node.user_properties += [("store audits", kept.audits()), ("stores not audited", "; ".join(kept.not_audited()))]
+    kept.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    report = (yield).get_result()
+    if audits.books and not report.passed:
+        audits.books.has_failed = True
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What was measured; how many audits there were, and which stores had none."""
+    found = [dict(report.user_properties, test=report.nodeid) for reports in terminalreporter.stats.values() for report in reports
+             if getattr(report, "when", None) == "teardown"]
+    for of in found:
+        if "measured" in of:
+            terminalreporter.write_line("measured: %s: %s" % (of["test"].partition("::")[2], of["measured"]))
+    ran = sum(of.get("store audits", 0) for of in found)
+    missed = [of for of in found if of.get("stores not audited")]
+    if ran or missed:
+        terminalreporter.section("stores in Redis")
+        terminalreporter.write_line("store audit ran %d times and found nothing; not for %d tests" % (ran, len(missed)))
+        for of in missed:
+            terminalreporter.write_line("    %s: %s" % (of["test"], of["stores not audited"]))

@@ -47,7 +47,6 @@ def test_clean_after_mail(weir, redis):
     assert audit["kinds"]["counters"]["keys"] >= 1 and audit["kinds"]["connections"]["keys"] == 1
     assert audit["kinds"]["recipients"]["keys"] >= 1 and audit["kinds"]["nodes"]["bytes"] > 0
     assert audit["kinds"]["unknown"]["keys"] == 0
-    assert redis.audit() == []
     text = run("store", "audit", "-c", weir.config)
     assert text.returncode == 0 and "nothing is wrong" in text.stdout and "counters" in text.stdout
 
@@ -72,6 +71,7 @@ def test_found_and_repaired(weir, redis):
     audit = asked(weir, "store", "audit")
     assert [finding["key"] for finding in audit["findings"]] == ["mw1:mine"]
     assert owner(redis, "mw1:mine").ask("HGET", "mw1:mine", "a") == "b"
+    owner(redis, "mw1:mine").ask("DEL", "mw1:mine")
 
 
 def test_what_is_wrong_with_redis_itself(weir, redis):
@@ -80,6 +80,8 @@ def test_what_is_wrong_with_redis_itself(weir, redis):
     audit = asked(weir, "store", "audit", code=1)
     assert len(audit["findings"]) == len(redis.masters())
     assert all("allkeys-lru" in finding["what"] for finding in audit["findings"])
+    for server in redis.masters():
+        server.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
 def test_redis_is_away(weir, redis):

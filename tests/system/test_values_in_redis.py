@@ -26,7 +26,6 @@ limit guesses per user count guesses { 2/1h }
 def shape(request, place):
     with request.param(place / "redis") as servers:
         yield servers
-        assert servers.audit() == []
 
 
 @pytest.fixture

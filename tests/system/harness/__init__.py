@@ -7,6 +7,7 @@
     tools.py      swaks, smtp-source, and the way that a client without TLS and AUTH takes
     ports.py      free ports, certificates, waiting
     redis_servers.py  Redis alone, with Sentinel, as Cluster; a way there that may be slow; resp.py asks them
+    audits.py     what is left in Redis after each test is what `mailweir store audit` calls clean
     field.py      nodes that share a store, crowds that press on its limits, and what came of it
     promise.py    the measurement of a limit: the fullest window, what could have been admitted, what was lost
 

@@ -7,7 +7,6 @@ All times are of the monotonic clock, so what different nodes admitted can be co
 """
 import collections
 import json
-import os
 import pathlib
 import subprocess
 import time
@@ -340,7 +339,3 @@ def waits(node, longer_than_ms):
             found[event["port"]].append(waited)
     return found
 
-
-def long_run():
-    """Are the long variants asked for?"""
-    return os.environ.get("MAILWEIR_LONG") == "1"

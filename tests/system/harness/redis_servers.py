@@ -1,9 +1,9 @@
 """Real Redis, from Debian's packages: alone, watched by Sentinel, and as a Cluster, in private directories and ports.
 
     RedisServer    one redis-server: start, stop, kill, freeze, thaw, ask
-    Alone          a shape of one server        ─┐  each: start, stop, `statement()` for mailweir.conf, `masters()`,
-    Sentinels      1 master, 2 replicas, 3 sentinels ├─  `audit()`: what no test may leave behind
-    Cluster        3 masters                    ─┘
+    Alone          a shape of one server            ─┐
+    Sentinels      1 master, 2 replicas, 3 sentinels ├─ each: start, stop, `statement()` for mailweir.conf, `masters()`;
+    Cluster        3 masters                        ─┘  as `with`: what is left in it is audited at the end (audits.py)
     Relay          a way to a server that can be slow, silent or closed
 
 mailweir logs in as the user `mailweir`, who may do what LIMITS.md says and nothing else; tests ask as `admin`, through
@@ -19,6 +19,7 @@ import subprocess
 import threading
 import time
 
+from . import audits
 from .ports import eventually, free_port
 from .resp import Redis, RedisError
 
@@ -47,7 +48,7 @@ class RedisServer:
         self.directory.mkdir()
         self.directory.chmod(0o755)
         self.port, self.bus_port = free_port(), free_port() if cluster else None
-        self.socket, self.process = str(self.directory / "s"), None
+        self.socket, self.process, self.was_ended = str(self.directory / "s"), None, False
         self.has_users, self.environment = acl is not None, environment or {}
         lines = [("port", 0 if tls else self.port), ("bind", bind), ("dir", self.directory), ("unixsocket", self.socket),
                  ("unixsocketperm", 777), ("save", '""'), ("appendonly", "no"), ("logfile", self.directory / "log"),
@@ -65,6 +66,7 @@ class RedisServer:
         self.config.write_text("".join("%s %s\n" % line for line in lines + list(options)))
 
     def start(self):
+        self.was_ended = False
         self.process = subprocess.Popen(["/usr/bin/redis-server", str(self.config)], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
                                         env=dict(os.environ, **self.environment))
@@ -88,8 +90,9 @@ class RedisServer:
         self._end(signal.SIGKILL)
 
     def _end(self, number):
-        if self.process is None or self.process.poll() is not None:
+        if not self.is_running():
             return
+        self.was_ended = True
         self.process.send_signal(signal.SIGCONT)  # a frozen one hears nothing else
         self.process.send_signal(number)
         try:
@@ -106,6 +109,10 @@ class RedisServer:
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None
+
+    def has_died(self):
+        """Did it end by itself, which no command of mailweir's may bring about?"""
+        return self.process is not None and not self.is_running() and not self.was_ended
 
     # -- questions
 
@@ -139,22 +146,22 @@ class RedisServer:
         return float(cpu["used_cpu_sys"]) + float(cpu["used_cpu_user"])
 
     def keys(self, pattern="*", db=0):
-        found, cursor = [], "0"
         with self.client() as redis:
             if db:
                 redis("SELECT", db)
-            while True:
-                cursor, some = redis("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
-                found += some
-                if cursor == "0":
-                    return found
+            return scan(redis, pattern)
 
     def without_expiry(self):
-        """Keys that would stay for ever."""
-        keys = self.keys()
+        """Keys that would stay for ever, in whatever database."""
+        found = []
         with self.client() as redis:
-            ttls = redis.many([("PTTL", key) for key in keys]) if keys else []
-        return [key for key, ttl in zip(keys, ttls) if ttl == -1]
+            for line in redis("INFO", "keyspace").splitlines():
+                if line.startswith("db"):
+                    redis("SELECT", line[len("db"):line.index(":")])
+                    keys = scan(redis)
+                    ttls = redis.many([("PTTL", key) for key in keys]) if keys else []
+                    found += [key for key, ttl in zip(keys, ttls) if ttl == -1]
+        return found
 
     def counts(self, key):
         """A counter's three columns, as sums of their slots (LIMITS.md, "Keys")."""
@@ -163,12 +170,23 @@ class RedisServer:
         return tuple(sum(slots[column * 16:column * 16 + 16]) for column in range(3))
 
 
-class Shape:
-    """What Alone, Sentinels and Cluster have in common."""
+def scan(redis, pattern="*"):
+    found, cursor = [], "0"
+    while True:
+        cursor, some = redis("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+        found += some
+        if cursor == "0":
+            return found
 
-    name, servers = "", ()
+
+class Shape:
+    """What Alone, Sentinels and Cluster have in common. spoiled: what a test has broken in there on purpose (audits.py)."""
+
+    name, servers, spoiled = "", (), None
 
     def __init__(self, directory):
+        audits.opened(self)
+        self.options = set()  # of the statements that led here
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(exist_ok=True)
         self.directory.chmod(0o755)
@@ -178,10 +196,18 @@ class Shape:
         self.password_file.chmod(0o644)
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
 
-    def __exit__(self, *_):
-        self.stop()
+    def __exit__(self, failure, *_):
+        try:
+            if failure is None:
+                audits.look_at(self)
+        finally:
+            self.stop()
 
     def credentials(self):
         return 'user "%s"  password-file "%s"' % (USER, self.password_file)
@@ -195,6 +221,7 @@ class Shape:
 
     def statement(self, options="", way=None):
         """The `store` statement that leads here. way: another host:port of the lone server than its own."""
+        self.options.add(options)
         where = '"redis://%s"' % way if way else self.where()
         return "store redis %s { %s  %s }\n" % (where, self.credentials(), options)
 
@@ -213,9 +240,27 @@ class Shape:
                     total = [a + b for a, b in zip(total, server.counts(key))]
         return tuple(total)
 
-    def audit(self):
-        """Keys that would never go; tests end with none."""
+    def without_expiry(self):
         return [key for server in self.masters() for key in server.without_expiry()]
+
+    def running(self):
+        return [server for server in self.servers if server.is_running()]
+
+    def settle(self):
+        """After whatever a test did to its servers: those that run answer, and agree on who is a master."""
+        for server in self.running():
+            server.thaw()
+        if self.running():
+            eventually(self.is_settled, 30, "the servers of %s agree" % self.name, pause=0.1)
+
+    def is_settled(self):
+        return True
+
+    def why_silent(self):
+        """Why it could not be audited, if so: what the test has ended. A server that ended by itself is a failure."""
+        died = [server for server in self.servers if server.has_died()]
+        assert not died, "redis-server ended with %s\n%s" % (died[0].process.returncode, died[0].log())
+        return None if self.running() else "the test ended its servers"
 
 
 def escape_glob(text):
@@ -320,6 +365,15 @@ sentinel failover-timeout mw 1500
         master = self.master()
         return [master] if master else []
 
+    def is_settled(self):
+        """One master, and every other server that runs follows it."""
+        with contextlib.suppress(OSError):
+            master = self.master()
+            others = [server for server in self.running() if server is not master]
+            return master in self.running() and int(master.info("replication")["connected_slaves"]) == len(others) and \
+                all(server.info("replication").get("master_link_status") == "up" for server in others)
+        return False
+
     def failover(self):
         """Asks the sentinels for it, without a fault; returns when another master is agreed on."""
         before = self.master()
@@ -370,20 +424,31 @@ class Cluster(Shape):
 
     def is_whole(self):
         """Does every server that runs say so?"""
-        running = [server for server in self.servers if server.is_running()]
-        if not all(Member(s).cluster_info()["cluster_state"] == "ok" for s in running):
+        if not all(Member(s).cluster_info()["cluster_state"] == "ok" for s in self.running()):
             return False
         replicas = self.servers[3:]
         return all(s.info("replication").get("master_link_status", "up") == "up" for s in replicas if s.is_running())
 
     def masters(self):
-        running = [server for server in self.servers if server.is_running()]
-        return [s for s in running if s.info("replication")["role"] == "master"]
+        return [s for s in self.running() if s.info("replication")["role"] == "master"]
+
+    def owners(self):
+        """The servers that have slots, as the first one that runs sees it."""
+        ports = {port for _, _, (_, port, *_more), *_ in self.running()[0].ask("CLUSTER", "SLOTS")}
+        return [server for server in self.servers if server.port in ports]
+
+    def has_a_gap(self):
+        return not all(server.is_running() for server in self.owners())
+
+    def is_settled(self):
+        return self.is_whole() and not (self.replicas and self.has_a_gap())
+
+    def why_silent(self):
+        return super().why_silent() or ("the test ended a server that has no replica" if self.has_a_gap() else None)
 
     def owner(self, slot):
         """The server that has the slot, as the first one that runs sees it."""
-        witness = next(server for server in self.servers if server.is_running())
-        for first, last, (_, port, *_more), *_ in witness.ask("CLUSTER", "SLOTS"):
+        for first, last, (_, port, *_more), *_ in self.running()[0].ask("CLUSTER", "SLOTS"):
             if first <= slot <= last:
                 return next(server for server in self.servers if server.port == port)
         return None
