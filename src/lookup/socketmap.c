@@ -10,7 +10,7 @@
 
 enum {
     INPUT_MAX_BYTES = SOCKETMAP_REPLY_MAX_BYTES + 16,
-    OUTPUT_MAX_BYTES = 2 << 20, /* SOCKETMAP_MAX_OPEN questions with the longest keys */
+    OUTPUT_MAX_BYTES = 2 << 20, /* REMOTE_MAX_OPEN questions with the longest keys */
     SAY_AGAIN_MS = 600000,      /* that a server refuses to answer */
 };
 
@@ -70,25 +70,21 @@ static struct question *first_question(struct server *s)
 
 /* ---- answers ---- */
 
-/* Remembered are the result, one byte, and the value. */
-static void answer(struct question *q, enum socketmap_result result, struct str value)
+static void answer(struct question *q, enum remote_result result, struct str value)
 {
     struct buf bytes;
-    const struct socketmap_options *options = q->table->options;
-    buf_init(&bytes, 1 + SOCKETMAP_REPLY_MAX_BYTES);
+    buf_init(&bytes, 1 + REMOTE_VALUE_MAX_BYTES);
     list_remove(&q->node);
-    bool is_whole = buf_append_char(&bytes, (char)result) && buf_append_str(&bytes, value);
-    if (is_whole)
-        inquiry_answer(q->inquiry, buf_str(&bytes), result == SOCKETMAP_FAILED ? 0 : options->cache_ms);
-    else
-        inquiry_answer(q->inquiry, STR("\0"), 0); /* SOCKETMAP_FAILED */
+    if (result == REMOTE_FAILED || !remote_answer_write(&bytes, result, value))
+        buf_clear(&bytes);
+    remote_answer(q->inquiry, &bytes, q->table->options->cache_ms);
     buf_fini(&bytes);
 }
 
 static void fail_all(struct server *s)
 {
     for (struct question *q = first_question(s); q; q = first_question(s))
-        answer(q, SOCKETMAP_FAILED, STR(""));
+        answer(q, REMOTE_FAILED, STR(""));
 }
 
 /* ---- up and down ---- */
@@ -160,7 +156,7 @@ static void send_question(struct server *s, struct question *q)
                     buf_append_char(out, ' ') && buf_append_str(out, key) && buf_append_char(out, ',');
     if (!is_whole) {
         buf_truncate(out, before);
-        answer(q, SOCKETMAP_FAILED, STR(""));
+        answer(q, REMOTE_FAILED, STR(""));
         return;
     }
     q->is_sent = true;
@@ -295,11 +291,11 @@ static void say_refusal(struct map_table *table, struct str text)
 static void take_reply(struct server *s, const struct socketmap_reply *reply)
 {
     struct question *q = first_question(s);
-    if (reply->result == SOCKETMAP_FAILED)
+    if (reply->result == REMOTE_FAILED)
         say_refusal(q->table, reply->text);
     s->heard_ms = now_ms(s);
     come_up(s);
-    answer(q, reply->result, reply->result == SOCKETMAP_FOUND ? reply->text : STR(""));
+    answer(q, reply->result, reply->result == REMOTE_FOUND ? reply->text : STR(""));
     await(s);
 }
 
@@ -336,7 +332,7 @@ static void ask(void *arg, struct inquiry *inquiry)
     q->asked_ms = now_ms(s);
     list_add_last(&s->questions, &q->node);
     if (s->is_down && q->asked_ms < s->retry_ms)
-        answer(q, SOCKETMAP_FAILED, STR(""));
+        answer(q, REMOTE_FAILED, STR(""));
     else if (!s->is_connecting && conn_is_open(&s->conn))
         send_question(s, q);
     else if (!s->is_connecting) /* else it is sent when the connection is there */
@@ -380,16 +376,9 @@ struct socketmaps *socketmaps_new(struct loop *l, struct resolver *resolver, con
     s->events = events;
     for (size_t i = 0; i < count; i++) {
         struct map_table *t = &s->tables[i];
-        struct inquiries_options options = {.max_cached = SOCKETMAP_CACHED,
-                                            .max_cached_bytes = SOCKETMAP_CACHED_BYTES,
-                                            .max_open = SOCKETMAP_MAX_OPEN,
-                                            .state_bytes = sizeof(struct question),
-                                            .ask = ask,
-                                            .drop = drop,
-                                            .arg = t};
         t->options = &tables[i];
         t->server = server_for(s, tables[i].endpoint);
-        t->inquiries = inquiries_new(l, &options, err);
+        t->inquiries = remote_inquiries_new(l, sizeof(struct question), ask, drop, t, err);
         if (!t->inquiries) {
             socketmaps_free(&s);
             return NULL;
@@ -415,19 +404,6 @@ void socketmaps_free(struct socketmaps **maps)
 
 /* ---- waiting ---- */
 
-static void take(struct socketmap_query *q, struct str value)
-{
-    q->result = value.len ? (enum socketmap_result)value.ptr[0] : SOCKETMAP_FAILED;
-    q->value = q->result == SOCKETMAP_FOUND ? str_from(value, 1) : STR_NONE;
-}
-
-static void on_answer(void *arg, struct str value)
-{
-    struct socketmap_query *q = arg;
-    take(q, value);
-    q->on_answer(q->arg);
-}
-
 static bool has_control(struct str s)
 {
     for (size_t i = 0; i < s.len; i++)
@@ -436,22 +412,13 @@ static bool has_control(struct str s)
     return false;
 }
 
-enum started socketmap_start(struct socketmap_query *q, struct socketmaps *s, unsigned table, struct str key,
+enum started socketmap_start(struct remote_query *q, struct socketmaps *s, unsigned table, struct str key,
                              int64_t deadline_ms, void (*done)(void *arg), void *arg)
 {
     struct map_table *t = &s->tables[table];
-    struct str value;
-    *q = (struct socketmap_query){.result = SOCKETMAP_NOT_FOUND, .on_answer = done, .arg = arg};
+    remote_query_init(q, done, arg);
     if (key.len == 0 || key.len > SOCKETMAP_KEY_MAX_BYTES || has_control(key))
         return DONE;
     deadline_ms = MIN_OF(deadline_ms, loop_now_ms(s->loop) + t->options->timeout_ms);
-    if (inquiry_start(t->inquiries, &q->wait, key, deadline_ms, &value, on_answer, q) == STARTED)
-        return STARTED;
-    take(q, value);
-    return DONE;
-}
-
-void socketmap_cancel(struct socketmap_query *q)
-{
-    inquiry_cancel(&q->wait);
+    return remote_start(q, t->inquiries, key, deadline_ms);
 }

@@ -13,21 +13,16 @@
 #ifndef LOOKUP_SOCKETMAP_H
 #define LOOKUP_SOCKETMAP_H
 
-#include "lookup/inquiry.h"
+#include "lookup/remote.h"
 #include "net/addr.h"
 #include "net/resolve.h"
 #include "stats/event.h"
 
 enum {
-    SOCKETMAP_CACHED = 65536, /* of each table */
-    SOCKETMAP_CACHED_BYTES = 8 << 20,
-    SOCKETMAP_MAX_OPEN = 1024,
     SOCKETMAP_KEY_MAX_BYTES = 1024,
-    SOCKETMAP_REPLY_MAX_BYTES = 100000, /* as Postfix */
+    SOCKETMAP_REPLY_MAX_BYTES = REMOTE_VALUE_MAX_BYTES,
     SOCKETMAP_RETRY_MS = 1000,
     SOCKETMAP_RETRY_MAX_MS = 30000,
-    SOCKETMAP_TIMEOUT_MS = 2000, /* defaults of the options */
-    SOCKETMAP_CACHE_MS = 60000,
 };
 
 /* A `table … socketmap` statement; immutable, outlives the maps. */
@@ -39,22 +34,7 @@ struct socketmap_options {
     int64_t cache_ms;    /* 0: every question is asked anew */
 };
 
-enum socketmap_result {
-    SOCKETMAP_FAILED, /* no answer in time, or the server's TEMP, TIMEOUT, PERM */
-    SOCKETMAP_NOT_FOUND,
-    SOCKETMAP_FOUND,
-};
-
 struct socketmaps; /* all of one worker */
-
-/* One question, in the asker's memory. */
-struct socketmap_query {
-    struct inquiry_wait wait;
-    enum socketmap_result result;
-    struct str value; /* FOUND; borrowed: with DONE until the next call or the end of the turn, else for the call */
-    void (*on_answer)(void *arg);
-    void *arg;
-};
 
 /* Connects nowhere yet. resolver and events outlive it; events may be NULL. NULL with err: no memory. */
 struct socketmaps *socketmaps_new(struct loop *l, struct resolver *resolver, const struct socketmap_options *tables,
@@ -65,9 +45,7 @@ void socketmaps_free(struct socketmaps **s);
 /* Asks table `table` (its place in the options) for exactly this key. DONE: q->result is there. STARTED: it is when
  * on_answer comes: exactly once, never from inside, by deadline_ms (absolute) and by the table's timeout. A key that is
  * too long or holds control characters is not found. */
-enum started socketmap_start(struct socketmap_query *q, struct socketmaps *s, unsigned table, struct str key,
+enum started socketmap_start(struct remote_query *q, struct socketmaps *s, unsigned table, struct str key,
                              int64_t deadline_ms, void (*on_answer)(void *arg), void *arg);
-/* After this on_answer does not come. Of one that is over, or zeroed: harmless. */
-void socketmap_cancel(struct socketmap_query *q);
 
 #endif

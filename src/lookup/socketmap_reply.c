@@ -17,13 +17,13 @@ static bool read_result(struct str data, struct socketmap_reply *reply)
 {
     struct str rest, word = str_split(data, ' ', &rest);
     if (str_equal(word, STR("OK"))) {
-        reply->result = SOCKETMAP_FOUND;
+        reply->result = REMOTE_FOUND;
         reply->text = rest.ptr ? rest : STR("");
         return true;
     }
     reply->text = data;
-    reply->result = str_equal(word, STR("NOTFOUND")) ? SOCKETMAP_NOT_FOUND : SOCKETMAP_FAILED;
-    return reply->result == SOCKETMAP_NOT_FOUND || str_equal(word, STR("TEMP")) || str_equal(word, STR("TIMEOUT")) ||
+    reply->result = str_equal(word, STR("NOTFOUND")) ? REMOTE_NOT_FOUND : REMOTE_FAILED;
+    return reply->result == REMOTE_NOT_FOUND || str_equal(word, STR("TEMP")) || str_equal(word, STR("TIMEOUT")) ||
            str_equal(word, STR("PERM"));
 }
 

@@ -14,7 +14,7 @@ enum socketmap_read {
 };
 
 struct socketmap_reply {
-    enum socketmap_result result;
+    enum remote_result result;
     struct str text; /* FOUND: the value; FAILED: all of it, "TEMP database is down"; borrowed from the input */
     size_t bytes;    /* of input that it takes */
 };

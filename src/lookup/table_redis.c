@@ -21,7 +21,7 @@ struct question {
     struct inquiry *inquiry;
     struct redis_call call;
     struct timer late; /* whoever asked it has given it up */
-    struct buf answer; /* the result, one byte, and the value */
+    struct buf answer; /* empty: there is none */
 };
 
 struct table_redis {
@@ -52,12 +52,6 @@ static void say(struct one_table *table, struct str what)
 
 /* ---- a question ---- */
 
-static bool set_answer(struct question *q, enum table_redis_result result, struct str value)
-{
-    buf_clear(&q->answer);
-    return buf_append_char(&q->answer, (char)result) && buf_append_str(&q->answer, value);
-}
-
 static bool is_there(const redisReply *one, bool is_map)
 {
     return is_map ? one->type == REDIS_REPLY_STRING : one->type == REDIS_REPLY_INTEGER && one->integer == 1;
@@ -79,9 +73,9 @@ static bool read_reply(struct question *q, const redisReply *reply)
         if (!is_well_formed(one, is_map))
             return false;
         if (is_there(one, is_map))
-            return set_answer(q, TABLE_REDIS_FOUND, is_map ? str_of(one->str, one->len) : STR(""));
+            return remote_answer_write(&q->answer, REMOTE_FOUND, is_map ? str_of(one->str, one->len) : STR(""));
     }
-    return set_answer(q, TABLE_REDIS_NOT_FOUND, STR(""));
+    return remote_answer_write(&q->answer, REMOTE_NOT_FOUND, STR(""));
 }
 
 static void on_reply(struct redis_call *c, size_t n, const redisReply *reply)
@@ -101,16 +95,13 @@ static void let_go(struct question *q)
     buf_fini(&q->answer);
 }
 
-/* Without an answer it failed, which is not remembered. */
 static void end(struct question *q)
 {
-    static const char FAILED[] = {TABLE_REDIS_FAILED};
     struct buf answer = q->answer;
-    const struct table_redis_options *options = q->table->options;
-    bool is_answered = buf_len(&answer) > 0;
+    int64_t keep_ms = q->table->options->cache_ms;
     buf_init(&q->answer, 1); /* it is taken */
     let_go(q);
-    inquiry_answer(q->inquiry, is_answered ? buf_str(&answer) : str_of(FAILED, 1), is_answered ? options->cache_ms : 0);
+    remote_answer(q->inquiry, &answer, keep_ms);
     buf_fini(&answer);
 }
 
@@ -145,7 +136,7 @@ static void ask(void *arg, struct inquiry *inquiry)
     struct loop *l = table->all->loop;
     q->table = table;
     q->inquiry = inquiry;
-    buf_init(&q->answer, 1 + TABLE_REDIS_VALUE_MAX_BYTES);
+    buf_init(&q->answer, 1 + REMOTE_VALUE_MAX_BYTES);
     timer_init(&q->late, l, on_late, q);
     redis_call_init(&q->call, on_reply, on_done, q);
     q->call.has_keys_of_others = true;
@@ -178,16 +169,9 @@ struct table_redis *table_redis_new(struct loop *l, struct redis *redis, const s
     t->redis = redis;
     for (size_t i = 0; i < count; i++) {
         struct one_table *table = &t->tables[i];
-        struct inquiries_options options = {.max_cached = TABLE_REDIS_CACHED,
-                                            .max_cached_bytes = TABLE_REDIS_CACHED_BYTES,
-                                            .max_open = TABLE_REDIS_MAX_OPEN,
-                                            .state_bytes = sizeof(struct question),
-                                            .ask = ask,
-                                            .drop = drop,
-                                            .arg = table};
         table->all = t;
         table->options = &tables[i];
-        table->inquiries = inquiries_new(l, &options, err);
+        table->inquiries = remote_inquiries_new(l, sizeof(struct question), ask, drop, table, err);
         if (!table->inquiries) {
             table_redis_free(&t);
             return NULL;
@@ -210,19 +194,6 @@ void table_redis_free(struct table_redis **tables)
 
 /* ---- waiting ---- */
 
-static void take(struct table_redis_query *q, struct str value)
-{
-    q->result = value.len ? (enum table_redis_result)value.ptr[0] : TABLE_REDIS_FAILED;
-    q->value = q->result == TABLE_REDIS_FOUND ? str_from(value, 1) : STR_NONE;
-}
-
-static void on_answer(void *arg, struct str value)
-{
-    struct table_redis_query *q = arg;
-    take(q, value);
-    q->on_answer(q->arg);
-}
-
 static bool can_be_asked(struct str forms)
 {
     size_t count = 1;
@@ -234,27 +205,19 @@ static bool can_be_asked(struct str forms)
     return forms.len > 0 && forms.len <= TABLE_REDIS_FORMS_MAX_BYTES && count <= TABLE_REDIS_FORMS_MAX;
 }
 
-enum started table_redis_start(struct table_redis_query *q, struct table_redis *t, unsigned table, struct str forms,
+enum started table_redis_start(struct remote_query *q, struct table_redis *t, unsigned table, struct str forms,
                                int64_t deadline_ms, void (*done)(void *arg), void *arg)
 {
     struct one_table *one = &t->tables[table];
-    struct str value;
-    *q = (struct table_redis_query){.result = TABLE_REDIS_NOT_FOUND, .on_answer = done, .arg = arg};
+    remote_query_init(q, done, arg);
     if (!can_be_asked(forms))
         return DONE;
     deadline_ms = MIN_OF(deadline_ms, loop_now_ms(t->loop) + one->options->timeout_ms);
-    enum started started = inquiry_start(one->inquiries, &q->wait, forms, deadline_ms, &value, on_answer, q);
-    if (started == STARTED && redis_is_up(t->redis, str_of_z(one->options->key)))
+    if (remote_start(q, one->inquiries, forms, deadline_ms) == DONE)
+        return DONE;
+    if (redis_is_up(t->redis, str_of_z(one->options->key)))
         return STARTED;
-    if (started == STARTED) { /* somebody asked before Redis went away: nobody else waits for that */
-        inquiry_cancel(&q->wait);
-        value = STR_NONE;
-    }
-    take(q, value);
+    remote_cancel(q); /* somebody asked before Redis went away: nobody else waits for that */
+    q->result = REMOTE_FAILED;
     return DONE;
-}
-
-void table_redis_cancel(struct table_redis_query *q)
-{
-    inquiry_cancel(&q->wait);
 }

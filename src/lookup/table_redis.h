@@ -15,19 +15,10 @@
 #ifndef LOOKUP_TABLE_REDIS_H
 #define LOOKUP_TABLE_REDIS_H
 
-#include "lookup/inquiry.h"
+#include "lookup/remote.h"
 #include "redis/redis.h"
 
-enum {
-    TABLE_REDIS_CACHED = 65536, /* of each table */
-    TABLE_REDIS_CACHED_BYTES = 8 << 20,
-    TABLE_REDIS_MAX_OPEN = 1024,
-    TABLE_REDIS_FORMS_MAX = 128,
-    TABLE_REDIS_FORMS_MAX_BYTES = 32768,
-    TABLE_REDIS_VALUE_MAX_BYTES = 100000,
-    TABLE_REDIS_TIMEOUT_MS = 2000, /* defaults of the options */
-    TABLE_REDIS_CACHE_MS = 60000,
-};
+enum { TABLE_REDIS_FORMS_MAX = 128, TABLE_REDIS_FORMS_MAX_BYTES = 32768 };
 
 /* A `table … redis` statement; immutable, outlives the tables. */
 struct table_redis_options {
@@ -38,23 +29,7 @@ struct table_redis_options {
     int64_t cache_ms; /* 0: every question is asked anew */
 };
 
-enum table_redis_result {
-    TABLE_REDIS_FAILED, /* no answer in time, Redis is away, or answers with an error */
-    TABLE_REDIS_NOT_FOUND,
-    TABLE_REDIS_FOUND,
-};
-
 struct table_redis; /* all of one worker */
-
-/* One question, in the asker's memory. */
-struct table_redis_query {
-    struct inquiry_wait wait;
-    enum table_redis_result result;
-    struct str value; /* FOUND, of a map; borrowed: with DONE until the next call or the end of the turn, else for the
-                         call */
-    void (*on_answer)(void *arg);
-    void *arg;
-};
 
 /* redis is borrowed. NULL with err: no memory. */
 struct table_redis *table_redis_new(struct loop *l, struct redis *redis, const struct table_redis_options *tables,
@@ -66,9 +41,7 @@ void table_redis_free(struct table_redis **t);
 /* Asks table `table` (its place in the options) for the forms: at most TABLE_REDIS_FORMS_MAX, joined by LF, without
  * other control characters. DONE: q->result is there. STARTED: it is when on_answer comes: exactly once, never from
  * inside, by deadline_ms (absolute) and by the table's timeout. No form, or too many: not found. */
-enum started table_redis_start(struct table_redis_query *q, struct table_redis *t, unsigned table, struct str forms,
+enum started table_redis_start(struct remote_query *q, struct table_redis *t, unsigned table, struct str forms,
                                int64_t deadline_ms, void (*on_answer)(void *arg), void *arg);
-/* After this on_answer does not come. Of one that is over, or zeroed: harmless. */
-void table_redis_cancel(struct table_redis_query *q);
 
 #endif

@@ -52,8 +52,8 @@ static bool compile_socketmap(struct policy *policy, const struct table *from, s
         .name = to->name,
         .endpoint = endpoint,
         .map = arena_copy(arena, from->file.text).ptr,
-        .timeout_ms = (unsigned)option_ms(&from->options, OPTION_TABLE_TIMEOUT, SOCKETMAP_TIMEOUT_MS),
-        .cache_ms = option_ms(&from->options, OPTION_TABLE_CACHE, SOCKETMAP_CACHE_MS),
+        .timeout_ms = (unsigned)option_ms(&from->options, OPTION_TABLE_TIMEOUT, REMOTE_TIMEOUT_MS),
+        .cache_ms = option_ms(&from->options, OPTION_TABLE_CACHE, REMOTE_CACHE_MS),
     };
     if (!endpoint || !to->map.map)
         return false;
@@ -67,8 +67,8 @@ static bool compile_redis(struct policy *policy, const struct table *from, struc
         .name = to->name,
         .key = arena_copy(&policy->program.arena, from->file.text).ptr,
         .is_map = from->type == TABLE_MAP,
-        .timeout_ms = (unsigned)option_ms(&from->options, OPTION_TABLE_TIMEOUT, TABLE_REDIS_TIMEOUT_MS),
-        .cache_ms = option_ms(&from->options, OPTION_TABLE_CACHE, TABLE_REDIS_CACHE_MS),
+        .timeout_ms = (unsigned)option_ms(&from->options, OPTION_TABLE_TIMEOUT, REMOTE_TIMEOUT_MS),
+        .cache_ms = option_ms(&from->options, OPTION_TABLE_CACHE, REMOTE_CACHE_MS),
     };
     return to->redis.key != NULL;
 }

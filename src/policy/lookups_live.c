@@ -33,8 +33,7 @@ struct policy_trip_inside {
     struct dnsbl_answer *answers; /* heap; one for each of zones */
     unsigned zones[DNSBLS_MAX];
     size_t zone_count;
-    struct socketmap_query query;
-    struct table_redis_query redis_query;
+    struct remote_query query;
     unsigned next_form;
     char form[TABLE_FORM_MAX_BYTES];
     char *value; /* heap */
@@ -108,7 +107,7 @@ static enum started start_lists(struct policy_trip_inside *in)
     return DONE;
 }
 
-/* ---- tables of socketmap servers ---- */
+/* ---- tables elsewhere ---- */
 
 /* False: no memory. */
 static bool keep_value(struct policy_trip_inside *in, struct str value)
@@ -122,12 +121,12 @@ static bool keep_value(struct policy_trip_inside *in, struct str value)
     return true;
 }
 
-/* True: there is an answer; else the next form is looked for. */
-static bool take_form(struct policy_trip_inside *in)
+/* False: it is not found there, as far as it was asked. */
+static bool take_found(struct policy_trip_inside *in)
 {
-    if (in->query.result == SOCKETMAP_NOT_FOUND)
+    if (in->query.result == REMOTE_NOT_FOUND)
         return false;
-    bool is_there = in->query.result == SOCKETMAP_FOUND && keep_value(in, in->query.value);
+    bool is_there = in->query.result == REMOTE_FOUND && keep_value(in, in->query.value);
     in->lookup->found = is_there ? POLICY_THERE : POLICY_NO_ANSWER;
     return true;
 }
@@ -142,7 +141,7 @@ static enum started look_for_forms(struct policy_trip_inside *in)
     while (table_form(remote->type, in->lookup->key, in->next_form++, in->form, &form)) {
         if (socketmap_start(&in->query, in->live->maps, remote->number, form, in->deadline_ms, on_form, in) == STARTED)
             return STARTED;
-        if (take_form(in))
+        if (take_found(in))
             return DONE;
     }
     in->lookup->found = POLICY_NOT_THERE;
@@ -152,7 +151,7 @@ static enum started look_for_forms(struct policy_trip_inside *in)
 static void on_form(void *arg)
 {
     struct policy_trip_inside *in = arg;
-    if (take_form(in) || look_for_forms(in) == DONE)
+    if (take_found(in) || look_for_forms(in) == DONE)
         tell(in);
 }
 
@@ -160,10 +159,8 @@ static void on_form(void *arg)
 
 static void take_redis(struct policy_trip_inside *in)
 {
-    const struct table_redis_query *q = &in->redis_query;
-    in->lookup->found = q->result == TABLE_REDIS_NOT_FOUND                           ? POLICY_NOT_THERE
-                        : q->result == TABLE_REDIS_FOUND && keep_value(in, q->value) ? POLICY_THERE
-                                                                                     : POLICY_NO_ANSWER;
+    if (!take_found(in))
+        in->lookup->found = POLICY_NOT_THERE;
 }
 
 static void on_redis(void *arg)
@@ -196,7 +193,7 @@ static enum started look_in_redis(struct policy_trip_inside *in)
     if (!join_forms(in, &forms)) {
         in->lookup->found = POLICY_NO_ANSWER;
     } else {
-        started = table_redis_start(&in->redis_query, in->live->redis, remote->number, buf_str(&forms), in->deadline_ms,
+        started = table_redis_start(&in->query, in->live->redis, remote->number, buf_str(&forms), in->deadline_ms,
                                     on_redis, in);
         if (started == DONE)
             take_redis(in);
@@ -255,8 +252,7 @@ static void cancel(struct policy_lookups *l, struct policy_lookup *lookup)
         return;
     reverse_name_cancel(&in->name);
     dnsbl_cancel(&in->check);
-    socketmap_cancel(&in->query);
-    table_redis_cancel(&in->redis_query);
+    remote_cancel(&in->query);
     free(in->answers);
     free(in->value);
     free(in);

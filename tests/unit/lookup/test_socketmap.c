@@ -84,7 +84,7 @@ static struct event_log events;
 static int event_fds[2];
 
 struct asked {
-    struct socketmap_query query;
+    struct remote_query query;
     int times;
     char value[256];
 };
@@ -111,7 +111,7 @@ static enum started start(struct asked *q, unsigned table, const char *key)
     return s;
 }
 
-static void expect(struct asked *q, enum socketmap_result result, const char *value)
+static void expect(struct asked *q, enum remote_result result, const char *value)
 {
     RUN_UNTIL(q->times == 1);
     assert_int_equal(q->query.result, result);
@@ -180,22 +180,22 @@ static void test_replies(void **state)
     static const struct {
         const char *input;
         enum socketmap_read read;
-        enum socketmap_result result;
+        enum remote_result result;
         const char *text;
     } CASES[] = {
         {"", SOCKETMAP_READ_MORE, 0, ""},
         {"1", SOCKETMAP_READ_MORE, 0, ""},
         {"4:", SOCKETMAP_READ_MORE, 0, ""},
         {"4:OK x", SOCKETMAP_READ_MORE, 0, ""},
-        {"4:OK x,", SOCKETMAP_READ_REPLY, SOCKETMAP_FOUND, "x"},
-        {"3:OK ,", SOCKETMAP_READ_REPLY, SOCKETMAP_FOUND, ""},
-        {"2:OK,", SOCKETMAP_READ_REPLY, SOCKETMAP_FOUND, ""},
-        {"9:OK a, b c,4:OK x,", SOCKETMAP_READ_REPLY, SOCKETMAP_FOUND, "a, b c"},
-        {"9:NOTFOUND ,", SOCKETMAP_READ_REPLY, SOCKETMAP_NOT_FOUND, "NOTFOUND "},
-        {"8:NOTFOUND,", SOCKETMAP_READ_REPLY, SOCKETMAP_NOT_FOUND, "NOTFOUND"},
-        {"8:TEMP off,", SOCKETMAP_READ_REPLY, SOCKETMAP_FAILED, "TEMP off"},
-        {"12:TIMEOUT slow,", SOCKETMAP_READ_REPLY, SOCKETMAP_FAILED, "TIMEOUT slow"},
-        {"5:PERM ,", SOCKETMAP_READ_REPLY, SOCKETMAP_FAILED, "PERM "},
+        {"4:OK x,", SOCKETMAP_READ_REPLY, REMOTE_FOUND, "x"},
+        {"3:OK ,", SOCKETMAP_READ_REPLY, REMOTE_FOUND, ""},
+        {"2:OK,", SOCKETMAP_READ_REPLY, REMOTE_FOUND, ""},
+        {"9:OK a, b c,4:OK x,", SOCKETMAP_READ_REPLY, REMOTE_FOUND, "a, b c"},
+        {"9:NOTFOUND ,", SOCKETMAP_READ_REPLY, REMOTE_NOT_FOUND, "NOTFOUND "},
+        {"8:NOTFOUND,", SOCKETMAP_READ_REPLY, REMOTE_NOT_FOUND, "NOTFOUND"},
+        {"8:TEMP off,", SOCKETMAP_READ_REPLY, REMOTE_FAILED, "TEMP off"},
+        {"12:TIMEOUT slow,", SOCKETMAP_READ_REPLY, REMOTE_FAILED, "TIMEOUT slow"},
+        {"5:PERM ,", SOCKETMAP_READ_REPLY, REMOTE_FAILED, "PERM "},
         {"5:MAYBE,", SOCKETMAP_READ_BROKEN, 0, ""},
         {"0:,", SOCKETMAP_READ_BROKEN, 0, ""},
         {"4:OK xx", SOCKETMAP_READ_BROKEN, 0, ""},
@@ -233,19 +233,19 @@ static void test_answers_in_order(void **state)
     say("9:NOTFOU");
     run_turns(3);
     say("ND ,7:OK a, b,10:TEMP later,");
-    expect(&a, SOCKETMAP_NOT_FOUND, "");
-    expect(&same, SOCKETMAP_NOT_FOUND, "");
-    expect(&b, SOCKETMAP_FOUND, "a, b");
-    expect(&c, SOCKETMAP_FAILED, "");
+    expect(&a, REMOTE_NOT_FOUND, "");
+    expect(&same, REMOTE_NOT_FOUND, "");
+    expect(&b, REMOTE_FOUND, "a, b");
+    expect(&c, REMOTE_FAILED, "");
     assert_int_equal(S.accepted, 1);
     assert_int_equal(start(&a, 0, "a@example.org"), DONE); /* remembered */
-    assert_int_equal(a.query.result, SOCKETMAP_NOT_FOUND);
+    assert_int_equal(a.query.result, REMOTE_NOT_FOUND);
     assert_int_equal(start(&b, 1, "b"), STARTED); /* cache 0s */
     assert_int_equal(start(&c, 0, "c"), STARTED); /* a failure is not remembered */
-    socketmap_cancel(&b.query);
+    remote_cancel(&b.query);
     hear("5:two b,5:one c,");
     say("4:OK x,4:OK y,");
-    expect(&c, SOCKETMAP_FOUND, "y");
+    expect(&c, REMOTE_FOUND, "y");
     assert_int_equal(b.times, 0);
     expect_states("");
 }
@@ -260,11 +260,11 @@ static void test_keys(void **state)
     static const char *const NONE[] = {"", "a\nb", "a\x7f"};
     for (size_t i = 0; i < COUNT_OF(NONE); i++) {
         assert_int_equal(start(&q, 0, NONE[i]), DONE);
-        assert_int_equal(q.query.result, SOCKETMAP_NOT_FOUND);
+        assert_int_equal(q.query.result, REMOTE_NOT_FOUND);
     }
     assert_int_equal(start(&q, 0, longest), DONE);
     assert_int_equal(start(&q, 0, longest + 1), STARTED);
-    socketmap_cancel(&q.query);
+    remote_cancel(&q.query);
     serve();
     assert_int_equal(S.heard_len, 0);
 }
@@ -277,7 +277,7 @@ static void test_closed_and_asked_again(void **state)
     assert_int_equal(start(&q, 1, "a"), STARTED);
     hear("5:two a,");
     say("4:OK 1,");
-    expect(&q, SOCKETMAP_FOUND, "1");
+    expect(&q, REMOTE_FOUND, "1");
     server_hang_up();
     run_turns(5);
     assert_int_equal(start(&q, 1, "a"), STARTED);
@@ -285,7 +285,7 @@ static void test_closed_and_asked_again(void **state)
     server_hang_up();
     hear("5:two a,");
     say("4:OK 2,");
-    expect(&q, SOCKETMAP_FOUND, "2");
+    expect(&q, REMOTE_FOUND, "2");
     assert_int_equal(S.accepted, 3);
     expect_states("");
 }
@@ -299,7 +299,7 @@ static void test_closed_twice(void **state)
     server_hang_up();
     hear("5:two a,");
     server_hang_up();
-    expect(&q, SOCKETMAP_FAILED, "");
+    expect(&q, REMOTE_FAILED, "");
     expect_states("down down");
 }
 
@@ -315,17 +315,17 @@ static void test_down_and_up(void **state)
         hear("5:two a,5:one b,");
         if (BAD[i])
             say(BAD[i]);
-        expect(&q, SOCKETMAP_FAILED, "");
-        expect(&other, SOCKETMAP_FAILED, "");
+        expect(&q, REMOTE_FAILED, "");
+        expect(&other, REMOTE_FAILED, "");
         run_turns(2);
         expect_states("down down");
         assert_int_equal(start(&q, 1, "a"), DONE);
-        assert_int_equal(q.query.result, SOCKETMAP_FAILED);
+        assert_int_equal(q.query.result, REMOTE_FAILED);
         loop_set_now(&loop, loop_now_ms(&loop) + SOCKETMAP_RETRY_MS + 1, loop_wall_us(&loop));
         assert_int_equal(start(&q, 1, "a"), STARTED);
         hear("5:two a,");
         say("4:OK x,");
-        expect(&q, SOCKETMAP_FOUND, "x");
+        expect(&q, REMOTE_FOUND, "x");
         expect_states("up up");
     }
 }
@@ -337,7 +337,7 @@ static void test_answers_what_was_not_asked(void **state)
     assert_int_equal(start(&q, 1, "a"), STARTED);
     hear("5:two a,");
     say("4:OK x,4:OK y,");
-    expect(&q, SOCKETMAP_FOUND, "x");
+    expect(&q, REMOTE_FOUND, "x");
     run_turns(5);
     expect_states("down down");
 }
@@ -348,7 +348,7 @@ static void test_nobody_listens(void **state)
     struct asked q;
     server_stop();
     assert_int_equal(start(&q, 0, "a"), STARTED);
-    expect(&q, SOCKETMAP_FAILED, "");
+    expect(&q, REMOTE_FAILED, "");
     expect_states("down down");
 }
 

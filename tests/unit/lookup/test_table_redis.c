@@ -58,9 +58,9 @@ static int tear_down(void **state)
 }
 
 struct question {
-    struct table_redis_query query;
+    struct remote_query query;
     bool is_done;
-    enum table_redis_result result;
+    enum remote_result result;
     char value[64];
 };
 
@@ -83,7 +83,7 @@ static enum started start(struct question *q, unsigned table, const char *forms)
     return started;
 }
 
-static enum table_redis_result ask(unsigned table, const char *forms, char value[64])
+static enum remote_result ask(unsigned table, const char *forms, char value[64])
 {
     struct question q;
     (void)start(&q, table, forms);
@@ -98,29 +98,29 @@ static void test_there_or_not(void **state)
     static const struct {
         unsigned table;
         const char *forms;
-        enum table_redis_result result;
+        enum remote_result result;
         const char *value;
     } ROWS[] = {
-        {WORDS, "office", TABLE_REDIS_FOUND, ""},
-        {WORDS, "offic", TABLE_REDIS_NOT_FOUND, ""},
-        {WORDS, "bob+x@a.test\nbob@a.test\n@a.test", TABLE_REDIS_FOUND, ""},
-        {WORDS, "eve@b.test\n@b.test", TABLE_REDIS_FOUND, ""},
-        {WORDS, "eve@c.test\n@c.test", TABLE_REDIS_NOT_FOUND, ""},
-        {WORDS, "", TABLE_REDIS_NOT_FOUND, ""},
-        {WORDS, "off\tice", TABLE_REDIS_NOT_FOUND, ""},
-        {OWNERS, "info@a.test\n@a.test", TABLE_REDIS_FOUND, "alice,bob"},
-        {OWNERS, "x@b.test\n@b.test", TABLE_REDIS_FOUND, "carol"},
-        {OWNERS, "info@a.test\nx@b.test\n@b.test", TABLE_REDIS_FOUND, "alice,bob"}, /* the first that is there */
-        {OWNERS, "empty", TABLE_REDIS_FOUND, ""},
-        {OWNERS, "none", TABLE_REDIS_NOT_FOUND, ""},
-        {ANEW, "a", TABLE_REDIS_NOT_FOUND, ""}, /* no such key */
+        {WORDS, "office", REMOTE_FOUND, ""},
+        {WORDS, "offic", REMOTE_NOT_FOUND, ""},
+        {WORDS, "bob+x@a.test\nbob@a.test\n@a.test", REMOTE_FOUND, ""},
+        {WORDS, "eve@b.test\n@b.test", REMOTE_FOUND, ""},
+        {WORDS, "eve@c.test\n@c.test", REMOTE_NOT_FOUND, ""},
+        {WORDS, "", REMOTE_NOT_FOUND, ""},
+        {WORDS, "off\tice", REMOTE_NOT_FOUND, ""},
+        {OWNERS, "info@a.test\n@a.test", REMOTE_FOUND, "alice,bob"},
+        {OWNERS, "x@b.test\n@b.test", REMOTE_FOUND, "carol"},
+        {OWNERS, "info@a.test\nx@b.test\n@b.test", REMOTE_FOUND, "alice,bob"}, /* the first that is there */
+        {OWNERS, "empty", REMOTE_FOUND, ""},
+        {OWNERS, "none", REMOTE_NOT_FOUND, ""},
+        {ANEW, "a", REMOTE_NOT_FOUND, ""}, /* no such key */
     };
     (void)state;
     if (!redis_servers_are_there())
         skip();
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
         char value[64];
-        enum table_redis_result result = ask(ROWS[i].table, ROWS[i].forms, value);
+        enum remote_result result = ask(ROWS[i].table, ROWS[i].forms, value);
         if (result != ROWS[i].result || strcmp(value, ROWS[i].value) != 0)
             fail_msg("%s: %d \"%s\"", ROWS[i].forms, result, value);
     }
@@ -137,9 +137,9 @@ static void test_bounds(void **state)
     for (size_t i = 0; i < TABLE_REDIS_FORMS_MAX - 1; i++)
         len += (size_t)snprintf(forms + len, sizeof forms - len, "a\n");
     memcpy(forms + len, "office", 7);
-    assert_int_equal(ask(WORDS, forms, NULL), TABLE_REDIS_FOUND);
+    assert_int_equal(ask(WORDS, forms, NULL), REMOTE_FOUND);
     memcpy(forms + len, "a\noffice", 9);
-    assert_int_equal(ask(WORDS, forms, NULL), TABLE_REDIS_NOT_FOUND);
+    assert_int_equal(ask(WORDS, forms, NULL), REMOTE_NOT_FOUND);
 }
 
 static long long commands_of(const char *name)
@@ -162,22 +162,22 @@ static void test_asked_once(void **state)
         skip();
     for (size_t i = 0; i < COUNT_OF(q); i++)
         assert_int_equal(start(&q[i], WORDS, "office"), STARTED);
-    table_redis_cancel(&q[3].query);
+    remote_cancel(&q[3].query);
     for (size_t i = 0; i < COUNT_OF(q); i++) {
         if (i == 3)
             continue;
         RUN_UNTIL(q[i].is_done);
-        assert_int_equal(q[i].result, TABLE_REDIS_FOUND);
+        assert_int_equal(q[i].result, REMOTE_FOUND);
     }
     assert_false(q[3].is_done);
     redis_servers_tell(&servers, 0, "SREM words office");
     assert_int_equal(start(&q[0], WORDS, "office"), DONE);
-    assert_int_equal(q[0].result, TABLE_REDIS_FOUND);
+    assert_int_equal(q[0].result, REMOTE_FOUND);
     assert_int_equal(commands_of("smismember"), 1);
     redis_servers_tell(&servers, 0, "SADD anew a");
-    assert_int_equal(ask(ANEW, "a", NULL), TABLE_REDIS_FOUND);
+    assert_int_equal(ask(ANEW, "a", NULL), REMOTE_FOUND);
     redis_servers_tell(&servers, 0, "SREM anew a");
-    assert_int_equal(ask(ANEW, "a", NULL), TABLE_REDIS_NOT_FOUND);
+    assert_int_equal(ask(ANEW, "a", NULL), REMOTE_NOT_FOUND);
 }
 
 /* A key that holds something else is a failure of this table, and of nothing else; it is asked again. */
@@ -187,11 +187,11 @@ static void test_wrong_type(void **state)
     if (!redis_servers_are_there())
         skip();
     redis_servers_tell(&servers, 0, "SET anew text");
-    assert_int_equal(ask(ANEW, "a", NULL), TABLE_REDIS_FAILED);
-    assert_int_equal(ask(WORDS, "office", NULL), TABLE_REDIS_FOUND);
+    assert_int_equal(ask(ANEW, "a", NULL), REMOTE_FAILED);
+    assert_int_equal(ask(WORDS, "office", NULL), REMOTE_FOUND);
     redis_servers_tell(&servers, 0, "DEL anew");
     redis_servers_tell(&servers, 0, "SADD anew a");
-    assert_int_equal(ask(ANEW, "a", NULL), TABLE_REDIS_FOUND);
+    assert_int_equal(ask(ANEW, "a", NULL), REMOTE_FOUND);
 }
 
 /* Away: at once no answer, but for what is remembered; back, it answers again. */
@@ -201,17 +201,17 @@ static void test_away(void **state)
     (void)state;
     if (!redis_servers_are_there())
         skip();
-    assert_int_equal(ask(WORDS, "office", NULL), TABLE_REDIS_FOUND);
+    assert_int_equal(ask(WORDS, "office", NULL), REMOTE_FOUND);
     redis_servers_kill(&servers, 0);
     RUN_UNTIL(!redis_is_up(r, STR("words")));
     assert_int_equal(start(&q, WORDS, "bob@a.test"), DONE);
-    assert_int_equal(q.result, TABLE_REDIS_FAILED);
+    assert_int_equal(q.result, REMOTE_FAILED);
     assert_int_equal(start(&q, WORDS, "office"), DONE);
-    assert_int_equal(q.result, TABLE_REDIS_FOUND);
+    assert_int_equal(q.result, REMOTE_FOUND);
     redis_servers_restart(&servers, 0);
     redis_servers_tell(&servers, 0, "SADD words bob@a.test");
     RUN_FOR_UNTIL(15000, redis_is_up(r, STR("words")));
-    assert_int_equal(ask(WORDS, "bob@a.test", NULL), TABLE_REDIS_FOUND);
+    assert_int_equal(ask(WORDS, "bob@a.test", NULL), REMOTE_FOUND);
 }
 
 /* Who waits has no answer when the timeout is over; the reply that comes then is remembered. Three such, and nobody
@@ -223,21 +223,21 @@ static void test_late(void **state)
     (void)state;
     if (!redis_servers_are_there())
         skip();
-    assert_int_equal(ask(WORDS, "none", NULL), TABLE_REDIS_NOT_FOUND); /* it is connected */
+    assert_int_equal(ask(WORDS, "none", NULL), REMOTE_NOT_FOUND); /* it is connected */
     redis_servers_hang(&servers, 0);
     int64_t began_ms = clock_monotonic_ms();
     assert_int_equal(start(&q, QUICK, "office"), STARTED);
     RUN_UNTIL(q.is_done);
-    assert_int_equal(q.result, TABLE_REDIS_FAILED);
+    assert_int_equal(q.result, REMOTE_FAILED);
     assert_true(clock_monotonic_ms() - began_ms >= 45);
     for (; redis_is_up(r, STR("words")) && forms[1] < '9'; forms[1]++)
-        assert_int_equal(ask(QUICK, forms, NULL), TABLE_REDIS_FAILED);
+        assert_int_equal(ask(QUICK, forms, NULL), REMOTE_FAILED);
     assert_true(forms[1] < '9');
     assert_int_equal(start(&q, QUICK, "office"), DONE); /* it is still being asked, but Redis is away */
-    assert_int_equal(q.result, TABLE_REDIS_FAILED);
+    assert_int_equal(q.result, REMOTE_FAILED);
     redis_servers_resume(&servers, 0);
     RUN_FOR_UNTIL(15000, redis_is_up(r, STR("words")));
-    assert_int_equal(ask(QUICK, "office", NULL), TABLE_REDIS_FOUND);
+    assert_int_equal(ask(QUICK, "office", NULL), REMOTE_FOUND);
     assert_true(commands_of("smismember") <= 2 + forms[1] - '0' + 1);
 }
 
@@ -248,14 +248,14 @@ static void test_end_while_asked(void **state)
     (void)state;
     if (!redis_servers_are_there())
         skip();
-    assert_int_equal(ask(WORDS, "none", NULL), TABLE_REDIS_NOT_FOUND); /* it is connected */
+    assert_int_equal(ask(WORDS, "none", NULL), REMOTE_NOT_FOUND); /* it is connected */
     redis_servers_hang(&servers, 0);
     assert_int_equal(start(&q, WORDS, "office"), STARTED);
     loop_run_once(&loop, 0); /* it is sent */
     redis_free(&r);
     table_redis_free(&tables);
     assert_false(q.is_done);
-    table_redis_cancel(&q.query);
+    remote_cancel(&q.query);
     redis_servers_resume(&servers, 0);
 }
 
