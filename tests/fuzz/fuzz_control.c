@@ -10,14 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/policy_of_text.h"
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "limits/store_memory.h"
 #include "net/conn_memory.h"
-#include "rules/check.h"
-#include "rules/parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -80,19 +79,9 @@ static bool ask_stop(void *arg, const char *why)
 
 static void compile_rules(void)
 {
-    struct source_set sources;
-    struct diagnostics d;
-    struct tree tree;
-    source_set_init(&sources, NULL, 0);
-    diag_init(&d, &sources);
-    tree_init(&tree, &sources);
-    PANIC_IF(!rules_parse_text(&sources, "fuzz", str_of_z(RULES), &d, &tree) || !rules_check_all(&tree, &d, true),
-             "the rules");
-    config.policy = policy_compile(&tree, &d);
-    PANIC_IF(!config.policy, "the rules");
-    tree_fini(&tree);
-    diag_fini(&d);
-    source_set_fini(&sources);
+    char why[256];
+    config.policy = policy_of_text(RULES, why, sizeof why);
+    PANIC_IF(!config.policy, "%s", why);
 }
 
 static void *zeros(size_t bytes)

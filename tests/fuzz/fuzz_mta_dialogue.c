@@ -9,12 +9,10 @@
  */
 #include <stdlib.h>
 
+#include "../unit/mta/memory_links.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "mta/exchange.h"
-#include "mta/link.h"
-#include "mta/pool_inside.h"
-#include "net/conn_memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -149,23 +147,6 @@ static void say_dot(void)
 
 static struct loop loop;
 
-/* Links do not connect here: they are given a connection without a socket before their task can run. */
-static void connect_links(void)
-{
-    LIST_EACH(node, &pool->links)
-    {
-        struct mta_link *link = CONTAINER_OF(node, struct mta_link, node);
-        if (link->phase != MTA_LINK_RESOLVING)
-            continue;
-        task_cancel(&link->connect_task);
-        conn_init_memory(&link->conn, &loop, &mta_link_ops, &mta_link_limits);
-        link->has_conn = true;
-        link->phase = MTA_LINK_CONNECTING;
-        link->dialogue.tls = MTA_TLS_OFF;
-        mta_link_connected(link);
-    }
-}
-
 /* Nothing but commands of ours and bodies of ours; a dot at a line's head only where it was asked for. */
 static void check_sent(struct str sent)
 {
@@ -292,9 +273,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             act(rest.ptr[0]);
         else
             used = deliver(rest);
-        connect_links();
+        memory_links_connect(pool, &loop);
         loop_run_tasks(&loop);
-        connect_links();
+        memory_links_connect(pool, &loop);
         rest = str_from(rest, used);
     }
     mta_end(&O.x);

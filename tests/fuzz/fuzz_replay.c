@@ -8,12 +8,12 @@
  */
 #include <stdlib.h>
 
+#include "../unit/policy_of_text.h"
 #include "base/escape.h"
 #include "base/json.h"
 #include "base/panic.h"
 #include "policy/past.h"
 #include "policy/replay.h"
-#include "rules/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -44,18 +44,9 @@ static struct policy *policy;
 
 static void compile(void)
 {
-    struct source_set sources;
-    struct diagnostics d;
-    struct tree tree;
-    source_set_init(&sources, NULL, 0);
-    diag_init(&d, &sources);
-    tree_init(&tree, &sources);
-    if (rules_parse_text(&sources, "t", str_of(RULES, sizeof RULES - 1), &d, &tree) && rules_check_all(&tree, &d, true))
-        policy = policy_compile(&tree, &d);
-    PANIC_IF(!policy, "the rules are wrong");
-    tree_fini(&tree);
-    diag_fini(&d);
-    source_set_fini(&sources);
+    char why[256];
+    policy = policy_of_text(RULES, why, sizeof why);
+    PANIC_IF(!policy, "%s", why);
 }
 
 static size_t told;

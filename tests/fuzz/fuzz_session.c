@@ -18,15 +18,14 @@
 #include <unistd.h>
 
 #include "../unit/limits/late_store.h"
+#include "../unit/mta/memory_links.h"
+#include "../unit/policy_of_text.h"
+#include "../unit/session/wrapped_policy.h"
 #include "auth/auth_message.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "mta/exchange_inside.h"
-#include "mta/link.h"
-#include "mta/pool_inside.h"
-#include "net/conn_memory.h"
-#include "rules/check.h"
 #include "session/session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -93,15 +92,6 @@ static struct held {
 } held[HELD_MAX];
 static bool are_slow;
 
-enum started __real_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
-                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
-                                     void *arg);
-enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
-                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
-                                     void *arg);
-void __real_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
-void __wrap_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
-
 enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
                                      struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
                                      void *arg)
@@ -162,39 +152,12 @@ static void answer_store(bool all, bool fails)
 
 static void compile_rules(void)
 {
-    struct source_set sources;
-    struct diagnostics d;
-    struct tree tree;
-    source_set_init(&sources, NULL, 0);
-    diag_init(&d, &sources);
-    tree_init(&tree, &sources);
-    PANIC_IF(!rules_parse_text(&sources, "fuzz", str_of_z(RULES), &d, &tree) || !rules_check_all(&tree, &d, true),
-             "the rules");
-    policy = policy_compile(&tree, &d);
-    PANIC_IF(!policy, "the rules");
-    tree_fini(&tree);
-    diag_fini(&d);
-    source_set_fini(&sources);
+    char why[256];
+    policy = policy_of_text(RULES, why, sizeof why);
+    PANIC_IF(!policy, "%s", why);
 }
 
 /* ---- the MTA ---- */
-
-/* Links do not connect here: they are given a connection without a socket before their task can run. */
-static void connect_links(void)
-{
-    LIST_EACH(node, &pool->links)
-    {
-        struct mta_link *link = CONTAINER_OF(node, struct mta_link, node);
-        if (link->phase != MTA_LINK_RESOLVING)
-            continue;
-        task_cancel(&link->connect_task);
-        conn_init_memory(&link->conn, &loop, &mta_link_ops, &mta_link_limits);
-        link->has_conn = true;
-        link->phase = MTA_LINK_CONNECTING;
-        link->dialogue.tls = MTA_TLS_OFF;
-        mta_link_connected(link);
-    }
-}
 
 static struct mta_link *busy_link(void)
 {
@@ -379,7 +342,7 @@ static void act(unsigned what)
     case 4:
         for (int i = 0; i < 20; i++) {
             answer(NULL);
-            connect_links();
+            memory_links_connect(pool, &loop);
             loop_run_tasks(&loop);
             answer_store(true, false);
         }
@@ -491,7 +454,7 @@ static void open_stage(uint8_t kind)
     are_slow = false;
     mta_pool_start(pool, NULL, NULL);
     for (int i = 0; i < 4; i++) {
-        connect_links();
+        memory_links_connect(pool, &loop);
         loop_run_tasks(&loop);
         answer(NULL);
     }
@@ -585,9 +548,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 conn_memory_deliver(&session->conn, str_of((const char *)data + at, n));
             at += n;
         }
-        connect_links();
+        memory_links_connect(pool, &loop);
         loop_run_tasks(&loop);
-        connect_links();
+        memory_links_connect(pool, &loop);
         check_wait();
     }
     client_reads();

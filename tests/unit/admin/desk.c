@@ -5,8 +5,7 @@
 #include <unistd.h>
 
 #include "limits/store_memory.h"
-#include "rules/check.h"
-#include "rules/parse.h"
+#include "policy_of_text.h"
 
 enum { ENTRIES = 1024, BANS = BAN_TABLE_MIN };
 
@@ -77,19 +76,10 @@ static bool ask_stop(void *arg, const char *why)
 
 static void load(void)
 {
-    struct source_set sources;
-    struct diagnostics d;
-    struct tree tree;
-    source_set_init(&sources, NULL, 0);
-    diag_init(&d, &sources);
-    tree_init(&tree, &sources);
-    if (rules_parse_text(&sources, "test", str_of_z(RULES), &d, &tree) && rules_check_all(&tree, &d, true))
-        D.config.policy = policy_compile(&tree, &d);
+    char why[1024];
+    D.config.policy = policy_of_text(RULES, why, sizeof why);
     if (!D.config.policy)
-        fail_msg(PRI_STR, STR_ARG(d.count ? d.items[0].text : STR("?")));
-    tree_fini(&tree);
-    diag_fini(&d);
-    source_set_fini(&sources);
+        fail_msg("%s", why);
 }
 
 static void *zeros(size_t bytes)

@@ -2,6 +2,7 @@
 #include "door.h"
 
 #include "../limits/late_store.h"
+#include "policy_of_text.h"
 
 enum { ENTRIES = 1024, BANS = BAN_TABLE_MIN };
 
@@ -140,20 +141,11 @@ int door_close(void **state)
 
 void door_load(const char *rules)
 {
-    struct source_set sources;
-    struct diagnostics d;
-    struct tree tree;
-    source_set_init(&sources, NULL, 0);
-    diag_init(&d, &sources);
-    tree_init(&tree, &sources);
+    char why[1024];
     policy_free(&T.policy);
-    if (rules_parse_text(&sources, "test", str_of_z(rules), &d, &tree) && rules_check_all(&tree, &d, true))
-        T.policy = policy_compile(&tree, &d);
+    T.policy = policy_of_text(rules, why, sizeof why);
     if (!T.policy)
-        fail_msg("%s: " PRI_STR, rules, STR_ARG(d.count ? d.items[0].text : STR("?")));
-    tree_fini(&tree);
-    diag_fini(&d);
-    source_set_fini(&sources);
+        fail_msg("%s: %s", rules, why);
     T.engine = (struct policy_engine){.policy = T.policy, .limiter = &T.limiter, .bans = T.ban_memory};
 }
 

@@ -10,10 +10,11 @@
 
 #include "../limits/late_store.h"
 #include "../mta/fake_mta.h"
+#include "wrapped_policy.h"
 #include "auth/auth_message.h"
 #include "base/clock.h"
 #include "net/conn_memory.h"
-#include "rules/check.h"
+#include "policy_of_text.h"
 
 enum { ENTRIES = 1024, GIVE_UP_MS = 3000, PORT = 4711 };
 
@@ -116,15 +117,6 @@ static void on_auth(void *arg, bool readable, bool writable)
 
 /* ---- policy/ takes its time: the linker puts these before its own (CMakeLists.txt) ---- */
 
-enum started __real_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
-                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
-                                     void *arg);
-enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
-                                     struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
-                                     void *arg);
-void __real_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
-void __wrap_policy_ask_cancel(struct policy_engine *engine, struct policy_case *question);
-
 enum started __wrap_policy_ask_start(struct policy_engine *engine, enum phase phase, struct policy_case *question,
                                      struct policy_answer *answer, int64_t deadline_ms, void (*cb)(void *arg),
                                      void *arg)
@@ -195,23 +187,10 @@ static void end_delay(bool is_wanted)
 
 static void compile_rules(const char *text)
 {
-    struct source_set sources;
-    struct diagnostics d;
-    struct tree tree;
-    struct buf said;
-    source_set_init(&sources, NULL, 0);
-    diag_init(&d, &sources);
-    tree_init(&tree, &sources);
-    if (rules_parse_text(&sources, "test", str_of_z(text ? text : ""), &d, &tree) && rules_check_all(&tree, &d, true))
-        S.policy = policy_compile(&tree, &d);
-    if (!S.policy) {
-        buf_init(&said, 1 << 16);
-        assert_true(diag_print(&d, &said));
-        failed("rules: " PRI_STR, STR_ARG(buf_str(&said)));
-    }
-    tree_fini(&tree);
-    diag_fini(&d);
-    source_set_fini(&sources);
+    char why[1024];
+    S.policy = policy_of_text(text ? text : "", why, sizeof why);
+    if (!S.policy)
+        failed("rules: %s", why);
 }
 
 static void set_config(const struct ground *g)
