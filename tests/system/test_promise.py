@@ -16,7 +16,7 @@ def press(field, windows, clients=50):
     print(report.text(), field.text(), sep="\n")
     assert report.worst(GREEDY) <= field.limit, report.text()
     assert report.share(GREEDY) >= 0.98, report.text()
-    assert report.sum(MODEST, "refused") == 0, [r for r in report.refusals if r[0] == MODEST][:5]
+    assert not report.refused(MODEST), report.refused(MODEST)[:5]
     assert not report.lost and not report.twice and not report.unaccounted
     assert report.losses == [] or {row[-1][:3] for row in report.losses} == {"421"}, report.losses[:5]
     for user in (GREEDY, MODEST):
