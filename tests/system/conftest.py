@@ -230,6 +230,7 @@ def pytest_terminal_summary(terminalreporter):
     missed = [of for of in found if of.get("stores not audited")]
     if ran or missed:
         terminalreporter.section("stores in Redis")
-        terminalreporter.write_line("store audit ran %d times and found nothing; not for %d tests" % (ran, len(missed)))
+        terminalreporter.write_line("store audit ran %d times and found nothing%s" %
+                                    (ran, "; not in %d tests:" % len(missed) if missed else ""))
         for of in missed:
             terminalreporter.write_line("    %s: %s" % (of["test"], of["stores not audited"]))
