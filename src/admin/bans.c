@@ -6,6 +6,7 @@
 
 #include "admin/admin.h"
 #include "base/clock.h"
+#include "base/grow.h"
 #include "policy/whom.h"
 #include "rules/shape.h"
 #include "stats/event.h"
@@ -25,14 +26,8 @@ struct ban_list {
 
 static bool add(struct ban_list *list, const struct ban *ban)
 {
-    if (list->count == list->room) {
-        size_t room = MAX_OF(list->room * 2, (size_t)64);
-        struct ban *items = realloc(list->items, room * sizeof *items);
-        if (!items)
-            return false;
-        list->items = items;
-        list->room = room;
-    }
+    if (!GROW(&list->items, list->count + 1, &list->room, 64))
+        return false;
     list->items[list->count++] = *ban;
     return true;
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 enum { TEXTS_MAX_BYTES = 1 << 30 };
 
 bool tally_init(struct tally *t, size_t list_max)
@@ -36,14 +38,8 @@ void tally_fini(struct tally *t)
 
 static struct tally_row *row_add(struct tally_rows *rows, struct str name)
 {
-    if (rows->count == rows->cap) {
-        size_t cap = rows->cap ? rows->cap * 2 : 64;
-        struct tally_row **items = realloc(rows->items, cap * sizeof *items);
-        if (!items)
-            return NULL;
-        rows->items = items;
-        rows->cap = cap;
-    }
+    if (!GROW(&rows->items, rows->count + 1, &rows->cap, 64))
+        return NULL;
     struct tally_row *row = calloc(1, sizeof *row + name.len);
     if (!row)
         return NULL;

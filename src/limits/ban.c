@@ -16,10 +16,10 @@
 
 #include "base/hash.h"
 #include "base/memory_lock.h"
+#include "limits/memory_sets.h"
 
 #define SHARDS    BAN_TABLE_SHARDS
 #define WAYS      8
-#define ROW       ((size_t)SHARDS * WAYS)
 #define SECOND_US INT64_C(1000000)
 
 /* An accept waits no longer. */
@@ -74,7 +74,7 @@ struct hit {
 
 static size_t sets_for(size_t count)
 {
-    return MAX_OF((count + ROW - 1) / ROW, 2);
+    return memory_sets_for(count, SHARDS, WAYS);
 }
 
 size_t ban_table_size(size_t count)
@@ -126,11 +126,9 @@ static struct spot spot_of(struct ban_table *t, struct str entity)
     id.lo |= id.lo == 0;
     size_t shard = id.lo % SHARDS;
     struct set *base = &t->sets[shard * t->sets_per_shard];
-    uint64_t a = (id.hi & UINT32_MAX) * t->sets_per_shard >> 32;
-    uint64_t b = (id.hi >> 32) * t->sets_per_shard >> 32;
-    if (a == b)
-        b = a + 1 == t->sets_per_shard ? 0 : a + 1;
-    return (struct spot){id, &t->shards[shard], {&base[a], &base[b]}};
+    uint64_t two[2];
+    memory_two_sets(t->sets_per_shard, (uint32_t)id.hi, (uint32_t)(id.hi >> 32), two);
+    return (struct spot){id, &t->shards[shard], {&base[two[0]], &base[two[1]]}};
 }
 
 static bool lock_spot(const struct spot *spot, int64_t wait_us)

@@ -3,20 +3,19 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(struct members_set) / MEMBERS_WAYS == 32, "a place is 32 bytes");
+#include "limits/memory_sets.h"
 
-#define RECORDS_PER_SHARD 1024
+_Static_assert(sizeof(struct members_set) / MEMBERS_WAYS == 32, "a place is 32 bytes");
 
 static size_t shards_for(size_t count)
 {
-    return MIN_OF(MAX_OF(count / RECORDS_PER_SHARD, 1), MEMBERS_SHARDS_MAX);
+    return memory_shards_for(count, MEMBERS_SHARDS_MAX);
 }
 
 /* Of each shard. */
 static size_t sets_for(size_t count)
 {
-    size_t row = shards_for(count) * MEMBERS_WAYS;
-    return MAX_OF((count + row - 1) / row, 2);
+    return memory_sets_for(count, shards_for(count), MEMBERS_WAYS);
 }
 
 size_t members_size(size_t count)
@@ -49,12 +48,10 @@ static unsigned shard_of(const struct members *m, uint64_t id_lo)
 static void sets_of(struct members *m, const struct take_member *id, struct members_set *sets[2])
 {
     struct members_set *base = &m->sets[(size_t)shard_of(m, id->lo) * m->sets_per_shard];
-    uint64_t a = (uint64_t)id->hi * m->sets_per_shard >> 32;
-    uint64_t b = (id->lo & UINT32_MAX) * m->sets_per_shard >> 32;
-    if (a == b)
-        b = a + 1 == m->sets_per_shard ? 0 : a + 1;
-    sets[0] = &base[a];
-    sets[1] = &base[b];
+    uint64_t two[2];
+    memory_two_sets(m->sets_per_shard, id->hi, (uint32_t)id->lo, two);
+    sets[0] = &base[two[0]];
+    sets[1] = &base[two[1]];
 }
 
 uint64_t members_shards_of(struct members *m, const struct take *take)

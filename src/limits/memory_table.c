@@ -1,22 +1,21 @@
 /* memory_table.c - places for counters, and the locks over them. See memory_table.h. */
 #include "limits/memory_table.h"
 
+#include "limits/memory_sets.h"
+
 #define TABLE_MAGIC 0x6d772d6c696d6931ULL
 
 _Static_assert(sizeof(struct table_set) == (size_t)TABLE_WAYS * 256, "a place is 256 bytes");
 
-#define ENTRIES_PER_SHARD 1024
-
 static size_t shards_for(size_t entries)
 {
-    return MIN_OF(MAX_OF(entries / ENTRIES_PER_SHARD, 1), TABLE_SHARDS_MAX);
+    return memory_shards_for(entries, TABLE_SHARDS_MAX);
 }
 
 /* Of each shard. */
 static size_t sets_for(size_t entries)
 {
-    size_t row = shards_for(entries) * TABLE_WAYS;
-    return MAX_OF((entries + row - 1) / row, 2);
+    return memory_sets_for(entries, shards_for(entries), TABLE_WAYS);
 }
 
 size_t table_size(size_t entries)
@@ -71,12 +70,10 @@ struct table_set *table_shard_sets(struct table *t, unsigned shard)
 static void sets_of(struct table *t, struct hash128 id, struct table_set *sets[2])
 {
     struct table_set *base = table_shard_sets(t, table_shard_of(t, id));
-    uint64_t a = (id.hi & UINT32_MAX) * t->sets_per_shard >> 32;
-    uint64_t b = (id.hi >> 32) * t->sets_per_shard >> 32;
-    if (a == b)
-        b = a + 1 == t->sets_per_shard ? 0 : a + 1;
-    sets[0] = &base[a];
-    sets[1] = &base[b];
+    uint64_t two[2];
+    memory_two_sets(t->sets_per_shard, (uint32_t)id.hi, (uint32_t)(id.hi >> 32), two);
+    sets[0] = &base[two[0]];
+    sets[1] = &base[two[1]];
 }
 
 void table_prefetch(struct table *t, struct hash128 id)

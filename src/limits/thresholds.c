@@ -44,11 +44,16 @@ static bool refuses(const struct reading *reading, enum column column)
     return take->is_over[column] && (is_above || reading->allowed == take->allowed[column]);
 }
 
-bool thresholds_judge(struct reservation *r)
+static void refuse_nothing(struct reservation *r)
 {
     r->refused_by = NULL;
     r->refused_at = NULL;
     r->permanent = false;
+}
+
+bool thresholds_judge(struct reservation *r)
+{
+    refuse_nothing(r);
     int64_t wait_us = 0;
     for (size_t i = 0; i < r->reading_count; i++) {
         struct reading *reading = &r->readings[i];
@@ -146,9 +151,7 @@ static const struct threshold *refusing_event(const struct reading *reading)
 
 bool thresholds_judge_event(struct reservation *r)
 {
-    r->refused_by = NULL;
-    r->refused_at = NULL;
-    r->permanent = false;
+    refuse_nothing(r);
     int64_t wait_us = 0;
     for (size_t i = 0; i < r->reading_count; i++) {
         struct reading *reading = &r->readings[i];

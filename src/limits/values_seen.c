@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/grow.h"
 #include "limits/distinct.h"
 #include "limits/memory_slots.h"
 
@@ -96,14 +97,8 @@ int64_t seen_held_from_us(uint32_t period_s, int64_t now_us)
 
 bool seen_add(struct seen *s, const struct take_member *value, int64_t at_us, bool is_kept)
 {
-    if (s->count == s->max) {
-        size_t max = s->max ? 2 * s->max : 16;
-        struct seen_value *grown = realloc(s->values, max * sizeof *grown);
-        if (!grown)
-            return false;
-        s->values = grown;
-        s->max = max;
-    }
+    if (!GROW(&s->values, s->count + 1, &s->max, 16))
+        return false;
     s->values[s->count++] = (struct seen_value){*value, at_us, is_kept};
     return true;
 }

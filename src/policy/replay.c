@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "limits/store_memory.h"
 
 enum {
@@ -71,19 +72,6 @@ uint64_t replay_lost_counts(const struct replay *r)
 static bool is_before(const struct replay_held *a, const struct replay_held *b)
 {
     return a->time_us != b->time_us ? a->time_us < b->time_us : a->number < b->number;
-}
-
-static bool make_room(struct replay *r, size_t more)
-{
-    if (r->held_count + more <= r->held_cap)
-        return true;
-    size_t cap = MAX_OF(r->held_cap * 2, (size_t)1024);
-    struct replay_held *held = realloc(r->held, cap * sizeof *held);
-    if (!held)
-        return false;
-    r->held = held;
-    r->held_cap = cap;
-    return true;
 }
 
 /* There is room. */
@@ -194,7 +182,7 @@ static bool decide(struct replay *r)
 bool replay_add(struct replay *r, struct logged *past)
 {
     bool is_new = false;
-    struct replay_connection *c = make_room(r, 2) ? find(r, past, &is_new) : NULL;
+    struct replay_connection *c = GROW(&r->held, r->held_count + 2, &r->held_cap, 1024) ? find(r, past, &is_new) : NULL;
     if (!c) {
         free(past);
         return false;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/grow.h"
 #include "limits/ban.h"
 #include "limits/store_memory.h"
 
@@ -216,14 +217,8 @@ static bool hold(struct trial *t)
 {
     if (!t->is_connected || !t->connection.leases)
         return true;
-    if (t->held_count == t->held_cap) {
-        size_t cap = t->held_cap ? t->held_cap * 2 : 64;
-        struct policy_leases **held = realloc(t->held, cap * sizeof *held);
-        if (!held)
-            return false;
-        t->held = held;
-        t->held_cap = cap;
-    }
+    if (!GROW(&t->held, t->held_count + 1, &t->held_cap, 64))
+        return false;
     t->held[t->held_count++] = t->connection.leases;
     t->connection.leases = NULL;
     return true;

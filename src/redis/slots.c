@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/grow.h"
+
 /* ---- slots of keys ---- */
 
 /* CRC16/XMODEM: polynomial 0x1021, begun with 0, four bits at a time. */
@@ -83,14 +85,8 @@ static bool number_of(struct slots_map *map, const struct endpoint *master, uint
     }
     if (map->master_count == SLOTS_MASTERS_MAX)
         return err_set(err, "the reply to CLUSTER SLOTS names more than %d masters", SLOTS_MASTERS_MAX);
-    if (map->master_count == map->master_cap) {
-        size_t cap = MAX_OF(8, 2 * map->master_cap);
-        struct endpoint *more = realloc(map->masters, cap * sizeof *more);
-        if (!more)
-            return err_no_memory(err);
-        map->masters = more;
-        map->master_cap = cap;
-    }
+    if (!GROW(&map->masters, map->master_count + 1, &map->master_cap, 8))
+        return err_no_memory(err);
     map->masters[map->master_count] = *master;
     *number = (uint16_t)map->master_count++;
     return true;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "rules/hint.h"
 
 enum { MAX_OPEN_BRACES = 1000 };
@@ -66,17 +67,10 @@ static struct place place_of(const struct lexer *l, const struct token *t)
 static void add(struct lexer *l, struct token t)
 {
     struct tokens *tokens = l->tokens;
-    if (tokens->count == tokens->cap) {
-        size_t cap = tokens->cap ? tokens->cap * 2 : 256;
-        struct token *items = realloc(tokens->items, cap * sizeof *items);
-        if (!items) {
-            l->no_memory = true;
-            return;
-        }
-        tokens->items = items;
-        tokens->cap = cap;
-    }
-    tokens->items[tokens->count++] = t;
+    if (GROW(&tokens->items, tokens->count + 1, &tokens->cap, 256))
+        tokens->items[tokens->count++] = t;
+    else
+        l->no_memory = true;
 }
 
 static void add_until_here(struct lexer *l, struct token t)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/grow.h"
+
 /* A source line longer than this is shown in part, around the place. */
 enum { LINE_SHOWN_CHARS = 160, LINE_BEFORE_CHARS = 80 };
 
@@ -53,14 +55,8 @@ static void diag_add(struct diagnostics *d, bool is_warning, struct place at, co
         d->error_count++;
     if (d->count == DIAG_MAX_KEPT)
         return;
-    if (d->count == d->cap) {
-        size_t cap = d->cap ? d->cap * 2 : 16;
-        struct diagnostic *items = realloc(d->items, cap * sizeof *items);
-        if (!items)
-            return;
-        d->items = items;
-        d->cap = cap;
-    }
+    if (!GROW(&d->items, d->count + 1, &d->cap, 16))
+        return;
     struct str copy = arena_copy(&d->arena, said);
     if (!copy.ptr)
         return;

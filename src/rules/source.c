@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/grow.h"
 
 void source_set_init(struct source_set *set, const struct source_builtin *builtins, size_t count)
 {
@@ -43,15 +44,9 @@ static struct source_file *file_add(struct source_set *set, struct str name, str
         err_set(err, "all files together are larger than %dM", SOURCE_MAX_BYTES >> 20);
         return NULL;
     }
-    if (set->count == set->cap) {
-        uint32_t cap = set->cap ? set->cap * 2 : 16;
-        struct source_file *files = realloc(set->files, cap * sizeof *files);
-        if (!files) {
-            err_no_memory(err);
-            return NULL;
-        }
-        set->files = files;
-        set->cap = cap;
+    if (!GROW(&set->files, set->count + 1, &set->cap, 16)) {
+        err_no_memory(err);
+        return NULL;
     }
     if (str_starts(text, STR("\xEF\xBB\xBF")))
         text = str_from(text, 3);

@@ -54,7 +54,7 @@ struct source_set {
     struct arena arena;
     struct source_file *files;
     uint32_t count;
-    uint32_t cap;
+    size_t cap;
     size_t bytes;
     const struct source_builtin *builtins; /* borrowed */
     size_t builtin_count;
