@@ -36,6 +36,21 @@ void arena_fini(struct arena *a)
     a->used_bytes = 0;
 }
 
+void arena_clear(struct arena *a, size_t keep_bytes)
+{
+    struct arena_chunk *newest = a->chunks;
+    if (!newest || newest->size > keep_bytes) {
+        arena_fini(a);
+        return;
+    }
+    a->chunks = newest->next;
+    arena_fini(a);
+    newest->next = NULL;
+    newest->used = 0;
+    a->chunks = newest;
+    a->used_bytes = newest->size;
+}
+
 static struct arena_chunk *chunk_add(struct arena *a, size_t need)
 {
     /* each chunk doubles the last, so a large configuration needs few of them and a small mail one; an arena that may

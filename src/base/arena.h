@@ -22,6 +22,10 @@ void arena_init(struct arena *a, size_t max_bytes);
 /* Gives all memory back; the arena stays usable, empty. */
 void arena_fini(struct arena *a);
 
+/* Forgets what lies in it, but keeps its newest piece of memory if that has at most keep_bytes: for what is filled
+ * again and again. */
+void arena_clear(struct arena *a, size_t keep_bytes);
+
 /* NULL: beyond the maximum, or no memory. */
 MUST_USE void *arena_alloc(struct arena *a, size_t bytes);
 /* A copy with a NUL behind it (not counted in len). ptr NULL: no memory. */

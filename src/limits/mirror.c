@@ -143,10 +143,12 @@ void mirror_since(struct mirror *m, const struct counter *counter, uint64_t slot
     if (!lock_of(m, counter))
         return;
     const struct mirror_entry *e = mirror_find(m, counter->id);
-    for (size_t c = 0; e && c < e->columns; c++)
-        for (uint64_t k = 0; k < WINDOW_CELLS && k <= e->newest; k++)
-            if (window_holds(MAX_OF(slot, e->newest), e->newest - k))
-                sums[c] += (uint64_t)MAX_OF(e->since[c][(e->newest - k) % WINDOW_CELLS], 0);
+    for (size_t c = 0; e && c < e->columns; c++) {
+        int32_t since[WINDOW_CELLS];
+        memcpy(since, e->since[c], sizeof since);
+        move_signed(since, e->newest, MAX_OF(slot, e->newest));
+        sums[c] = window_owed(since);
+    }
     unlock_of(m, counter);
 }
 

@@ -59,6 +59,8 @@ struct mirror_view {
     uint32_t seen[COLUMNS][WINDOW_CELLS];
     int32_t since[COLUMNS][WINDOW_CELLS];
 };
+/* The counter will be looked for soon: its place is brought nearer meanwhile. */
+void mirror_expect(const struct mirror *m, const struct counter *counter);
 /* As of now, aged: the rings end with view->slot. False: the lock was not had in time; the view is as of an unknown
  * counter then. */
 bool mirror_look(struct mirror *m, const struct counter *counter, int64_t now_us, struct mirror_view *view);

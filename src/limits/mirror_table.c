@@ -79,6 +79,14 @@ static void sets_of(struct mirror *m, struct hash128 id, struct mirror_set *sets
     sets[1] = &base[b];
 }
 
+void mirror_expect(const struct mirror *m, const struct counter *counter)
+{
+    struct mirror_set *sets[2];
+    sets_of((struct mirror *)(uintptr_t)m, counter->id, sets);
+    for (size_t k = 0; k < 2; k++)
+        __builtin_prefetch(sets[k]->id_lo);
+}
+
 struct mirror_entry *mirror_find(struct mirror *m, struct hash128 id)
 {
     struct mirror_set *sets[2];

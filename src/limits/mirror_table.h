@@ -40,7 +40,7 @@ struct mirror_entry {
 };
 
 struct mirror_set {
-    uint64_t id_lo[MIRROR_WAYS]; /* 0: empty */
+    _Alignas(64) uint64_t id_lo[MIRROR_WAYS]; /* 0: empty */
     struct mirror_entry entries[MIRROR_WAYS];
 };
 

@@ -75,6 +75,8 @@ struct ask *ask_new(struct store_redis *s, struct store_op *op, const struct ask
     a->waiting = 0;
     a->is_late = a->is_forgetting = false;
     for (size_t i = 0; i < op->count; i++)
+        mirror_expect(s->options.mirror, &op->takes[i]->counter);
+    for (size_t i = 0; i < op->count; i++)
         part_init(&a->parts[i], a, op->takes[i], op->now_us);
     return a;
 }

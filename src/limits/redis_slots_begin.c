@@ -71,7 +71,7 @@ bool redis_slots_is_recent(int64_t at_us, int64_t now_us, int64_t for_us)
 static bool has_current(const struct mirror_view *view)
 {
     for (size_t c = 0; c < COLUMNS; c++)
-        for (uint64_t n = window_of(view->slot) * WINDOW_SLOTS; n <= view->slot; n++)
+        for (uint64_t n = view->slot + 1; n-- > window_of(view->slot) * WINDOW_SLOTS;) /* most likely in the last one */
             if (view->seen[c][n % WINDOW_CELLS])
                 return true;
     return false;
@@ -81,8 +81,7 @@ static void sum_up(struct slots *s, const struct mirror_view *view)
 {
     for (size_t c = 0; c < COLUMNS; c++) {
         s->seen[c] = window_used(view->seen[c], view->slot, view->slot);
-        for (size_t i = 0; i < WINDOW_CELLS; i++)
-            s->since[c] += (uint64_t)MAX_OF(view->since[c][i], 0);
+        s->since[c] = window_owed(view->since[c]);
         s->asks_old |= view->seen[c][view->slot % WINDOW_CELLS] > NEAR_SATURATION || s->growth[c] > NEAR_SATURATION;
     }
 }

@@ -37,6 +37,14 @@ uint64_t window_used(const uint32_t ring[WINDOW_CELLS], uint64_t newest, uint64_
     return sum;
 }
 
+uint64_t window_owed(const int32_t ring[WINDOW_CELLS])
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < WINDOW_SLOTS; i++) /* sixteen and one, as above */
+        sum += MAX_OF(ring[i], 0);
+    return (uint64_t)(sum + MAX_OF(ring[WINDOW_SLOTS], 0));
+}
+
 void window_move(uint32_t ring[WINDOW_CELLS], uint64_t newest, uint64_t slot)
 {
     uint64_t steps = slot - newest;

@@ -35,6 +35,8 @@ bool window_holds(uint64_t newest, uint64_t n);
 /* The sum of the 17 slots that end with `slot`, of a ring that was last moved to `newest` (<= slot). Changes nothing.
  */
 uint64_t window_used(const uint32_t ring[WINDOW_CELLS], uint64_t newest, uint64_t slot);
+/* The sum of the cells of a ring that are above nothing: of what is still to be said. */
+uint64_t window_owed(const int32_t ring[WINDOW_CELLS]);
 /* Drops what is older than the 17 slots that end with `slot` (>= newest): the ring then speaks of `slot`. */
 void window_move(uint32_t ring[WINDOW_CELLS], uint64_t newest, uint64_t slot);
 /* Adds to a slot that the ring holds; stops at UINT32_MAX and returns what was really added, so that it can be taken

@@ -12,7 +12,7 @@
 #include "redis/redis.h"
 
 /* What 1 MiB of the smallest elements there are might become is more than any reply we ask for. */
-enum { REPLY_MEMORY_MAX_BYTES = 8 << 20 };
+enum { REPLY_MEMORY_MAX_BYTES = 8 << 20, REPLY_MEMORY_KEPT_BYTES = 16384 };
 
 static struct redis_reply_reader *reader_of(const redisReadTask *task)
 {
@@ -142,7 +142,7 @@ const redisReply *redis_reply_reader_next(struct redis_reply_reader *r)
     if (r->fault)
         return NULL;
     if (!r->is_amid)
-        arena_fini(&r->memory);
+        arena_clear(&r->memory, REPLY_MEMORY_KEPT_BYTES);
     r->is_amid = true;
     if (redisReaderGetReply(r->reader, &reply) != REDIS_OK) {
         note_fault(r);

@@ -46,6 +46,44 @@ static void test_bound(void **state)
     arena_fini(&a);
 }
 
+/* What is filled again and again keeps a piece of memory, but no large one, and hands out zeroes all the same. */
+static void test_cleared(void **state)
+{
+    static const struct {
+        size_t bytes, keep_bytes;
+        bool is_kept;
+    } CASES[] = {{100, 4096, true}, {1024, 1024, true}, {5000, 4096, false}, {100, 0, false}};
+    struct arena a;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        arena_init(&a, 1 << 20);
+        arena_clear(&a, CASES[i].keep_bytes); /* nothing to forget */
+        char *p = arena_alloc(&a, CASES[i].bytes);
+        assert_non_null(p);
+        memset(p, 0xff, CASES[i].bytes);
+        arena_clear(&a, CASES[i].keep_bytes);
+        assert_int_equal(a.used_bytes != 0, CASES[i].is_kept);
+        char *again = arena_alloc(&a, CASES[i].bytes);
+        assert_non_null(again);
+        if (CASES[i].is_kept)
+            assert_ptr_equal(again, p);
+        for (size_t k = 0; k < CASES[i].bytes; k++)
+            assert_int_equal(again[k], 0);
+        arena_fini(&a);
+    }
+    arena_init(&a, 10000);
+    while (arena_alloc(&a, 100))
+        ;
+    arena_clear(&a, 10000);
+    assert_true(a.used_bytes > 0 && a.used_bytes <= 10000);
+    assert_non_null(a.chunks);
+    while (arena_alloc(&a, 100))
+        ;
+    assert_true(a.used_bytes <= 10000); /* the bound is as it was */
+    arena_fini(&a);
+    assert_int_equal(a.used_bytes, 0);
+}
+
 static void test_texts(void **state)
 {
     struct arena a;
@@ -71,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alignment_and_zeroes),
         cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_cleared),
         cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,27 @@ static void test_cells_neither_wrap_nor_go_below_zero(void **state)
     assert_int_equal(window_used(ring, 6, 6), UINT32_MAX);
 }
 
+static void test_owed_is_what_is_above_nothing(void **state)
+{
+    int32_t ring[WINDOW_CELLS];
+    uint32_t seed = 7;
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t sum = 0;
+        for (size_t k = 0; k < WINDOW_CELLS; k++) {
+            ring[k] = (int32_t)(lcg(&seed) % 2001) - 1000;
+            sum += ring[k] > 0 ? (uint64_t)ring[k] : 0;
+        }
+        assert_int_equal(window_owed(ring), sum);
+    }
+    for (size_t k = 0; k < WINDOW_CELLS; k++)
+        ring[k] = INT32_MAX;
+    assert_int_equal(window_owed(ring), WINDOW_CELLS * (uint64_t)INT32_MAX);
+    for (size_t k = 0; k < WINDOW_CELLS; k++)
+        ring[k] = -INT32_MAX;
+    assert_int_equal(window_owed(ring), 0);
+}
+
 static void test_holds_17_slots(void **state)
 {
     (void)state;
@@ -185,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_used_is_what_the_page_says),
         cmocka_unit_test(test_fits_at_the_first_boundary),
         cmocka_unit_test(test_cells_neither_wrap_nor_go_below_zero),
+        cmocka_unit_test(test_owed_is_what_is_above_nothing),
         cmocka_unit_test(test_holds_17_slots),
         cmocka_unit_test(test_never_more_than_the_limit_in_any_interval),
         cmocka_unit_test(test_steady_senders_get_what_the_page_says),
