@@ -124,6 +124,13 @@ static void on_alarm(int number)
     _exit(1);
 }
 
+/* For as long as nothing is due: epoll_wait knows milliseconds only. */
+static int wait_for_events(struct load *load, struct epoll_event *events, int64_t wait_us)
+{
+    const struct timespec wait = {.tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000};
+    return epoll_pwait2(load->poller, events, EVENTS, wait_us < 0 ? NULL : &wait, NULL);
+}
+
 static void run(struct load *load)
 {
     struct epoll_event events[EVENTS];
@@ -131,13 +138,19 @@ static void run(struct load *load)
     while (!is_done(load)) {
         while (wants_client(load))
             load_client_open(load);
-        int count = epoll_wait(load->poller, events, EVENTS, -1);
+        int count = wait_for_events(load, events, load_clients_wake(load));
         if (count < 0 && errno != EINTR)
-            load_fail("epoll_wait");
+            load_fail("epoll_pwait2");
         for (int i = 0; i < count; i++)
             if (load_client_on_socket(events[i].data.ptr))
                 load->open_clients--;
     }
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
 }
 
 int main(int argc, char **argv)
@@ -154,6 +167,10 @@ int main(int argc, char **argv)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+    list_init(&load.resting);
+    load.took_us = calloc(MAX_OF(load.options.mails, 1u), sizeof *load.took_us);
+    if (!load.took_us)
+        load_fail("memory");
     load.poller = epoll_create1(EPOLL_CLOEXEC);
     if (load.poller < 0)
         load_fail("epoll_create1");
@@ -174,7 +191,9 @@ int main(int argc, char **argv)
             ;
         return 0;
     }
-    printf("mails=%u seconds=%.3f resumed=%u\n", load.done_mails, (double)(clock_monotonic_us() - began_us) / 1e6,
-           load.resumed);
+    double seconds = (double)(clock_monotonic_us() - (load.first_due_us ? load.first_due_us : began_us)) / 1e6;
+    qsort(load.took_us, load.done_mails, sizeof *load.took_us, compare);
+    printf("mails=%u seconds=%.3f resumed=%u p50_us=%u p99_us=%u\n", load.done_mails, seconds, load.resumed,
+           load.took_us[load.done_mails / 2], load.took_us[(size_t)load.done_mails * 99 / 100]);
     return 0;
 }

@@ -9,6 +9,10 @@
  * `persistent` a client logs in once and sends its mails one after another; in mode `single` each mail has a connection
  * of its own; in mode `idle` clients stop after EHLO and stay.
  *
+ * With a rate all clients (of mode `persistent`) log in first and rest; from then on a mail is due at each of as many
+ * moments of a second, and the client that has rested longest sends it. What a mail takes is counted from the moment it
+ * was due, so a server that stands still is not asked less for it.
+ *
  * Every reply must be the one that means success: the first other one ends the program with its text and code 1, so a
  * figure is never that of a server that refuses.
  */
@@ -19,12 +23,13 @@
 #include <sys/epoll.h>
 
 #include "base/buf.h"
+#include "base/list.h"
 
 enum load_mode { MODE_PERSISTENT, MODE_SINGLE, MODE_IDLE };
 
 struct load_options {
     enum load_mode mode;
-    unsigned port, connections, mails, size_bytes, users, sources, seconds;
+    unsigned port, connections, mails, size_bytes, users, sources, seconds, rate;
     bool is_tls, resumes, has_login;
     const char *password;
 };
@@ -43,6 +48,10 @@ struct load {
     int poller;
     unsigned begun_mails, done_mails, resumed;
     unsigned begun_clients, open_clients, idle_clients;
+    struct list resting; /* clients that wait for a mail to be due */
+    unsigned resting_clients;
+    int64_t first_due_us; /* 0: not all clients are logged in yet */
+    uint32_t *took_us;    /* of each mail that is done */
 };
 
 enum load_step {
@@ -53,6 +62,7 @@ enum load_step {
     STEP_ENVELOPE,
     STEP_MESSAGE,
     STEP_QUIT,
+    STEP_RESTING,
     STEP_IDLE
 };
 
@@ -60,6 +70,8 @@ enum { LINE_MAX_BYTES = 512 };
 
 struct load_client {
     struct load *load;
+    struct list node; /* in resting */
+    int64_t due_us;   /* its mail */
     int fd;
     SSL *ssl;
     unsigned number;
@@ -75,6 +87,9 @@ void load_options_read(struct load_options *options, int argc, char **argv);
 
 /* Opens the next client. Exits if that cannot be. */
 void load_client_open(struct load *load);
+/* Lets those who rest send what is due (or say QUIT, where there are no mails left). The microseconds until more is
+ * due; negative: nothing will be. */
+int64_t load_clients_wake(struct load *load);
 /* Its socket is ready for something (EPOLLIN, EPOLLOUT, edges). True: the client has said QUIT and is gone. */
 bool load_client_on_socket(struct load_client *c);
 

@@ -16,19 +16,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "load.h"
 
 enum { READ_BYTES = 16 * 1024, ENVELOPE_REPLIES = 3 };
 
 static const char *const step_names[] = {
-    [STEP_CONNECT] = "connecting",
-    [STEP_GREETING] = "greeting",
-    [STEP_HELLO] = "EHLO",
-    [STEP_LOGIN] = "AUTH",
-    [STEP_ENVELOPE] = "MAIL, RCPT, DATA",
-    [STEP_MESSAGE] = "the message",
-    [STEP_QUIT] = "QUIT",
-    [STEP_IDLE] = "nothing",
+    [STEP_CONNECT] = "connecting", [STEP_GREETING] = "greeting",         [STEP_HELLO] = "EHLO",
+    [STEP_LOGIN] = "AUTH",         [STEP_ENVELOPE] = "MAIL, RCPT, DATA", [STEP_MESSAGE] = "the message",
+    [STEP_QUIT] = "QUIT",          [STEP_RESTING] = "resting",           [STEP_IDLE] = "nothing",
 };
 
 NORETURN static void fail(const struct load_client *c, const char *what, struct str detail)
@@ -77,16 +73,51 @@ static void say(struct load_client *c, struct str text, enum load_step step)
     write_unsent(c);
 }
 
+static void begin_mail(struct load_client *c, int64_t due_us)
+{
+    c->load->begun_mails++;
+    c->replies = 0;
+    c->due_us = due_us;
+    say(c, c->load->texts.envelope, STEP_ENVELOPE);
+}
+
 /* The mails are shared out as they come: a client may find none left. */
 static void next_mail(struct load_client *c)
 {
-    if (c->load->begun_mails == c->load->options.mails) {
+    struct load *load = c->load;
+
+    if (load->begun_mails == load->options.mails) {
         say(c, STR("QUIT\r\n"), STEP_QUIT);
-        return;
+    } else if (load->options.rate == 0) {
+        begin_mail(c, clock_monotonic_us());
+    } else {
+        c->step = STEP_RESTING;
+        list_add_last(&load->resting, &c->node);
+        load->resting_clients++;
     }
-    c->load->begun_mails++;
-    c->replies = 0;
-    say(c, c->load->texts.envelope, STEP_ENVELOPE);
+}
+
+int64_t load_clients_wake(struct load *load)
+{
+    const struct load_options *o = &load->options;
+    int64_t now_us = clock_monotonic_us();
+
+    if (load->first_due_us == 0 && load->resting_clients == o->connections)
+        load->first_due_us = now_us;
+    while (load->first_due_us && !list_is_empty(&load->resting)) {
+        int64_t due_us = load->first_due_us + (int64_t)load->begun_mails * 1000000 / o->rate;
+        bool is_over = load->begun_mails == o->mails;
+        if (!is_over && due_us > now_us)
+            return due_us - now_us;
+        struct load_client *c = LIST_FIRST(&load->resting, struct load_client, node);
+        list_remove(&c->node);
+        load->resting_clients--;
+        if (is_over)
+            next_mail(c);
+        else
+            begin_mail(c, due_us);
+    }
+    return -1;
 }
 
 static void after_hello(struct load_client *c)
@@ -107,7 +138,7 @@ static void after_mail(struct load_client *c)
 {
     struct load *load = c->load;
 
-    load->done_mails++;
+    load->took_us[load->done_mails++] = (uint32_t)MIN_OF(clock_monotonic_us() - c->due_us, INT64_C(1000000000));
     if (load->options.mode == MODE_PERSISTENT)
         next_mail(c);
     else
@@ -122,7 +153,7 @@ static void on_reply(struct load_client *c, struct str line)
                                          [STEP_LOGIN] = "235",
                                          [STEP_MESSAGE] = "250",
                                          [STEP_QUIT] = "221"};
-    const char *want = c->step == STEP_ENVELOPE ? envelope[c->replies] : c->step < STEP_IDLE ? wanted[c->step] : NULL;
+    const char *want = c->step == STEP_ENVELOPE ? envelope[c->replies] : c->step < STEP_RESTING ? wanted[c->step] : NULL;
 
     if (!want || !str_starts(line, str_of_z(want)))
         fail(c, "the server says", line);

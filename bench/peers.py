@@ -202,6 +202,7 @@ class Mailweir(Peer):
     what = "1 worker; login checked (sha512crypt, and its cache), rules and limits of bench/policy.rules, an event line a mail"
 
     OWNER = "nobody"
+    rules = HERE / "policy.rules"
 
     def launch(self):
         binary = os.environ.get("MAILWEIR", str(HERE.parent / "build/release/mailweir"))
@@ -225,7 +226,7 @@ workers 1
 user {self.OWNER}
 state "state"
 events "log/events.jsonl"
-include "{HERE}/policy.rules"
+include "{self.rules}"
 """)
         self.run(binary, "serve", "-c", str(config))
 

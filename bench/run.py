@@ -72,7 +72,7 @@ class Sink:
 
 
 def send(port, login, mails, mode):
-    """Sends mails; the seconds it took, and how many connections were resumed. Failure if a mail was not accepted."""
+    """Sends mails; what bench/load says of it. Failure if a mail was not accepted."""
     command = [str(PROGRAMS / "load"), "--port", str(port), "--mails", str(mails), "--users", str(peers.USERS), "--password",
                peers.PASSWORD, *mode.options]
     if mode.tls:
@@ -82,8 +82,7 @@ def send(port, login, mails, mode):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         raise Failure(done.stderr.strip())
-    values = dict(word.split("=") for word in done.stdout.split())
-    return float(values["seconds"]), int(values["resumed"])
+    return dict(word.split("=") for word in done.stdout.split())
 
 
 def measure(peer, sink, mode, mails):
@@ -91,13 +90,13 @@ def measure(peer, sink, mode, mails):
     port = peer.tls if mode.tls else peer.plain
     send(port, peer.login, max(10, min(WARM_UP, mails // 5)), mode)
     before_mails, before = sink.mails(), cpu_seconds(peer.root())
-    seconds, resumed = send(port, peer.login, mails, mode)
+    sent = send(port, peer.login, mails, mode)
     used, taken = cpu_seconds(peer.root()) - before, sink.mails() - before_mails
     if taken != mails:
         raise Failure("%d mails were accepted, but the MTA behind took %d" % (mails, taken))
-    if "--resume" in mode.options and resumed < mails // 2:
-        raise Failure("only %d of %d connections were resumed" % (resumed, mails))
-    return used * PER / mails, mails / seconds
+    if "--resume" in mode.options and int(sent["resumed"]) < mails // 2:
+        raise Failure("only %d of %d connections were resumed" % (int(sent["resumed"]), mails))
+    return used * PER / mails, mails / float(sent["seconds"])
 
 
 def measure_idle(peer, tls):

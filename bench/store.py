@@ -1,7 +1,9 @@
 """What six limits a mail cost Redis, beside the same six limits by a script in Redis; and what a mail waits for them.
 
-Redis runs alone on this machine, from Debian's package; bench/store.c asks it. Redis' CPU, commands and bytes are its own
-figures (INFO), less what the rest of a run costs it: nothing. Rounds alternate, so that a busy machine is unfair to both.
+A check is what LIMITS.md calls one: one counter, an entity's window, of one mail. Redis runs alone on this machine, from
+Debian's package; bench/store.c asks it. Redis' CPU, commands and bytes are its own figures (INFO), less what the rest of
+a run costs it: nothing. Rounds alternate, so that a busy machine is unfair to both. At the end the whole program
+(added.py): mailweir before an MTA, with the store in Redis and with the embedded one.
 """
 import pathlib
 import statistics
@@ -14,13 +16,29 @@ sys.path.insert(0, str(HERE.parent / "tests/system"))
 
 from harness.redis_servers import Alone  # noqa: E402
 
+import added  # noqa: E402
+
 PROGRAM = HERE.parent / "build/release/bench/store"
-ROUNDS, SECONDS = 5, 3
+ROUNDS, SECONDS, TRIES = 5, 3, 4
 BATCHED = 200         # mails under way: so many share a write
-CHECKS = 100000       # a second, that one core of Redis must be able to answer
+A_SECOND = 100000     # checks, that one core of Redis must be able to answer
 SHARE_OF_SCRIPT = 1 / 3
 P50_US, P99_US = 300, 2000
-MIXES = {"usual": "on three counters of two entities", "apart": "on six counters of five entities"}
+
+
+class Mix:
+    """is_bound: must it keep to a third of the script? That is the mail with six limits that LIMITS.md speaks of."""
+
+    def __init__(self, name, title, checks, is_bound):
+        self.name, self.title, self.checks, self.is_bound = name, title, checks, is_bound
+
+
+USUAL = Mix("usual", "on three counters of two entities", 3, True)
+APART = Mix("apart", "on six counters of five entities, the worst that six can be", 6, False)
+
+
+class TooSlow(Exception):
+    """The machine stood still for so long that mails were decided without Redis."""
 
 
 class Run:
@@ -39,6 +57,8 @@ class Run:
             raise SystemExit("bench: " + errors)
         values = dict(word.split("=") for word in text.split())
         self.mails, self.refused = int(values["mails"]), int(values["refused"])
+        if int(values["alone"]):
+            raise TooSlow()
         if self.refused:
             raise SystemExit("bench: %d of %d mails were refused" % (self.refused, self.mails))
         self.rate, self.own_us = self.mails / float(values["seconds"]), float(values["cpu_us"])
@@ -56,6 +76,17 @@ class Run:
                 int(stats["total_net_input_bytes"]) + int(stats["total_net_output_bytes"]))
 
 
+def run(server, way, *options):
+    """A run on an empty Redis."""
+    for _ in range(TRIES):
+        server.ask("FLUSHALL")
+        try:
+            return Run(server, way, *options)
+        except TooSlow:
+            pass
+    raise SystemExit("bench: this machine is too busy: %d times Redis was not heard of for a second" % TRIES)
+
+
 def median(runs, name):
     return statistics.median(getattr(run, name) for run in runs)
 
@@ -69,39 +100,53 @@ def compare(server, mix):
     runs = {"redis": [], "script": []}
     for _ in range(ROUNDS):
         for way, found in runs.items():
-            server.ask("FLUSHALL")
-            found.append(Run(server, way, "--under-way", BATCHED, "--mix", mix))
-    print("six limits a mail, %s; %d mails under way, median of %d rounds" % (MIXES[mix], BATCHED, ROUNDS))
+            found.append(run(server, way, "--under-way", BATCHED, "--mix", mix.name))
+    print("six limits a mail, %s: %d checks; %d mails under way, median of %d rounds" % (mix.title, mix.checks, BATCHED, ROUNDS))
     print("    %-8s %14s %12s %10s %12s %14s" % ("", "Redis CPU us", "commands", "bytes", "mails/s", "our CPU us"))
     for way, found in runs.items():
         print("    %-8s %14.2f %12.2f %10.0f %12.0f %14.2f" %
               (way, *(median(found, name) for name in ("cpu_us", "commands", "bytes", "rate", "own_us"))))
     # Round by round: what disturbed one of them disturbed its neighbour too.
     share = statistics.median(own.cpu_us / peer.cpu_us for own, peer in zip(*runs.values()))
-    cores = median(runs["redis"], "cpu_us") * CHECKS / 1e6
-    print("    Redis CPU of a mail: %.2f of the script's, %s" % (share, words(share <= SHARE_OF_SCRIPT, "1/3")))
-    print("    %d mails a second take %.2f cores of Redis, %s" % (CHECKS, cores, words(cores <= 1, "1")))
+    cores = median(runs["redis"], "cpu_us") * A_SECOND / 1e6
+    print("    Redis CPU of a mail: %.2f of the script's%s" % (share, ", " + words(share <= SHARE_OF_SCRIPT, "1/3") if mix.is_bound else ""))
+    print("    %d checks a second take %.2f cores of Redis, %s; as many mails %.2f" %
+          (A_SECOND, cores / mix.checks, words(cores / mix.checks <= 1, "1"), cores))
     sys.stdout.flush()
-    return share <= SHARE_OF_SCRIPT and cores <= 1, int(median(runs["redis"], "rate"))
+    return (share <= SHARE_OF_SCRIPT or not mix.is_bound) and cores / mix.checks <= 1
 
 
-def measure(server):
-    """True: every bound is kept."""
-    kept, rate = compare(server, "usual")
-    kept &= compare(server, "apart")[0]
-    server.ask("FLUSHALL")
-    waits = [Run(server, "redis", "--under-way", 2000, "--rate", rate // 2) for _ in range(ROUNDS)]
-    p50, p99 = median(waits, "p50_us"), median(waits, "p99_us")
-    print("    a mail waits, at half load (%d mails/s): half of them at most %d us, %s; 99 of 100 at most %d us, %s" %
-          (rate // 2, p50, words(p50 <= P50_US, P50_US), p99, words(p99 <= P99_US, P99_US)))
+def wait(server):
+    """What a mail waits at half load. True: the bounds are kept."""
+    rate = A_SECOND // 2 // USUAL.checks
+    runs = [run(server, "redis", "--under-way", 2000, "--rate", rate) for _ in range(ROUNDS)]
+    p50, p99 = median(runs, "p50_us"), median(runs, "p99_us")
+    print("a mail waits for Redis, at half load (%d checks a second, %d mails)" % (A_SECOND // 2, rate))
+    print("    half of them at most %d us, %s; 99 of 100 at most %d us, %s" %
+          (p50, words(p50 <= P50_US, P50_US), p99, words(p99 <= P99_US, P99_US)))
     memory = Run(None, "memory", "--under-way", 1)
     print("    beside it the embedded store: %.2f us of our CPU, and nobody waits" % memory.own_us)
-    return kept and p50 <= P50_US and p99 <= P99_US
+    sys.stdout.flush()
+    return p50 <= P50_US and p99 <= P99_US
+
+
+def wait_in_whole():
+    """The same of the whole program. True: the bounds are kept."""
+    found = added.measure(ROUNDS)
+    print("a mail waits in mailweir, with six limits, at half of the mails that this machine can do (%d a second)" % found.rate)
+    print("    for Redis: half of them at most %d us, %s; 99 of 100 at most %d us, %s" %
+          (found.store_p50_us, words(found.store_p50_us <= P50_US, P50_US),
+           found.store_p99_us, words(found.store_p99_us <= P99_US, P99_US)))
+    print("    from MAIL to the last 250: %d us and %d us, %+d us and %+d us more than with the embedded store" %
+          (found.redis_p50_us, found.redis_p99_us, found.added_p50_us, found.added_p99_us))
+    return found.store_p50_us <= P50_US and found.store_p99_us <= P99_US
 
 
 def main():
     with tempfile.TemporaryDirectory(prefix="mailweir-bench-") as place, Alone(pathlib.Path(place) / "redis", acl=None) as alone:
-        return 0 if measure(alone.server) else 1
+        kept = [compare(alone.server, USUAL), compare(alone.server, APART), wait(alone.server)]
+    kept.append(wait_in_whole())
+    return 0 if all(kept) else 1
 
 
 if __name__ == "__main__":

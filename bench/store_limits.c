@@ -73,6 +73,7 @@ static void settle(struct held_mail *h);
 static void answered(struct held_mail *h)
 {
     bool is_taken = h->op.result == STORE_TAKEN;
+    h->mail->is_alone |= h->op.decided_by && store.ops->is_remote;
 
     if (is_taken && !h->is_settling) {
         settle(h);
@@ -130,7 +131,7 @@ static void mail_start(struct mail *m)
         take->allowed[limit->column] = ALLOWED;
     }
     qsort(h->sorted, h->count, sizeof *h->sorted, compare);
-    h->is_settling = false;
+    h->is_settling = m->is_alone = false;
     h->op = (struct store_op){.takes = h->sorted, .count = h->count, .deadline_ms = TIMEOUT_MS, .on_done = on_answer};
     ask(h);
 }
