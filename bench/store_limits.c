@@ -49,7 +49,7 @@ static void open_store(struct loop *l, struct redis *redis)
         if (!options.mirror)
             bench_fail("the mirror", err.text);
         /* The keeper would say so: Redis is to be believed, and this node is the only one. */
-        outage_set(&outage, 0, 1, 0);
+        outage_set(&outage, 0, 1, 0, 0);
         if (!outage_settle(&outage, 0, outage_alone_count(&outage, 0)))
             bench_fail("the store", "it is not settled");
         options.outage = &outage;

@@ -178,6 +178,7 @@ static void settle(struct keeper_domain *d)
     struct keeper *k = d->k;
     char text[160];
     d->is_in_trouble = false;
+    d->next_beat_ms = 0; /* the others have left this node its share until they know */
     world_settled(&d->world);
     k->settled++;
     if (!d->is_told)

@@ -57,7 +57,7 @@ static void read_nodes(struct keeper_domain *d, const redisReply *reply)
         if (node_of(reply->element[i], &node))
             world_read(&d->world, node, score_of(reply->element[i + 1]));
     world_end_reading(&d->world);
-    outage_set(k->options.outage, d->number, world_nodes(&d->world), world_missing(&d->world));
+    outage_set(k->options.outage, d->number, world_nodes(&d->world), world_missing(&d->world), world_alone(&d->world));
 }
 
 /* Somebody else writes this node's heartbeat: then the two are one for all others, and use one share twice. */
@@ -181,9 +181,9 @@ void keeper_beat_turn(struct keeper_domain *d)
     bool is_wanted = is_clear && d->is_in_trouble && d->beat_us == 0;
     if (!d->is_checked || d->beat.is_under_way || (now < d->next_beat_ms && !is_wanted))
         return;
-    d->next_beat_ms = now + (d->is_in_trouble ? KEEPER_BEAT_BUSY_MS : KEEPER_BEAT_MS);
+    d->next_beat_ms = now + (d->is_in_trouble || world_alone(&d->world) ? KEEPER_BEAT_BUSY_MS : KEEPER_BEAT_MS);
     d->making_us = is_clear ? keeper_now_us(k, d->number) : 0;
-    send_beat(d, is_clear ? d->making_us + OUTAGE_BEAT_HOLDS_US : 0);
+    send_beat(d, is_clear ? world_score(d->making_us + OUTAGE_BEAT_HOLDS_US, d->is_in_trouble) : 0);
 }
 
 void keeper_beat_end(struct keeper_domain *d)

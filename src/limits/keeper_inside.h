@@ -16,7 +16,7 @@ enum {
     KEEPER_TURN_MS = 100,
     KEEPER_TURN_BUSY_MS = 10, /* while something is due and a domain waits for it */
     KEEPER_BEAT_MS = 1000,
-    KEEPER_BEAT_BUSY_MS = 200, /* while a domain is not settled: others' heartbeats are waited for */
+    KEEPER_BEAT_BUSY_MS = 200, /* while a domain is not settled, or not for others: their heartbeats are waited for */
     KEEPER_LOOK_MS = 5000,     /* between two looks at all epochs */
     KEEPER_RETRY_MS = 500,     /* after a call that came to nothing */
     KEEPER_LATE_MS = 1000,     /* a call that has no answer by then is late */

@@ -80,11 +80,13 @@ bool outage_is_unnoticed(const struct outage *o, unsigned domain, int64_t monoto
 
 uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed)
 {
-    uint32_t missing = atomic_load_explicit(&domain_of(o, domain)->missing, memory_order_relaxed);
+    const struct outage_domain *d = domain_of(o, domain);
+    uint32_t elsewhere =
+        atomic_load_explicit(&d->missing, memory_order_relaxed) + atomic_load_explicit(&d->alone, memory_order_relaxed);
     uint32_t nodes = outage_nodes(o, domain);
-    if (missing == 0 || allowed == ALLOWED_ANY)
+    if (elsewhere == 0 || allowed == ALLOWED_ANY)
         return allowed;
-    return allowed - allowed / nodes * MIN_OF(missing, nodes - 1);
+    return allowed - allowed / nodes * MIN_OF(elsewhere, nodes - 1);
 }
 
 uint32_t outage_changes(const struct outage *o, unsigned domain)
@@ -100,12 +102,13 @@ struct hash_key outage_values_key(const struct outage *o, const struct hash_key 
                              atomic_load_explicit(&o->values_k1, memory_order_relaxed)};
 }
 
-void outage_set(struct outage *o, unsigned domain, uint32_t nodes, uint32_t missing)
+void outage_set(struct outage *o, unsigned domain, uint32_t nodes, uint32_t missing, uint32_t alone)
 {
     struct outage_domain *d = &o->domains[domain % OUTAGE_DOMAINS];
     uint32_t old_nodes = atomic_exchange_explicit(&d->nodes, nodes, memory_order_relaxed);
     uint32_t old_missing = atomic_exchange_explicit(&d->missing, missing, memory_order_relaxed);
-    if (nodes != old_nodes || missing != old_missing)
+    uint32_t old_alone = atomic_exchange_explicit(&d->alone, alone, memory_order_relaxed);
+    if (nodes != old_nodes || missing != old_missing || alone != old_alone)
         atomic_fetch_add(&d->changes, 1);
 }
 

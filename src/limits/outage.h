@@ -19,6 +19,11 @@
  * counts its last readings as if they did not age: what was full stays full. A node that left in order is not waited
  * for.
  *
+ * Nodes do not settle in one moment either. Who does first finds in Redis all that the others had decided alone when
+ * they last said so; what they decide between that and their own settling it cannot see. So a heartbeat says whether
+ * its node is still alone (world.h), and until it is not the others leave it its share, as they do to one that is
+ * missing.
+ *
  * A node of which one process goes on alone (its own connection is not back yet, when the keeper's is) is a node
  * that is cut off: it is not settled, and makes no heartbeat, until all its processes reach Redis.
  *
@@ -53,10 +58,11 @@ struct outage_domain {
     _Atomic int64_t alone_since_us; /* monotonic; 0: not alone */
     _Atomic uint32_t nodes;         /* known, this one among them; 0: none yet, which counts as 1 */
     _Atomic uint32_t missing;       /* of these: without heartbeat, so perhaps alone */
+    _Atomic uint32_t alone;         /* of these: with one, which says that they are not settled */
     _Atomic int64_t cut_off_us; /* monotonic: when a process of this node said last that it cannot reach the shard */
     _Atomic int64_t reached_us; /* and when the keeper reached it */
     _Atomic uint64_t epoch;     /* of the tag of that number, as the keeper read it last; 0: never */
-    _Atomic uint32_t changes;   /* of nodes, missing, or settled_count */
+    _Atomic uint32_t changes;   /* of nodes, missing, alone, or settled_count */
 };
 
 /* Zeroed memory is a valid one: nothing is known, nothing settled. outage_begin makes it one of a node that has only
@@ -87,7 +93,7 @@ bool outage_is_reached(const struct outage *o, unsigned domain, int64_t monotoni
 /* N for a decision alone, and whether the others can know of it yet. */
 uint32_t outage_nodes(const struct outage *o, unsigned domain);
 bool outage_is_unnoticed(const struct outage *o, unsigned domain, int64_t monotonic_us);
-/* What is left of `allowed` when nodes that are missing keep their shares. ALLOWED_ANY stays. */
+/* What is left of `allowed` when nodes that are missing or alone keep their shares. ALLOWED_ANY stays. */
 uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed);
 /* Grows whenever counts may have been pushed into windows that were closed: what was read of such a window before is no
  * longer known. */
@@ -101,7 +107,7 @@ struct hash_key outage_values_key(const struct outage *o, const struct hash_key 
 bool outage_is_cut_off(const struct outage *o, unsigned domain, int64_t monotonic_us);
 void outage_reached(struct outage *o, unsigned domain, int64_t monotonic_us);
 /* What was found out. */
-void outage_set(struct outage *o, unsigned domain, uint32_t nodes, uint32_t missing);
+void outage_set(struct outage *o, unsigned domain, uint32_t nodes, uint32_t missing, uint32_t alone);
 /* Read before the counts are pushed … */
 uint64_t outage_alone_count(const struct outage *o, unsigned domain);
 /* … and given back when Redis has them: settled, unless somebody went alone meanwhile (false: push once more). */

@@ -336,11 +336,16 @@ static void remember(struct part *p, bool is_denial)
     mirror_read_slot(m, &p->counter, s->slot, columns, counts);
 }
 
+static void take_back_added(struct slots *s)
+{
+    for (size_t c = 0; c < COLUMNS; c++)
+        window_take_back(s->rings[c], s->slot, s->added[c]);
+}
+
 static bool judge(struct part *p)
 {
     struct slots *s = slots_of(p);
-    for (size_t c = 0; c < COLUMNS; c++)
-        window_take_back(s->rings[c], s->slot, s->added[c]);
+    take_back_added(s);
     mirror_since(p->store->options.mirror, &p->counter, s->slot, s->since);
     bool fits = judge_rings(p);
     remember(p, !fits && p->state == PART_LOOKING);
@@ -477,6 +482,12 @@ static void taken_alone(struct part *p)
     changes_send(p->store, p->key, &ch);
 }
 
+static void heard_late(struct part *p)
+{
+    take_back_added(slots_of(p));
+    remember(p, false);
+}
+
 /* In another slot than it was charged to here it would be hard to say what belongs to what: the charge of here stays,
  * and is pushed. */
 static void reconcile(struct part *p)
@@ -540,6 +551,7 @@ const struct part_kind redis_slots_kind = {
     .undo = undo,
     .undo_alone = undo_alone,
     .taken_alone = taken_alone,
+    .heard_late = heard_late,
     .reconcile = reconcile,
     .give_back = redis_slots_give_back,
     .keep = redis_slots_keep,

@@ -80,9 +80,11 @@ static bool is_undecided(const struct part *p)
     return p->state == PART_ALONE && !p->is_decided;
 }
 
+/* A reply that is only late tells Redis' count and that Redis has the charge; then this node has missed nothing, and
+ * goes on asking. That it will not come any more is seen when the call ends (on_call_done). */
 static void went_alone(struct part *p)
 {
-    if (p->mode != TAKE_NOTHING && !p->is_ours)
+    if (p->mode != TAKE_NOTHING && !p->is_ours && !p->is_under_way)
         outage_went_alone(p->store->options.outage, p->domain, clock_monotonic_us());
 }
 
@@ -342,9 +344,17 @@ static void on_reply(struct redis_call *c, size_t n, const redisReply *reply)
 /* What came after its op was decided without it. */
 static void reconcile(struct part *p, enum redis_result result)
 {
-    if (p->composed != PART_RESERVING || result == REDIS_UNSENT || p->ask->is_forgetting)
+    bool is_heard = result == REDIS_DONE && !p->is_failed;
+    if (p->ask->is_forgetting)
         return;
-    if (p->is_admitted_alone && result == REDIS_DONE && !p->is_failed)
+    /* In an outage it does not know what the others have not told Redis yet. */
+    if (is_heard && p->kind->heard_late && store_redis_is_believed(p->store, p->key, p->domain))
+        p->kind->heard_late(p);
+    if (!is_heard && p->is_admitted_alone)
+        went_alone(p);
+    if (p->composed != PART_RESERVING || result == REDIS_UNSENT)
+        return;
+    if (p->is_admitted_alone && is_heard)
         p->kind->reconcile(p);
     else if (!p->is_admitted_alone || result == REDIS_DONE)
         p->kind->undo(p);

@@ -93,6 +93,9 @@ struct part_kind {
     void (*undo_alone)(struct part *p);
     /* All parts fit: what was held before goes. NULL: decide_alone saw to that. */
     void (*taken_alone)(struct part *p);
+    /* The replies came after the op had its answer, whatever that was: what they say of the counter is news all the
+     * same. Comes before reconcile or undo; p->take is NULL. NULL: nothing is kept of it. */
+    void (*heard_late)(struct part *p);
     /* The replies came after the part was admitted alone: Redis has the charge too. p->take is NULL. */
     void (*reconcile)(struct part *p);
     /* The part ends, whatever became of it: frees p->own. NULL: nothing to do. */

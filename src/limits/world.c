@@ -42,8 +42,9 @@ static struct world_node *find_or_add(struct world *w, uint64_t id)
     return &w->others[w->count++];
 }
 
-void world_read(struct world *w, uint64_t id, int64_t until_us)
+void world_read(struct world *w, uint64_t id, int64_t score)
 {
+    int64_t until_us = score & ~INT64_C(1);
     if (id == w->self || w->read_us - until_us > OUTAGE_FORGET_US)
         return;
     struct world_node *n = find_or_add(w, id);
@@ -51,6 +52,7 @@ void world_read(struct world *w, uint64_t id, int64_t until_us)
         return;
     /* A heartbeat from far in the future was made by a clock that has been set right since. */
     n->until_us = MIN_OF(until_us, w->read_us + INT64_C(2) * OUTAGE_BEAT_HOLDS_US);
+    n->is_alone = score & 1;
     n->is_read = n->is_of_set = true;
 }
 
@@ -97,6 +99,14 @@ uint32_t world_missing(const struct world *w)
     for (size_t i = 0; i < w->count; i++)
         missing += !is_alive(&w->others[i], w->read_us);
     return missing;
+}
+
+uint32_t world_alone(const struct world *w)
+{
+    uint32_t alone = 0;
+    for (size_t i = 0; i < w->count; i++)
+        alone += is_alive(&w->others[i], w->read_us) && w->others[i].is_alone;
+    return alone;
 }
 
 bool world_is_back(const struct world *w)

@@ -315,6 +315,34 @@ static void test_nodes_know_each_other_and_the_secret(void **state)
     assert_true(is_settled(&st->nodes[2]));
 }
 
+/* After an outage nodes settle one after another. Whoever has leaves the shares of those who have not, at every moment;
+ * and soon they have all. */
+static void test_who_settles_first_leaves_the_others_their_shares(void **state)
+{
+    enum { COUNT = 3, LINKED_APART_MS = 300 };
+    struct stage *st = *state;
+    uint32_t most_alone = 0;
+    run_nodes(st, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        tiny_cut(&st->nodes[i].redis);
+    steps(st, 6000);
+    for (int64_t at_ms = 0; at_ms < 6000; at_ms += STEP_MS) {
+        uint32_t alone = 0;
+        if (at_ms % LINKED_APART_MS == 0 && at_ms / LINKED_APART_MS < COUNT)
+            tiny_link(&st->nodes[at_ms / LINKED_APART_MS].redis);
+        step(st);
+        for (size_t i = 0; i < COUNT; i++)
+            alone += !is_settled(&st->nodes[i]);
+        most_alone = alone < COUNT ? MAX_OF(alone, most_alone) : most_alone;
+        for (size_t i = 0; i < COUNT; i++)
+            if (is_settled(&st->nodes[i]))
+                assert_true(outage_allowed(&st->nodes[i].outage, 0, 30) <= 30 - 10 * alone);
+    }
+    assert_true(most_alone > 0); /* it came to that */
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(outage_allowed(&st->nodes[i].outage, 0, 30), 30);
+}
+
 static void test_one_that_is_gone_for_an_hour_is_forgotten(void **state)
 {
     struct stage *st = *state;
@@ -767,6 +795,7 @@ int main(void)
         STORY(test_a_first_start),
         STORY(test_a_node_that_has_only_begun_believes),
         STORY(test_nodes_know_each_other_and_the_secret),
+        STORY(test_who_settles_first_leaves_the_others_their_shares),
         STORY(test_one_that_is_gone_for_an_hour_is_forgotten),
         STORY(test_what_was_decided_alone_is_told_once),
         STORY(test_slots_of_two_windows_go_to_two_keys),

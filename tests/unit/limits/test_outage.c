@@ -59,7 +59,7 @@ static void test_settled_until_somebody_goes_alone(void **state)
 static void test_unnoticed_for_as_long_as_a_heartbeat_holds(void **state)
 {
     struct outage *o = *state;
-    outage_set(o, 0, 4, 0);
+    outage_set(o, 0, 4, 0, 0);
     assert_true(outage_is_unnoticed(o, 0, 10 * S)); /* nobody said yet since when */
     outage_went_alone(o, 0, 10 * S);
     outage_went_alone(o, 0, 13 * S);
@@ -68,22 +68,23 @@ static void test_unnoticed_for_as_long_as_a_heartbeat_holds(void **state)
     assert_true(outage_settle(o, 0, outage_alone_count(o, 0)));
     outage_went_alone(o, 0, 100 * S);
     assert_true(outage_is_unnoticed(o, 0, 101 * S));
-    outage_set(o, 0, 1, 0);
+    outage_set(o, 0, 1, 0, 0);
     assert_false(outage_is_unnoticed(o, 0, 101 * S)); /* there is nobody else */
 }
 
 static void test_nodes_that_are_missing_keep_their_shares(void **state)
 {
     static const struct {
-        uint32_t nodes, missing;
+        uint32_t nodes, missing, alone;
         uint64_t allowed, left;
     } CASES[] = {
-        {4, 0, 100, 100}, {4, 1, 100, 75},  {4, 3, 100, 25},  {4, 4, 100, 25}, {3, 1, 100, 67},
-        {4, 1, 3, 3},     {1, 1, 100, 100}, {0, 0, 100, 100}, {4, 1, 0, 0},    {4, 1, ALLOWED_ANY, ALLOWED_ANY},
+        {4, 0, 0, 100, 100}, {4, 1, 0, 100, 75}, {4, 3, 0, 100, 25},  {4, 4, 0, 100, 25},
+        {3, 1, 0, 100, 67},  {4, 1, 0, 3, 3},    {1, 1, 0, 100, 100}, {0, 0, 0, 100, 100},
+        {4, 1, 0, 0, 0},     {4, 0, 1, 100, 75}, {4, 1, 2, 100, 25},  {4, 1, 0, ALLOWED_ANY, ALLOWED_ANY},
     };
     struct outage *o = *state;
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
-        outage_set(o, 0, CASES[i].nodes, CASES[i].missing);
+        outage_set(o, 0, CASES[i].nodes, CASES[i].missing, CASES[i].alone);
         assert_true(outage_allowed(o, 0, CASES[i].allowed) == CASES[i].left);
         assert_true(outage_allowed(o, 1, CASES[i].allowed) == CASES[i].allowed);
     }
@@ -95,11 +96,13 @@ static void test_changes(void **state)
 {
     struct outage *o = *state;
     uint32_t changes = outage_changes(o, 0);
-    outage_set(o, 0, 4, 1);
+    outage_set(o, 0, 4, 1, 0);
     assert_int_equal(outage_changes(o, 0), ++changes);
-    outage_set(o, 0, 4, 1);
+    outage_set(o, 0, 4, 1, 0);
     assert_int_equal(outage_changes(o, 0), changes);
-    outage_set(o, 0, 4, 0);
+    outage_set(o, 0, 4, 0, 0);
+    assert_int_equal(outage_changes(o, 0), ++changes);
+    outage_set(o, 0, 4, 0, 1);
     assert_int_equal(outage_changes(o, 0), ++changes);
     assert_true(outage_settle(o, 0, outage_alone_count(o, 0)));
     assert_int_equal(outage_changes(o, 0), ++changes);

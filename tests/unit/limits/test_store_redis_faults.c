@@ -234,17 +234,50 @@ static void test_a_late_reply_to_what_was_admitted(void **state)
     assert_true(clock_monotonic_ms() - began_ms >= TIMEOUT_MS);
     assert_true(clock_monotonic_ms() - began_ms < 20 * TIMEOUT_MS * tests_slowness());
     assert_true(take.held.is_local);
-    assert_false(is_settled(f));
     assert_int_equal(since(f, "u:a", NOW), 3);
     redis_servers_resume(&servers, 0);
     RUN_UNTIL(f, since(f, "u:a", NOW) == 0);
+    assert_true(is_settled(f)); /* nothing was missed */
     assert_int_equal(in_redis("u:a", NOW), 3);
     /* And it is given back like any other. */
-    push(f, false, NOW);
-    RUN_UNTIL(f, is_up(f));
     give_back(f, &take);
     assert_true(redis_node_run(&f->store, NULL));
     assert_int_equal(in_redis("u:a", NOW), 0);
+}
+
+/* Nor does a node that was only late forget to look: what the others did is in the late reply. */
+static void test_a_late_reply_is_a_reading(void **state)
+{
+    struct fixture *f = *state;
+    char key[REDIS_KEY_MAX_BYTES];
+    struct take take;
+    key_text(key, "u:a", NOW);
+    redis_servers_tell(&servers, 0, "BITFIELD %s INCRBY u32 #%d 7", key, (int)(window_slot(NOW, HOUR) % 16));
+    redis_servers_tell(&servers, 0, "PEXPIREAT %s 2200000000000", key);
+    redis_servers_hang(&servers, 0);
+    take_set(f, &take, "u:a", 1, 10);
+    assert_int_equal(ask(f, &take, NOW), STORE_TAKEN);
+    assert_false(f->store.ops->peek(&f->store, &take, NOW)); /* nothing is known */
+    redis_servers_resume(&servers, 0);
+    RUN_UNTIL(f, since(f, "u:a", NOW) == 0);
+    assert_true(f->store.ops->peek(&f->store, &take, NOW));
+    assert_int_equal(take.used[0], 8);
+}
+
+/* No reply came, and none will: this node has decided something that Redis may not know of. */
+static void test_no_reply_comes(void **state)
+{
+    struct fixture *f = *state;
+    struct take take;
+    redis_servers_hang(&servers, 0);
+    take_set(f, &take, "u:a", 3, 10);
+    assert_int_equal(ask(f, &take, NOW), STORE_TAKEN);
+    assert_true(is_settled(f));
+    redis_servers_kill(&servers, 0);
+    RUN_UNTIL(f, !is_settled(f));
+    assert_int_equal(since(f, "u:a", NOW), 3);
+    redis_servers_restart(&servers, 0);
+    RUN_UNTIL(f, is_up(f));
 }
 
 static void test_a_late_reply_to_what_was_refused(void **state)
@@ -286,7 +319,7 @@ static void test_a_late_reply_to_what_was_kept_later(void **state)
     take_set(f, &take, "u:a", 3, 10);
     assert_int_equal(ask(f, &take, NOW), STORE_TAKEN);
     f->store.ops->keep(&f->store, takes, 1, NOW + 2 * SLOT_US);
-    assert_int_equal(since(f, "u:a", NOW + 2 * SLOT_US), 3);
+    assert_int_equal(since(f, "u:a", NOW + 2 * SLOT_US), 0); /* Redis has it when it listens again */
     redis_servers_resume(&servers, 0);
     assert_true(redis_node_run(&f->store, NULL));
     push(f, false, NOW + 2 * SLOT_US);
@@ -764,6 +797,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         HASTY(test_a_late_reply_to_what_was_admitted),
+        HASTY(test_a_late_reply_is_a_reading),
+        HASTY(test_no_reply_comes),
         HASTY(test_a_late_reply_to_what_was_refused),
         HASTY(test_a_late_reply_to_what_was_given_back),
         HASTY(test_a_late_reply_to_what_was_kept_later),

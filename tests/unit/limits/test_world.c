@@ -132,6 +132,28 @@ static void test_stories(void **state)
     }
 }
 
+/* What a heartbeat says besides: that its node, which is there, still decides alone. */
+static void test_who_is_alone(void **state)
+{
+    struct world w;
+    (void)state;
+    assert_int_equal(world_score(NOW + 1, false), NOW);
+    assert_int_equal(world_score(NOW + 1, true), NOW + 1);
+    world_init(&w, 99, 0);
+    world_begin_reading(&w, NOW);
+    world_read(&w, 1, world_score(NOW + OUTAGE_BEAT_HOLDS_US, true));
+    world_read(&w, 2, world_score(NOW + OUTAGE_BEAT_HOLDS_US, false));
+    world_read(&w, 3, world_score(NOW - 2, true)); /* missing is missing */
+    world_end_reading(&w);
+    assert_int_equal(world_nodes(&w), 4);
+    assert_int_equal(world_missing(&w), 1);
+    assert_int_equal(world_alone(&w), 1);
+    world_begin_reading(&w, NOW);
+    world_read(&w, 1, world_score(NOW + OUTAGE_BEAT_HOLDS_US, false));
+    world_end_reading(&w);
+    assert_int_equal(world_alone(&w), 0);
+}
+
 static void test_more_than_fit(void **state)
 {
     (void)state;
@@ -147,6 +169,7 @@ static void test_more_than_fit(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_stories), cmocka_unit_test(test_more_than_fit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_stories), cmocka_unit_test(test_who_is_alone),
+                                       cmocka_unit_test(test_more_than_fit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

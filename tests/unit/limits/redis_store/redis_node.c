@@ -65,7 +65,7 @@ void redis_node_free(struct redis_node *n)
 void redis_node_settle(struct redis_node *n, uint32_t nodes, uint32_t missing)
 {
     for (unsigned k = 0; k < OUTAGE_DOMAINS; k++) {
-        outage_set(n->outage, k, nodes, missing);
+        outage_set(n->outage, k, nodes, missing, 0);
         assert_true(outage_settle(n->outage, k, outage_alone_count(n->outage, k)));
     }
 }
