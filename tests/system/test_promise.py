@@ -13,7 +13,7 @@ def press(field, windows, clients=50):
     """Greedy crowds, and a modest user beside them, for so many windows; then all that must hold."""
     field.start()
     report = field.run(field.greedy(clients) + field.modest(), field.windows(windows))
-    print(report.text(), field.text(), sep="\n")
+    print(report.text(), field.fullest(report, GREEDY), field.text(), sep="\n")
     assert report.worst(GREEDY) <= field.limit, report.text()
     assert report.share(GREEDY) >= 0.98, report.text()
     assert not report.refused(MODEST), report.refused(MODEST)[:5]

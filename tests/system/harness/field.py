@@ -6,6 +6,7 @@
 All times are of the monotonic clock, so what different nodes admitted can be compared (promise.py).
 """
 import collections
+import datetime
 import json
 import pathlib
 import subprocess
@@ -259,9 +260,10 @@ class Field:
         """At each node so many clients of one user, who stop at nothing."""
         return [self.crowd_words(n, clients, GREEDY, "0-0", refused) for n in self.numbers(nodes)]
 
-    def modest(self, pause="2000-2800", nodes=None, user=MODEST):
+    def modest(self, nodes=None, user=MODEST):
         """At each node one client, whose mails altogether stay within a quarter of the limit, and at each node within a
         quarter of what its share of the limit would be."""
+        pause = "%d-%d" % (250 * self.period, 350 * self.period)
         return [self.crowd_words(n, 1, user, pause, pause) for n in self.numbers(nodes)]
 
     def numbers(self, nodes):
@@ -305,6 +307,21 @@ class Field:
                       for event in events_with(node, '"event":"store"')]
         return "\n".join(lines)
 
+    def fullest(self, report, user):
+        """Of a user's fullest window: how many mails each node admitted, and who decided."""
+        since = most_within(report.of(user), self.period)[1]
+        if since is None:
+            return "no mail of %s" % user
+        since += time.time() - time.monotonic()
+        found = []
+        for number, node in enumerate(self.nodes):
+            there = [event for event in accepted(node) if event["user"] == user and 0 <= seconds_of(event) - since <= self.period]
+            decided = collections.Counter(event["store"] for event in there)
+            found += ["%s %d at node %d, %.3f to %.3f s" % (store, count, number, *(
+                end(seconds_of(event) - since for event in there if event["store"] == store) for end in (min, max)))
+                      for store, count in sorted(decided.items())]
+        return "fullest window of %s: %s" % (user, "; ".join(found))
+
     def windows(self, count):
         """Seconds in which the limit can be used up so many times, with a moment to spare: strict slots free it after 17
         of 16, and what comes free within the last two slots may not be seen any more."""
@@ -330,6 +347,10 @@ def events_with(node, text):
     not parsed, nor held."""
     with open(node.event_file, encoding="utf-8") as lines:
         return [json.loads(line) for line in lines if text in line]
+
+
+def seconds_of(event):
+    return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
 
 
 def accepted(node):
