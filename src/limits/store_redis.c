@@ -80,11 +80,12 @@ static bool is_undecided(const struct part *p)
     return p->state == PART_ALONE && !p->is_decided;
 }
 
-/* A reply that is only late tells Redis' count and that Redis has the charge; then this node has missed nothing, and
- * goes on asking. That it will not come any more is seen when the call ends (on_call_done). */
+/* A reply that is only late is no outage: it tells what Redis counts and has charged, what was not charged there is soon
+ * pushed, and this node goes on asking. That it will not come any more is seen when the call ends (reconcile), and three
+ * in a row open the circuit. */
 static void went_alone(struct part *p)
 {
-    if (p->mode != TAKE_NOTHING && !p->is_ours && !p->is_under_way)
+    if (p->mode != TAKE_NOTHING && !p->is_ours)
         outage_went_alone(p->store->options.outage, p->domain, clock_monotonic_us());
 }
 
@@ -147,7 +148,7 @@ static enum alone decide_alone(struct ask *a)
     enum alone result = decide_slots(a);
     ASK_PARTS(p, a)
     {
-        if (p->is_decided && result == ALONE_FITS)
+        if (p->is_decided && result == ALONE_FITS && !a->is_late)
             went_alone(p);
     }
     return result;

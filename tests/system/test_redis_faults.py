@@ -10,7 +10,7 @@ import pytest
 
 from harness.clocks import Clock
 from harness.elsewhere import elsewhere
-from harness.field import GREEDY, MODEST, Field, Site, assert_kept, long_run, waits
+from harness.field import GREEDY, MODEST, Field, Site, assert_kept, waits
 from harness.mailweir import wait_until
 from harness.ports import eventually
 from harness.redis_servers import Relay
@@ -67,7 +67,7 @@ def test_redis_is_killed_and_comes_back_empty(start_mailweir, place, start_redis
 
 def test_redis_hangs(start_mailweir, place, start_redis):
     redis = start_redis("redis")
-    seconds = 20 if long_run() else 5
+    seconds = 20
 
     def hang(began):
         wait_until(began + 4)
