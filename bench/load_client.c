@@ -153,7 +153,9 @@ static void on_reply(struct load_client *c, struct str line)
                                          [STEP_LOGIN] = "235",
                                          [STEP_MESSAGE] = "250",
                                          [STEP_QUIT] = "221"};
-    const char *want = c->step == STEP_ENVELOPE ? envelope[c->replies] : c->step < STEP_RESTING ? wanted[c->step] : NULL;
+    const char *want = c->step == STEP_ENVELOPE ? envelope[c->replies]
+                       : c->step < STEP_RESTING ? wanted[c->step]
+                                                : NULL;
 
     if (!want || !str_starts(line, str_of_z(want)))
         fail(c, "the server says", line);

@@ -8,15 +8,16 @@
  * With it so many are begun each second, each at its own moment, whatever became of those before: what a mail waits
  * then is what it would wait in a server that is as busy. Before anything is measured every user has sent a mail, and
  * the same load was there for WARM_UP_US: that long ago they were all read at once, and so would be read again at once.
- * Prints mails a second, CPU of this process a mail (which with --rate never sleeps), and what half and 99 of 100 mails
- * waited at most.
+ * Prints mails a second, CPU of this process a mail, and what half and 99 of 100 mails waited at most.
  */
 #include "store.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -45,6 +46,10 @@ static const struct way *way;
 static unsigned under_way_max = 200, rate, seconds = 3, users = 10000;
 static struct mail *mails, **spare;
 static size_t spare_count, done_count, refused_count, alone_count, wait_count;
+static int striker_fd;
+static int64_t struck_since_us;
+static size_t struck_count, begun_count;
+static struct watch striker;
 static uint32_t *waits_us;
 static uint64_t drawn = UINT64_C(0x9e3779b97f4a7c15);
 
@@ -60,11 +65,11 @@ static void on_done(struct mail *m, bool is_admitted)
     refused_count += !is_admitted;
     alone_count += m->is_alone;
     if (wait_count < WAITS_MAX)
-        waits_us[wait_count++] = (uint32_t)MIN_OF(clock_monotonic_us() - m->begun_us, INT64_C(1000000000));
+        waits_us[wait_count++] = (uint32_t)MIN_OF(clock_monotonic_us() - m->due_us, INT64_C(1000000000));
     spare[spare_count++] = m;
 }
 
-static void begin(unsigned user)
+static void begin(unsigned user, int64_t due_us)
 {
     struct mail *m = spare[--spare_count];
 
@@ -72,7 +77,7 @@ static void begin(unsigned user)
         int len = snprintf(m->texts[i], ENTITY_MAX_BYTES, limits[i].entity, user);
         m->entities[i] = str_of(m->texts[i], (size_t)len);
     }
-    m->begun_us = clock_monotonic_us();
+    m->due_us = due_us;
     way->mail_start(m);
 }
 
@@ -102,18 +107,46 @@ static void finish(void)
         bench_fail("the end", "mails have no answer");
 }
 
+/* What is due, as far as there is room for it: what finds none is late. */
+static void begin_due(void)
+{
+    for (; begun_count < struck_count && spare_count > 0; begun_count++)
+        begin(draw_user(), struck_since_us + (int64_t)(begun_count + 1) * 1000000 / rate);
+}
+
+/* The clock strikes when a mail is due: the loop's own timers know milliseconds only. */
+static void on_strike(void *arg, bool readable, bool writable)
+{
+    uint64_t strikes;
+    (void)arg, (void)readable, (void)writable;
+    if (read(striker_fd, &strikes, sizeof strikes) == (ssize_t)sizeof strikes)
+        struck_count += strikes;
+    begin_due();
+}
+
+static void strike_every(int64_t ns)
+{
+    const struct itimerspec every = {{ns / 1000000000, ns % 1000000000}, {ns / 1000000000, ns % 1000000000}};
+    if (timerfd_settime(striker_fd, 0, &every, NULL) < 0)
+        bench_fail("the clock", "it cannot be set");
+    struck_since_us = clock_monotonic_us();
+    struck_count = begun_count = 0;
+}
+
 static void run(int64_t for_us)
 {
-    int64_t began_us = clock_monotonic_us(), now_us = began_us;
-    size_t begun_count = 0;
+    int64_t until_us = clock_monotonic_us() + for_us;
 
-    while (now_us - began_us < for_us) {
-        size_t due = rate ? (size_t)((now_us - began_us) * rate / 1000000) : begun_count + BEGUN_A_TURN;
-        for (; begun_count < due && spare_count > 0; begun_count++)
-            begin(draw_user());
-        loop_run_once(&loop, !rate && spare_count < under_way_max ? 1 : 0);
-        now_us = clock_monotonic_us();
+    if (rate)
+        strike_every(INT64_C(1000000000) / rate);
+    while (clock_monotonic_us() < until_us) {
+        for (unsigned n = 0; !rate && n < BEGUN_A_TURN && spare_count > 0; n++)
+            begin(draw_user(), clock_monotonic_us());
+        loop_run_once(&loop, rate || spare_count < under_way_max ? 1 : 0);
+        begin_due();
     }
+    if (rate)
+        strike_every(0);
     finish();
 }
 
@@ -122,7 +155,7 @@ static void warm_up(void)
     for (unsigned user = 0; user < users; user++) {
         while (spare_count == 0)
             loop_run_once(&loop, 1);
-        begin(user);
+        begin(user, clock_monotonic_us());
     }
     finish();
     run(WARM_UP_US);
@@ -206,6 +239,11 @@ int main(int argc, char **argv)
     read_options(argc, argv, &at);
     if (!loop_init(&loop, &err))
         bench_fail("the loop", err.text);
+    striker_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (striker_fd < 0)
+        bench_fail("the clock", "there is none");
+    watch_init(&striker, &loop, striker_fd, on_strike, NULL);
+    watch_set(&striker, true, false);
     mails = calloc(under_way_max, sizeof *mails);
     spare = calloc(under_way_max, sizeof *spare);
     waits_us = malloc(WAITS_MAX * sizeof *waits_us);

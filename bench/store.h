@@ -34,7 +34,7 @@ enum { ALLOWED = 1000000000, KIB = 5 };
 struct mail {
     void (*on_done)(struct mail *m, bool is_admitted);
     bool is_alone; /* Redis had no part in it: it was too slow */
-    int64_t begun_us;
+    int64_t due_us;
     char texts[LIMITS][ENTITY_MAX_BYTES];
     struct str entities[LIMITS];
     void *state; /* the way's */
