@@ -24,8 +24,7 @@ static void node_open(struct node *n)
     assert_non_null(memory);
     memset(memory, 0, allowance_table_size());
     n->table = allowance_table_init(memory, &err);
-    n->redis = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);
-    assert_non_null(n->redis);
+    n->redis = client_open(&options);
     n->sync = allowance_sync_new(&loop, n->redis, n->table, STR("mw1:"), &err);
     assert_non_null(n->sync);
 }
@@ -40,12 +39,10 @@ static void node_close(struct node *n)
 
 static int set_up(void **state)
 {
-    struct err err;
     (void)state;
     if (!redis_servers_are_there())
         return 0;
-    assert_true(loop_init(&loop, &err));
-    events_init();
+    stage_begin();
     redis_servers_start(&servers, REDIS_ALONE, NULL);
     options = (struct redis_options){.shape = REDIS_ALONE, .endpoints = servers.endpoints, .endpoint_count = 1};
     node_open(&a);
@@ -61,8 +58,7 @@ static int tear_down(void **state)
     node_close(&a);
     node_close(&b);
     redis_servers_stop(&servers);
-    events_fini();
-    loop_fini(&loop);
+    stage_end();
     return 0;
 }
 

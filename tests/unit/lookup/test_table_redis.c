@@ -28,13 +28,11 @@ static int set_up(void **state)
     (void)state;
     if (!redis_servers_are_there())
         return 0;
-    assert_true(loop_init(&loop, &err));
-    events_init();
+    stage_begin();
     redis_servers_start(&servers, REDIS_ALONE, NULL);
     servers.stays = STAYS;
     options = (struct redis_options){.shape = REDIS_ALONE, .endpoints = servers.endpoints, .endpoint_count = 1};
-    r = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);
-    assert_non_null(r);
+    r = client_open(&options);
     tables = table_redis_new(&loop, r, OPTIONS, TABLES, &err);
     assert_non_null(tables);
     redis_servers_tell(&servers, 0, "SADD words office bob@a.test @b.test");
@@ -51,9 +49,7 @@ static int tear_down(void **state)
     table_redis_free(&tables);
     table_redis_free(&tables); /* harmless */
     redis_servers_stop(&servers);
-    events_fini();
-    assert_true(list_is_empty(&loop.tasks));
-    loop_fini(&loop);
+    stage_end();
     return 0;
 }
 

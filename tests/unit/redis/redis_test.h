@@ -147,4 +147,28 @@ static inline unsigned times_said(const char *text)
     return count;
 }
 
+/* ---- a test's own: the loop, the events, a client ---- */
+
+static inline void stage_begin(void)
+{
+    struct err err;
+    assert_true(loop_init(&loop, &err));
+    events_init();
+}
+
+static inline void stage_end(void)
+{
+    events_fini();
+    assert_true(list_is_empty(&loop.tasks));
+    loop_fini(&loop);
+}
+
+static inline struct redis *client_open(const struct redis_options *options)
+{
+    struct err err;
+    struct redis *r = redis_new(&loop, options, 200 * tests_slowness(), NULL, &events, &err);
+    assert_non_null(r);
+    return r;
+}
+
 #endif

@@ -25,19 +25,15 @@ static uint16_t free_port(void)
 
 static void open_client(void)
 {
-    struct err err;
-    r = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);
-    assert_non_null(r);
+    r = client_open(&options);
 }
 
 static int set_up(void **state)
 {
-    struct err err;
     (void)state;
     if (!redis_servers_are_there())
         return 0;
-    assert_true(loop_init(&loop, &err));
-    events_init();
+    stage_begin();
     redis_servers_start(&servers, REDIS_ALONE, NULL);
     servers.stays = STAYS;
     options = (struct redis_options){.shape = REDIS_ALONE, .endpoints = servers.endpoints, .endpoint_count = 1};
@@ -52,9 +48,7 @@ static int tear_down(void **state)
     redis_free(&r);
     redis_free(&r); /* harmless */
     redis_servers_stop(&servers);
-    events_fini();
-    assert_true(list_is_empty(&loop.tasks));
-    loop_fini(&loop);
+    stage_end();
     return 0;
 }
 

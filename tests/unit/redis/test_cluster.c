@@ -40,10 +40,8 @@ static void say_moved(struct fake_redis *f, const char *words, const struct fake
 
 static int set_up(void **state)
 {
-    struct err err;
     (void)state;
-    assert_true(loop_init(&loop, &err));
-    events_init();
+    stage_begin();
     for (size_t i = 0; i < NODES; i++) {
         fake_start(&nodes[i], &loop, "cluster", "master");
         seeds[i] = nodes[i].at;
@@ -58,17 +56,13 @@ static int tear_down(void **state)
     redis_free(&r);
     for (size_t i = 0; i < NODES; i++)
         fake_stop(&nodes[i]);
-    events_fini();
-    assert_true(list_is_empty(&loop.tasks));
-    loop_fini(&loop);
+    stage_end();
     return 0;
 }
 
 static void open_client(void)
 {
-    struct err err;
-    r = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);
-    assert_non_null(r);
+    r = client_open(&options);
 }
 
 static bool all_are_up(size_t count)

@@ -20,18 +20,15 @@ static int set_up(void **state)
     static const char *const MORE[] = {"--cluster-require-full-coverage", "no", NULL};
     static const char *const STAYS[] = {"[a-h]{u:alice@example.org}", "foo",
                                         NULL}; /* the client writes what it is told */
-    struct err err;
     (void)state;
     if (!redis_servers_are_there())
         return 0;
-    assert_true(loop_init(&loop, &err));
-    events_init();
+    stage_begin();
     redis_servers_start(&servers, REDIS_CLUSTER, MORE);
     servers.stays = STAYS;
     options = (struct redis_options){
         .shape = REDIS_CLUSTER, .endpoints = servers.endpoints, .endpoint_count = servers.endpoint_count};
-    r = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);
-    assert_non_null(r);
+    r = client_open(&options);
     RUN_UNTIL(redis_shard_count(r) == 3 && redis_shard_ups(r, 0) && redis_shard_ups(r, 1) && redis_shard_ups(r, 2));
     return 0;
 }
@@ -45,8 +42,7 @@ static int tear_down(void **state)
     while (flow_count > 0)
         flow_end(&flows[--flow_count]);
     redis_servers_stop(&servers);
-    events_fini();
-    loop_fini(&loop);
+    stage_end();
     return 0;
 }
 

@@ -30,10 +30,8 @@ static void push_switch(struct fake_redis *sentinel, const char *name, const str
 
 static int set_up(void **state)
 {
-    struct err err;
     (void)state;
-    assert_true(loop_init(&loop, &err));
-    events_init();
+    stage_begin();
     for (size_t i = 0; i < SENTINELS; i++) {
         fake_start(&sentinels[i], &loop, "sentinel", "sentinel");
         fake_say(&sentinels[i], "SUBSCRIBE", "*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n");
@@ -55,17 +53,13 @@ static int tear_down(void **state)
         fake_stop(&sentinels[i]);
     for (size_t i = 0; i < SERVERS; i++)
         fake_stop(&servers[i]);
-    events_fini();
-    assert_true(list_is_empty(&loop.tasks));
-    loop_fini(&loop);
+    stage_end();
     return 0;
 }
 
 static void open_client(void)
 {
-    struct err err;
-    r = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);
-    assert_non_null(r);
+    r = client_open(&options);
 }
 
 static bool is_at(const struct fake_redis *f)

@@ -13,12 +13,10 @@ static struct flow flow;
 
 static int set_up(void **state)
 {
-    struct err err;
     (void)state;
     if (!redis_servers_are_there())
         return 0;
-    assert_true(loop_init(&loop, &err));
-    events_init();
+    stage_begin();
     redis_servers_start(&servers, REDIS_SENTINEL, NULL);
     servers.stays = STAYS;
     options = (struct redis_options){.shape = REDIS_SENTINEL,
@@ -36,16 +34,13 @@ static int tear_down(void **state)
     redis_free(&r);
     flow_end(&flow);
     redis_servers_stop(&servers);
-    events_fini();
-    loop_fini(&loop);
+    stage_end();
     return 0;
 }
 
 static void open_client(void)
 {
-    struct err err;
-    r = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);
-    assert_non_null(r);
+    r = client_open(&options);
     flow_start(&flow, r, "k");
     RUN_UNTIL(flow.done > 20);
 }
@@ -130,13 +125,11 @@ static void test_sentinels_die(void **state)
 
 static void test_wrong_name(void **state)
 {
-    struct err err;
     (void)state;
     if (!redis_servers_are_there())
         skip();
     options.master = "nobody";
-    r = redis_new(&loop, &options, 200 * tests_slowness(), NULL, &events, &err);
-    assert_non_null(r);
+    r = client_open(&options);
     flow_start(&flow, r, "k");
     RUN_UNTIL(times_said("\"state\":\"down\""));
     assert_string_equal(redis_why_down(r, 0).ptr,

@@ -8,10 +8,8 @@ static struct redis *r;
 
 static int set_up(void **state)
 {
-    struct err err;
     (void)state;
-    assert_true(loop_init(&loop, &err));
-    events_init();
+    stage_begin();
     return 0;
 }
 
@@ -41,9 +39,7 @@ static int tear_down(void **state)
     (void)state;
     redis_free(&r);
     fake_stop(&fake);
-    events_fini();
-    assert_true(list_is_empty(&loop.tasks));
-    loop_fini(&loop);
+    stage_end();
     return 0;
 }
 

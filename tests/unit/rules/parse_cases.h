@@ -82,4 +82,33 @@ static inline void check_right(const char *text)
     parsed_close(&p);
 }
 
+/* All of a file's tests: texts that are wrong, and texts that are right. */
+struct parse_cases {
+    const struct parse_case *wrong;
+    size_t wrong_count;
+    const char *const *right;
+    size_t right_count;
+};
+
+static inline void test_wrong(void **state)
+{
+    const struct parse_cases *cases = *state;
+    for (size_t i = 0; i < cases->wrong_count; i++)
+        check_wrong(&cases->wrong[i]);
+}
+
+static inline void test_right(void **state)
+{
+    const struct parse_cases *cases = *state;
+    for (size_t i = 0; i < cases->right_count; i++)
+        check_right(cases->right[i]);
+}
+
+static inline int parse_cases_run(const struct parse_cases *cases)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(test_wrong, (void *)cases),
+                                       cmocka_unit_test_prestate(test_right, (void *)cases)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
 #endif

@@ -114,22 +114,8 @@ static const char *const RIGHT[] = {
     "on mail { rule a reject if true and not off or session.age < 1h30m or now >= 08:30 or mail.size > 10M }",
 };
 
-static void test_wrong(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(WRONG); i++)
-        check_wrong(&WRONG[i]);
-}
-
-static void test_right(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(RIGHT); i++)
-        check_right(RIGHT[i]);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong), cmocka_unit_test(test_right)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct parse_cases cases = {WRONG, COUNT_OF(WRONG), RIGHT, COUNT_OF(RIGHT)};
+    return parse_cases_run(&cases);
 }

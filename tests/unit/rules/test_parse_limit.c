@@ -99,22 +99,8 @@ static const char *const RIGHT[] = {
     " at 100% ban client 5m doubling to 1h \"x\" }",
 };
 
-static void test_wrong(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(WRONG); i++)
-        check_wrong(&WRONG[i]);
-}
-
-static void test_right(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(RIGHT); i++)
-        check_right(RIGHT[i]);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong), cmocka_unit_test(test_right)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct parse_cases cases = {WRONG, COUNT_OF(WRONG), RIGHT, COUNT_OF(RIGHT)};
+    return parse_cases_run(&cases);
 }
