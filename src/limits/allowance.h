@@ -35,10 +35,13 @@ struct allowance {
     char by[64], why[128];                       /* without control characters */
 };
 
+/* Bytes of memory that all processes of the node share. */
 size_t allowance_table_size(void);
-/* An empty table in allowance_table_size() bytes of zeros, aligned to 64; or one that an earlier run left. */
+/* An empty table in allowance_table_size() bytes of zeros, aligned to 64; or one that an earlier run left. NULL
+ * with a reason: its locks cannot be made. */
 MUST_USE struct allowance_table *allowance_table_init(void *memory, struct err *err);
 MUST_USE struct allowance_table *allowance_table_reopen(void *memory, struct err *err);
+/* Its locks; the memory stays the caller's. */
 void allowance_table_fini(struct allowance_table *t);
 
 /* From now on (changed_us) so it is. An older one for the same entity and limit is replaced, a younger one stays.

@@ -45,6 +45,7 @@ enum audit_kind {
     AUDIT_UNKNOWN,
     AUDIT_KINDS
 };
+/* "counters", "connections" …: as the command prints it; static. */
 const char *audit_kind_name(enum audit_kind kind);
 
 struct audit_report {

@@ -114,6 +114,7 @@ struct ban_table_stats {
     uint64_t evicted; /* while in force, for lack of room. Should be 0 */
     uint64_t timeouts;
 };
+/* Locks one shard after the other. */
 void ban_table_stats_get(struct ban_table *t, struct ban_table_stats *stats);
 
 #endif

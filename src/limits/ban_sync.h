@@ -2,7 +2,7 @@
  * ban_sync.h - bans travel: one that was made on this node is in every other node's table within two seconds, and a
  * client that connects there costs no round trip (LIMITS.md "Keys").
  *
- *   a worker's ban_add ─▶ table ── every 250 ms: what changed ──▶ mw1:b:{i:192.0.2.7}  the ban      ban_record.h
+ *   a worker's ban_add ─▶ table ── every 250 ms: what changed ──▶ mw1:b:{i:192.0.2.7}  the ban      ban_text.h
  *                                                                 mw1:k:{i:192.0.2.7}  its strikes
  *                                                                 mw1:bans             who changed, and when
  *   other nodes' tables ◀── merged ◀── GET ◀── every 500 ms: what changed since ◀──────────┘

@@ -25,6 +25,7 @@ MUST_USE bool ban_text_write(struct buf *to, const struct ban_record *record, in
 MUST_USE bool ban_text_read(struct str text, struct str entity, int64_t ahead_us, int64_t now_us,
                             struct ban_record *record);
 
+/* The same of strikes (mw1:k:…). Read, the record is that of a ban which is over. */
 struct str ban_strikes_write(const struct ban_record *record, int64_t ahead_us, char to[BAN_STRIKES_MAX_BYTES]);
 MUST_USE bool ban_strikes_read(struct str text, struct str entity, int64_t ahead_us, int64_t now_us,
                                struct ban_record *record);

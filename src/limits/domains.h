@@ -21,11 +21,12 @@ struct domains {
 
 #define DOMAINS_NO_SHARD UINT16_MAX
 
+/* redis: borrowed. Nothing is known before the first refresh. */
 void domains_init(struct domains *d, const struct redis *redis);
 /* Asks anew where the tags lie if the map has changed. True: it had. */
 bool domains_refresh(struct domains *d);
 
-/* Both refresh first. */
+/* Both refresh first. Of a shard without a tag, and of a key that no shard has: domain 0. */
 unsigned domains_of_shard(struct domains *d, size_t shard);
 unsigned domains_of_key(struct domains *d, struct str key);
 

@@ -1,6 +1,6 @@
 /*
  * lease_table.h - the leases that one process holds in Redis: by counter, and in the order in which they must be
- * renewed. No clock, no network: redis_leases.c has those.
+ * renewed. No clock, no network: redis_leases_held.c has those.
  *
  *   id ─▶ set: key, numbers 7, 8, 12      members NODE.OWNER.7 … of the key
  *   due:  the set that is renewed next ── … ── the one that was renewed last
@@ -31,7 +31,9 @@ struct lease_table {
     uint64_t count; /* of all leases */
 };
 
+/* It holds nothing. */
 void lease_table_init(struct lease_table *t);
+/* All that it holds is forgotten, and runs out in Redis by itself. */
 void lease_table_fini(struct lease_table *t);
 
 /* Adds numbers first, first + 1 …; a new set is due at due_ms. NULL: no memory, nothing is added. */

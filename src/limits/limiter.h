@@ -28,7 +28,7 @@
  *            ─ charges ─▶ limiter_look   ─▶ store            a condition asks used(L), left(L)
  *
  * Several limits refuse: the first in the configuration is named, unless the mail can never pass another one: then that
- * one. retry_after is the time after which none of them refuses, if nobody else comes.
+ * one. retry_after_ms is the time after which none of them refuses, if nobody else comes.
  */
 #ifndef LIMITS_LIMITER_H
 #define LIMITS_LIMITER_H

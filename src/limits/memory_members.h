@@ -51,9 +51,11 @@ struct members {
     struct members_set sets[];
 };
 
+/* Bytes, for room for so many values. */
 size_t members_size(size_t count);
 /* In members_size(count) bytes of zeros. 0, or an errno. */
 MUST_USE int members_init(struct members *m, size_t count);
+/* Its locks; the memory stays the caller's. */
 void members_fini(struct members *m);
 
 /* The shards that a take's values lie in, a bit each; fetches into the processor's cache what members_find will look

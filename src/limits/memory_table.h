@@ -66,11 +66,13 @@ struct table {
     struct table_set sets[];
 };
 
+/* Bytes, for room for so many entries. */
 size_t table_size(size_t entries);
 /* In table_size(entries) bytes of zeros. 0, or an errno. */
 MUST_USE int table_init(struct table *t, size_t entries);
 /* A table of that many entries that a process left which is dead: its locks are made anew. 0, or an errno. */
 MUST_USE int table_reinit(struct table *t, size_t entries);
+/* Was it made, and made whole? */
 bool table_is_valid(const struct table *t);
 /* What follows the table in memory, aligned to 64. */
 void *table_end(struct table *t);

@@ -11,6 +11,8 @@
 
 enum { QUARTERS = 5, MAIL_HOLD_TEXT_BYTES = 40 };
 
+/* The number of the quarter in which a moment lies, and the moment when a quarter begins: microseconds since 1970, on
+ * the shard's clock. */
 uint64_t redis_quarter(uint32_t period_s, int64_t now_us);
 int64_t redis_quarter_start_us(uint32_t period_s, uint64_t quarter);
 /* "mw1:x:{u:alice}:rcpt:86400" of a stem of HyperLogLogs: where mails that are on their way stand. `to` as for

@@ -14,24 +14,24 @@
  * What every store promises (tests/unit/limits/store_suite.c holds each to it):
  * - All or nothing: if one counter would be above what it allows, none is charged by this take.
  * - Never too many: two takes at once, from any workers or nodes, never both get what only one may have. A take that
- * loses may for a moment be seen by others, at the price of their refusal, never of one admission too many.
+ *   loses may for a moment be seen by others, at the price of their refusal, never of one admission too many.
  * - A take may be of another mode: TAKE_ALWAYS counts whatever is allowed, TAKE_NOTHING only asks; both are told
- * whether the count is above what is allowed, and when it no longer will be.
+ *   whether the count is above what is allowed, and when it no longer will be.
  * - Exact: give_back takes away what was charged, where it was charged, and nothing else; twice does no more than once.
  * - A take may hold a charge already: then it is an exchange. What is held counts no longer, the new cost counts at
- * now. Where the held charge still counts and the cost does not grow it always succeeds, so a mail's charge moves to
- * the time at which the mail really passes. A refused exchange leaves the held charge as it was.
+ *   now. Where the held charge still counts and the cost does not grow it always succeeds, so a mail's charge moves to
+ *   the time at which the mail really passes. A refused exchange leaves the held charge as it was.
  * - A counter of a distinct unit counts the different values among what its takes bring: a take's cost is the number of
- * its values, and of these only those grow the count that it does not hold already. A value counts for as long as a
- * take holds it, and a period from when it was last kept; given back, it counts as it did before. Exact, or for
- * distinct-recipients within 2 %.
+ *   its values, and of these only those grow the count that it does not hold already. A value counts for as long as a
+ *   take holds it, and a period from when it was last kept; given back, it counts as it did before. Exact, or for
+ *   distinct-recipients within 2 %.
  * - A memory is only told (TAKE_ALWAYS) and asked (TAKE_NOTHING): used is the number of the take's values that it
- * knows, growth that of the others. Nothing is held.
+ *   knows, growth that of the others. Nothing is held.
  * - Time is an argument, and a counter's time never runs backwards: an earlier now is taken for the newest one the
- * counter saw. A remote store has a clock of its own, the same for all nodes, and takes that one instead.
+ *   counter saw. A remote store has a clock of its own, the same for all nodes, and takes that one instead.
  * - take_start never blocks for longer than deadline_ms and answers DONE, or STARTED and op->on_done exactly once,
- * never from inside take_start; after take_cancel it never comes, and what the take got meanwhile is given back by the
- * store itself.
+ *   never from inside take_start; after take_cancel it never comes, and what the take got meanwhile is given back
+ *   by the store itself.
  */
 #ifndef LIMITS_STORE_H
 #define LIMITS_STORE_H

@@ -34,6 +34,7 @@ struct redis_circuit {
     int64_t probe_at_ms;  /* open: when the next probe is due */
 };
 
+/* Closed, as if it had never been open. */
 void redis_circuit_init(struct redis_circuit *c);
 
 /* A call was answered in time: late ones before it are no longer in a row. */

@@ -75,7 +75,9 @@ bool cluster_is_amiss(const struct cluster *cl);
 
 /* ---- cluster_map.c ---- */
 
+/* Nobody is asked yet. */
 void cluster_ask_init(struct cluster *cl);
+/* Whoever is asked: his answer is not heard any more. */
 void cluster_ask_fini(struct cluster *cl);
 /* As soon as it may be: now, or when a second has passed since the last time. */
 void cluster_want_map(struct cluster *cl);

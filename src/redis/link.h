@@ -143,6 +143,7 @@ MUST_USE bool redis_link_send(struct redis_link *link, struct redis_call *c);
 void redis_link_fail(struct redis_link *link, enum redis_down kind, const char *why, ...) PRINTF_LIKE(3, 4);
 /* The connection is there: talks with the server until redis_link_is_open or redis_link_fail. */
 void redis_link_begin_opening(struct redis_link *link);
+/* READY: the owner is told, and what waits is sent. */
 void redis_link_is_open(struct redis_link *link);
 /* Sends what is not the owner's; false: no memory. */
 MUST_USE bool redis_link_send_inner(struct redis_link *link, struct redis_call *c, bool is_secret);

@@ -104,6 +104,7 @@ struct redis_call {
     bool is_broken; /* a command did not fit */
 };
 
+/* Without a command, and not under way; allocates nothing. Callbacks and arg: as in the struct. */
 void redis_call_init(struct redis_call *c, void (*on_reply)(struct redis_call *, size_t, const redisReply *),
                      void (*on_done)(struct redis_call *, enum redis_result), void *arg);
 /* Appends a command. False: no memory, or too many; then redis_send refuses the call. */
