@@ -1,22 +1,21 @@
 /* mirror_table.c - the places of the mirror, and the locks over them. See mirror_table.h. */
 #include "limits/mirror_table.h"
 
+#include "limits/memory_sets.h"
+
 #define MIRROR_MAGIC 0x6d772d6d6972726fULL
 
-#define ENTRIES_PER_SHARD 1024
 /* As in memory_slots.c: an entry further ahead was written while the clock was wrong. */
 #define FUTURE_US (3600 * INT64_C(1000000))
 
 static size_t shards_for(size_t entries)
 {
-    return MIN_OF(MAX_OF(entries / ENTRIES_PER_SHARD, 1), MIRROR_SHARDS_MAX);
+    return memory_shards_for(entries, MIRROR_SHARDS_MAX);
 }
 
-/* Of each shard. */
 static size_t sets_for(size_t entries)
 {
-    size_t row = shards_for(entries) * MIRROR_WAYS;
-    return MAX_OF((entries + row - 1) / row, 2);
+    return memory_sets_for(entries, shards_for(entries), MIRROR_WAYS);
 }
 
 size_t mirror_size(size_t entries)
@@ -67,16 +66,13 @@ struct mirror_set *mirror_shard_sets(struct mirror *m, unsigned shard)
     return &m->sets[(size_t)shard * m->sets_per_shard];
 }
 
-/* The two sets an id may lie in; different ones. */
 static void sets_of(struct mirror *m, struct hash128 id, struct mirror_set *sets[2])
 {
     struct mirror_set *base = mirror_shard_sets(m, mirror_shard_of(m, id));
-    uint64_t a = (id.hi & UINT32_MAX) * m->sets_per_shard >> 32;
-    uint64_t b = (id.hi >> 32) * m->sets_per_shard >> 32;
-    if (a == b)
-        b = a + 1 == m->sets_per_shard ? 0 : a + 1;
-    sets[0] = &base[a];
-    sets[1] = &base[b];
+    uint64_t numbers[2];
+    memory_two_sets(m->sets_per_shard, (uint32_t)id.hi, (uint32_t)(id.hi >> 32), numbers);
+    sets[0] = &base[numbers[0]];
+    sets[1] = &base[numbers[1]];
 }
 
 void mirror_expect(const struct mirror *m, const struct counter *counter)

@@ -38,10 +38,10 @@ def assert_recovered(field):
         assert node.events("mail", verdict="accept", user=MODEST)[-1]["store"] == "redis", node.events("store")[-5:]
 
 
-def press(field, seconds, during, outages=1, modest="2000-2800"):
+def press(field, seconds, during, outages=1):
     """Crowds, and what happens meanwhile; then all that must hold of every fault."""
     field.start()
-    report = field.run(field.greedy(clients=12, refused="40-100") + field.modest(modest), seconds, during)
+    report = field.run(field.greedy(clients=12, refused="40-100") + field.modest(), seconds, during)
     print(report.text(), field.text(), sep="\n")
     assert_nobody_waits(field, outages)
     assert_recovered(field)
@@ -242,7 +242,7 @@ def test_the_clock_of_redis_is_set(start_mailweir, place, start_redis, seconds):
         clock.move(seconds)
 
     with Field(start_mailweir, place, redis, limit=60, period=period) as field:
-        report = press(field, 40, move, modest="8000-9000")
+        report = press(field, 40, move)
         assert_kept(report, field.limit, within=period - max(seconds, 0) - 1)
         assert report.share(GREEDY) > 0.9
 
