@@ -258,6 +258,8 @@ static bool after_looking(struct ask *a)
     enum alone alone = decide_alone(a);
     if (alone != ALONE_FITS)
         return answer_alone(a, alone);
+    if (a->is_late)
+        return answer(a, STORE_TAKEN);
     send_round(a, PART_RESERVING);
     return a->waiting ? false : after_reserving(a);
 }

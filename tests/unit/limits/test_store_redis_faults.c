@@ -343,6 +343,42 @@ static void test_a_late_reply_to_what_was_cancelled(void **state)
     assert_int_equal(suite_used(&f->store, "u:a", HOUR, NOW), 0);
 }
 
+/* Near its limit a counter is looked at first: that, too, is waited for no longer than the deadline. */
+static void test_a_late_look(void **state)
+{
+    struct fixture *f = *state;
+    struct asked a;
+    struct take take;
+    assert_int_equal(admit(f, "u:a", 9, 10, NOW), STORE_TAKEN);
+    redis_servers_hang(&servers, 0);
+    take_set(f, &take, "u:a", 1, 10);
+    int64_t began_ms = clock_monotonic_ms();
+    enum started started = start(f, &a, &take, NOW + S);
+    assert_int_equal(started, STARTED);
+    bool is_in_time = redis_node_run(&f->store, &a.done);
+    int64_t took_ms = clock_monotonic_ms() - began_ms;
+    print_message("look of 9+1 of 10: answered %d after %d ms\n", is_in_time, (int)took_ms);
+    assert_true(took_ms < 20 * TIMEOUT_MS);
+    redis_servers_resume(&servers, 0);
+}
+
+static void test_a_late_question(void **state)
+{
+    struct fixture *f = *state;
+    struct asked a;
+    struct take take;
+    redis_servers_hang(&servers, 0);
+    take_set(f, &take, "u:b", 0, 10);
+    take.mode = TAKE_NOTHING;
+    int64_t began_ms = clock_monotonic_ms();
+    assert_int_equal(start(f, &a, &take, NOW + S), STARTED);
+    bool is_in_time = redis_node_run(&f->store, &a.done);
+    int64_t took_ms = clock_monotonic_ms() - began_ms;
+    print_message("TAKE_NOTHING: answered %d after %d ms\n", is_in_time, (int)took_ms);
+    assert_true(took_ms < 20 * TIMEOUT_MS);
+    redis_servers_resume(&servers, 0);
+}
+
 /* Three times somebody waits; then nobody does, until Redis is back. */
 static void test_nobody_waits_more_than_three_times(void **state)
 {
@@ -798,6 +834,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         HASTY(test_a_late_reply_to_what_was_admitted),
         HASTY(test_a_late_reply_is_a_reading),
+        HASTY(test_a_late_look),
+        HASTY(test_a_late_question),
         HASTY(test_no_reply_comes),
         HASTY(test_a_late_reply_to_what_was_refused),
         HASTY(test_a_late_reply_to_what_was_given_back),
