@@ -151,7 +151,7 @@ faults=tests/system/test_redis_faults.py
 run_faults() {
     build release mailweir bench_greedy bench_sink || return
     say "limits while Redis fails"
-    pytest_run faults "$root/build/release/mailweir" 1 -n 0 "$faults"
+    retries='' pytest_run faults "$root/build/release/mailweir" 1 -n 0 "$faults"
 }
 
 # Nothing runs beside them, so none is tried again: what fails here has failed.

@@ -7,7 +7,7 @@
  *   twice a second  bans made here ─▶ Redis, bans made elsewhere ─▶ here           ban_sync.h
  *   every minute  is Redis set up as it should be?                                 health.h
  *
- * A domain (outage.h) is unsettled by whoever decides alone, and by the keeper when its own link was lost, Redis stood
+ * A domain (outage.h) is unsettled by whoever decides alone, and is not only late, and by the keeper when its own link was lost, Redis stood
  * still, or the epoch is not the one it knew. It is settled again when, in this order:
  *
  *   1. the link is up, and the epochs of the shard's tags were read. One that is missing or changed: the data set was

@@ -137,6 +137,23 @@ void mirror_read_slot(struct mirror *m, const struct counter *counter, uint64_t 
     unlock_of(m, counter);
 }
 
+void mirror_read_late(struct mirror *m, const struct counter *counter, uint64_t slot,
+                      uint32_t rings[COLUMNS][WINDOW_CELLS])
+{
+    if (!lock_of(m, counter))
+        return;
+    struct mirror_entry *e = mirror_find(m, counter->id);
+    for (size_t c = 0; e && c < e->columns; c++)
+        for (uint64_t k = 0; k < WINDOW_CELLS && k <= slot; k++) {
+            uint32_t *cell = &e->seen[c][(slot - k) % WINDOW_CELLS], read = rings[c][(slot - k) % WINDOW_CELLS];
+            if (window_holds(e->newest, slot - k) && read > *cell) {
+                e->unaged[c] += read - *cell;
+                *cell = read;
+            }
+        }
+    unlock_of(m, counter);
+}
+
 void mirror_since(struct mirror *m, const struct counter *counter, uint64_t slot, uint64_t sums[COLUMNS])
 {
     memset(sums, 0, COLUMNS * sizeof *sums);

@@ -81,6 +81,11 @@ void mirror_read(struct mirror *m, const struct counter *counter, struct str ste
 /* Only what the slot itself holds was told, of columns that are true; the rest is as it was read. */
 void mirror_read_slot(struct mirror *m, const struct counter *counter, uint64_t slot, const bool columns[COLUMNS],
                       const uint32_t counts[COLUMNS]);
+/* A reading that came too late for what it was made for, of the 17 slots that end with slot. What this node pushed
+ * meanwhile may not be in it, nor what the others did: so it only ever adds to what is seen, and what was decided alone
+ * stays so until the next reading that comes in time. */
+void mirror_read_late(struct mirror *m, const struct counter *counter, uint64_t slot,
+                      uint32_t rings[COLUMNS][WINDOW_CELLS]);
 /* What Redis was not told of, in the window that ends with slot: less than nothing counts as nothing. */
 void mirror_since(struct mirror *m, const struct counter *counter, uint64_t slot, uint64_t sums[COLUMNS]);
 /* This node admitted cost in slot, and Redis knows; or it takes that back. Both own and seen. Slots that are no longer

@@ -82,8 +82,8 @@ void outage_begin(struct outage *o);
 bool outage_is_settled(const struct outage *o, unsigned domain);
 /* May all domains that the keeper has found be believed, and has it found any? */
 bool outage_is_over(const struct outage *o);
-/* Redis could not be asked in time, or was not asked, and this process decided alone (the mirror has it already, so
- * that the keeper finds it); or its link to the shard is another one than before: the domain is unsettled until the
+/* Redis was not asked, or will not answer any more (an answer that is only late is still to come), and this process
+ * decided alone (the mirror has it already, so that the keeper finds it); or its link to the shard is another one than before: the domain is unsettled until the
  * keeper says otherwise. */
 void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us);
 /* This process cannot reach the domain's shard; said again and again, as long as it is so. */

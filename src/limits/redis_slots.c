@@ -484,8 +484,9 @@ static void taken_alone(struct part *p)
 
 static void heard_late(struct part *p)
 {
-    take_back_added(slots_of(p));
-    remember(p, false);
+    struct slots *s = slots_of(p);
+    take_back_added(s);
+    mirror_read_late(p->store->options.mirror, &p->counter, s->slot, s->rings);
 }
 
 /* In another slot than it was charged to here it would be hard to say what belongs to what: the charge of here stays,

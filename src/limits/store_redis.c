@@ -80,9 +80,9 @@ static bool is_undecided(const struct part *p)
     return p->state == PART_ALONE && !p->is_decided;
 }
 
-/* A reply that is only late is no outage: it tells what Redis counts and has charged, what was not charged there is soon
- * pushed, and this node goes on asking. That it will not come any more is seen when the call ends (reconcile), and three
- * in a row open the circuit. */
+/* A reply that is only late is no outage: it tells what Redis counts and has charged, and this node goes on asking;
+ * what was not charged there is told later, as what was given back would be. That it will not come any more is seen
+ * when the call ends (reconcile), and three in a row open the circuit. */
 static void went_alone(struct part *p)
 {
     if (p->mode != TAKE_NOTHING && !p->is_ours)
@@ -148,7 +148,7 @@ static enum alone decide_alone(struct ask *a)
     enum alone result = decide_slots(a);
     ASK_PARTS(p, a)
     {
-        if (p->is_decided && result == ALONE_FITS && !a->is_late)
+        if (p->is_decided && result == ALONE_FITS && (!a->is_late || p->is_failed))
             went_alone(p);
     }
     return result;

@@ -17,7 +17,7 @@
  *   compose_reserve ─▶ on_reply… ─▶ judge ─┬ all parts fit ─▶ taken: held is written, the mirror told
  *        │                                 └ some part is over ─▶ undo of what was reserved, unawaited
  *        └ no reply in time, an error, Redis away ─▶ alone: decide_alone (slots: mirror_take, all of an op's at once);
- *          the reply comes later all the same: admitted ─▶ reconcile, else ─▶ undo
+ *          the reply comes later all the same: heard_late; then admitted ─▶ reconcile, else ─▶ undo
  *
  * A part outlives the caller's take: from the answer on `take` is NULL, and counter.entity and .name are gone (id,
  * kind, unit, period stay; the name in Redis is `key`). All functions run in the worker's loop; none blocks.

@@ -27,7 +27,7 @@ def assert_nobody_waits(field, outages):
     for number, node in enumerate(field.nodes):
         found = waits(node, WAIT_MS - 5)
         most = max((len(of) for of in found.values()), default=0)
-        assert most <= WAITS * outages, "node %d: one client waited %d times for its store" % (number, most)
+        assert outages is None or most <= WAITS * outages, "node %d: one client waited %d times for its store" % (number, most)
         longest = max((max(of) for of in found.values()), default=0)
         assert longest <= WAIT_MS + 100, "node %d: a mail waited %.0f ms for its store" % (number, longest)
 
@@ -39,7 +39,7 @@ def assert_recovered(field):
 
 
 def press(field, seconds, during, outages=1):
-    """Crowds, and what happens meanwhile; then all that must hold of every fault."""
+    """Crowds, and what happens meanwhile; then all that must hold of every fault. outages: None, if they are without number."""
     field.start()
     report = field.run(field.greedy(clients=12, refused="40-100") + field.modest(), seconds, during)
     print(report.text(), field.text(), sep="\n")
@@ -156,19 +156,19 @@ def test_a_node_is_cut_off(start_mailweir, place, start_redis):
 
 
 def test_redis_is_out_of_memory(start_mailweir, place, start_redis):
-    redis = start_redis("redis", options=(("maxmemory", "4mb"), ("maxmemory-policy", "noeviction")))
+    redis = start_redis("redis")
 
-    def fill(began):
-        wait_until(began + 4)
-        with redis.server.client() as client, pytest.raises(RedisError, match="OOM"):
-            for n in itertools.count():
-                client("SET", "fill:%d" % n, "x" * 2000, "PX", 60000)
-        wait_until(began + 12)
+    def starve(began):
         with redis.server.client() as client:
-            client.many([("DEL", key) for key in redis.server.keys("fill:*")])
+            wait_until(began + 4)
+            client("CONFIG", "SET", "maxmemory", "100kb")
+            with pytest.raises(RedisError, match="OOM"):
+                client("SET", "mw1:no-room", "x", "PX", 1000)
+            wait_until(began + 12)
+            client("CONFIG", "SET", "maxmemory", "100mb")
 
     with Field(start_mailweir, place, redis, limit=60) as field:
-        report = press(field, field.windows(3), fill)
+        report = press(field, field.windows(3), starve)
         assert_kept(report, field.limit)
 
 
@@ -210,8 +210,8 @@ def test_the_way_to_redis_is_slow(start_mailweir, place, start_redis, millisecon
 
 
 def test_the_way_to_redis_stutters(start_mailweir, place, start_redis):
-    """Now and then a reply comes too late, and no circuit opens for it: what is decided alone then is known to nobody else
-    but Redis, and what Redis says of the others must not be lost with the deadline."""
+    """Replies come in time and too late by turns. Whoever decides by his share what others have just used of the whole lets
+    too many through (doc/cluster.md), but by no more than the shares; and every mail is counted in the end."""
     redis = start_redis("redis")
     with Relay(redis.server.port) as relay:
         sites = {n: Site(way="127.0.0.1:%d" % relay.port) for n in range(4)}
@@ -221,11 +221,13 @@ def test_the_way_to_redis_stutters(start_mailweir, place, start_redis):
                 wait_until(began + 0.1 + step * 0.06)
                 relay.delay = 0.035 if step % 2 and step * 0.06 < 19 else 0
                 if step * 0.06 > 19:
-                    break
+                    return
 
         with Field(start_mailweir, place, redis, limit=60, sites=sites) as field:
-            report = press(field, field.windows(3) + 2, stutter, outages=160)
-            assert_kept(report, field.limit)
+            report = press(field, field.windows(3) + 8, stutter, outages=None)
+            for user in (GREEDY, MODEST):
+                field.assert_settled(user, len(report.of(user)))
+            assert_kept(report, field.limit + field.limit * 3 // 4)
             alone = [event for node in field.nodes for event in node.events("mail", verdict="accept") if event["store"] != "redis"]
             assert alone, "no reply was late"
 

@@ -180,6 +180,38 @@ static void test_a_slot_is_read(void **state)
     assert_int_equal(seen(m, "u:a", NOW), 62);
 }
 
+/* What was decided alone and pushed, and a reading made before, which comes after: nothing that counts is forgotten,
+ * and what was decided alone keeps its weight. */
+static void test_a_late_reading_only_adds(void **state)
+{
+    struct mirror *m = *state;
+    struct counter counter = counter_of("u:a");
+    struct mirror_push push;
+    struct take take;
+    size_t at = 0;
+    uint64_t slot = window_slot(NOW, HOUR);
+    uint32_t rings[COLUMNS][WINDOW_CELLS] = {{0}};
+    take_set(&take, "u:a", 5, 100);
+    assert_int_equal(take_by(m, &take, NOW, (struct mirror_terms){.nodes = 2}), MIRROR_TAKEN);
+    assert_true(mirror_push_next(m, &at, false, NOW, &push));
+    mirror_push_done(m, &push, NOW);
+    mirror_read_late(m, &counter, slot, rings);
+    assert_int_equal(seen(m, "u:a", NOW), 5);
+    rings[0][slot % WINDOW_CELLS] = 7;
+    rings[0][(slot - 3) % WINDOW_CELLS] = 10;
+    mirror_read_late(m, &counter, slot, rings);
+    assert_int_equal(seen(m, "u:a", NOW), 17);
+    /* 17 are told, 5 of them alone: (17 - 5) + 2 * (5 + 4) = 30 */
+    take_set(&take, "u:a", 4, 29);
+    assert_int_equal(take_by(m, &take, NOW, (struct mirror_terms){.nodes = 2}), MIRROR_FULL);
+    take_set(&take, "u:a", 4, 30);
+    assert_int_equal(take_by(m, &take, NOW, (struct mirror_terms){.nodes = 2}), MIRROR_TAKEN);
+    /* It may be of slots that have left meanwhile. */
+    rings[0][(slot - 16) % WINDOW_CELLS] = 1000;
+    mirror_read_late(m, &counter, slot, rings);
+    assert_int_equal(seen(m, "u:a", NOW + SLOT_US), 17);
+}
+
 static void test_what_this_node_told_is_seen(void **state)
 {
     struct mirror *m = *state;
@@ -855,6 +887,7 @@ int main(void)
         CASE(test_older_readings_are_dropped),
         CASE(test_a_closed_window_and_a_denial_are_remembered),
         CASE(test_a_slot_is_read),
+        CASE(test_a_late_reading_only_adds),
         CASE(test_what_this_node_told_is_seen),
         CASE(test_the_share),
         CASE(test_all_nodes_together),
