@@ -135,8 +135,9 @@ static const struct cli_command COMMANDS[] = {
      "  RATE            5000/1h, or several: 5000/1h,20000/1d; none: without limit; default: as everybody again\n"
      "  --for 2d        how long (default 1d); then it ends by itself\n"
      "  --why TEXT      for the record\n" SOCKET_HELP "\n"
-     "Goes before the limit's own rates and its table of overrides, from the next mail on; what was counted\n"
-     "stays counted. In a cluster it holds on all nodes. `mailweir limits KEY` shows it.\n" SOCKET_CODES,
+     "Goes before the limit's own rates and its table of overrides, from the next mail on; what was counted stays\n"
+     "counted, but a window of another length counts from now on. In a cluster it holds on all nodes within two\n"
+     "seconds; while Redis is away, on this one until it is back. `mailweir limits KEY` shows it.\n" SOCKET_CODES,
      cli_allow},
     {"store", "audit [--repair] [--json]", "what the store of limits really holds",
      "  --repair        what is wrong is set right, or removed\n" SOCKET_HELP "\n"
@@ -152,8 +153,9 @@ static const struct cli_command COMMANDS[] = {
     {"ban", "KEY DURATION [--why TEXT]", "keep a client, a network or a user out",
      KEY_HELP "  DURATION        15m, 2h, 7d\n"
               "  --why TEXT      for the record; a user reads it when he logs in\n" SOCKET_HELP "\n"
-              "Holds from the next connection on; from the next login on for a user. A ban that lasts longer stays.\n"
-              "An IPv6 client is its /64.\n" SOCKET_CODES,
+              "Holds from the next connection on; from the next login on for a user; in a cluster on all nodes within two\n"
+              "seconds (while Redis is away, on this one until it is back). A ban that lasts longer stays. An IPv6 client\n"
+              "is its /64.\n" SOCKET_CODES,
      cli_ban},
     {"unban", "KEY [--json]", "end a ban",
      KEY_HELP SOCKET_HELP "\n"

@@ -240,7 +240,7 @@ static void sides_of(struct sides *s, const struct mirror_entry *e, const struct
         window_move(s->told, e->newest, slot);
         window_move(s->mine, e->newest, slot);
         uint64_t told = window_used(s->told, slot, slot);
-        s->unaged = terms->is_unaged && e->unaged[c] > told ? e->unaged[c] - told : 0;
+        s->unaged = terms->unaged_us && e->unaged[c] > told ? e->unaged[c] - told : 0;
     }
     if (!counts_held(take, e, slot))
         return;
@@ -267,6 +267,14 @@ static int64_t wait_for(const struct take *take, size_t c, const struct sides *s
     uint32_t cost = clamped((uint64_t)terms->nodes * take->cost[c]);
     int64_t wait_us = memory_slots_wait(take, ring, slot, slot, cost, take->allowed[c], now_us);
     return wait_us == WAIT_UNKNOWN || s->unaged ? RETRY_US : wait_us;
+}
+
+/* What had left the window by `slot` is not counted as if it were in it still. An entry that was moved since knows its
+ * sum from before. */
+static void age_sums(struct mirror_entry *e, uint64_t slot)
+{
+    for (size_t c = 0; slot >= e->newest && c < e->columns; c++)
+        e->unaged[c] = window_used(e->seen[c], e->newest, slot);
 }
 
 /* Fills the take's answer. Does it go on? */
@@ -348,6 +356,8 @@ enum mirror_result mirror_take(struct mirror *m, struct take *const *takes, cons
     for (size_t i = 0; i < count; i++) {
         struct mirror_entry *e = mirror_find(m, takes[i]->counter.id);
         uint64_t slot = mirror_slot_at(e, takes[i]->counter.period_s, now_us[i]);
+        if (e && terms[i].unaged_us)
+            age_sums(e, window_slot(now_us[i] - MIN_OF(terms[i].unaged_us, now_us[i]), takes[i]->counter.period_s));
         fits &= judge(e, takes[i], slot, now_us[i], &terms[i]);
     }
     for (size_t i = 0; i < count && fits; i++)

@@ -98,9 +98,9 @@ void mirror_own_take_back(struct mirror *m, const struct counter *counter, uint6
 
 /* How a node decides alone. */
 struct mirror_terms {
-    uint32_t nodes; /* N: share; 1: the whole limit (`failure local`) */
-    bool is_unaged; /* the others may not know yet that this node is away: the reading counts as it was (outage.h) */
-    bool is_open;   /* nothing refuses (`failure open`) */
+    uint32_t nodes;    /* N: share; 1: the whole limit (`failure local`) */
+    int64_t unaged_us; /* the reading counts as it did so long ago (outage.h); 0: as it does now */
+    bool is_open;      /* nothing refuses (`failure open`) */
 };
 /* All takes of counters of slots, or none, in one moment for all processes of the node. Each is judged by
  *

@@ -31,7 +31,7 @@ struct mirror_entry {
     int64_t denied_at_us;     /* 0: never */
     int64_t pushing_until_us; /* a push is under way */
     uint64_t forgotten;       /* mirror_forgets when it was last forgotten; 0: never */
-    uint64_t unaged[COLUMNS]; /* what the last reading summed up to */
+    uint64_t unaged[COLUMNS]; /* what the last reading summed up to, or did when this node went alone */
     uint32_t seen[COLUMNS][WINDOW_CELLS];
     uint32_t own[COLUMNS][WINDOW_CELLS];
     uint32_t alone[COLUMNS][WINDOW_CELLS]; /* of own: decided alone since the last reading, told or not */

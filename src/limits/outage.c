@@ -70,12 +70,13 @@ uint32_t outage_nodes(const struct outage *o, unsigned domain)
     return MAX_OF(nodes, 1);
 }
 
-bool outage_is_unnoticed(const struct outage *o, unsigned domain, int64_t monotonic_us)
+int64_t outage_unnoticed_us(const struct outage *o, unsigned domain, int64_t monotonic_us)
 {
     if (outage_nodes(o, domain) == 1)
-        return false; /* nobody is there to notice */
+        return 0; /* nobody is there to notice */
     int64_t since_us = atomic_load(&domain_of(o, domain)->alone_since_us);
-    return since_us == 0 || monotonic_us - since_us < UNNOTICED_US;
+    int64_t alone_us = since_us ? monotonic_us - since_us : 0;
+    return alone_us < UNNOTICED_US ? alone_us + OUTAGE_READ_US : 0;
 }
 
 uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed)

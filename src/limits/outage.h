@@ -16,7 +16,8 @@
  * And a node that is cut off while the others are not? It admits by its share, and they cannot see it. But they see
  * that its heartbeat ended (OUTAGE_BEAT_US, held for OUTAGE_BEAT_HOLDS_US), and from then on leave it its share: of a
  * limit of 100 three of four nodes use 75. Between the cut and that moment the one that is cut off (it knows at once)
- * counts its last readings as if they did not age: what was full stays full. A node that left in order is not waited
+ * counts its last readings as if they did not age: what was full stays full (what was so a while before, and is
+ * not any more, does not become so again: OUTAGE_READ_US). A node that left in order is not waited
  * for.
  *
  * Nodes do not settle in one moment either. Who does first finds in Redis all that the others had decided alone when
@@ -45,6 +46,7 @@ enum {
     OUTAGE_BEAT_US = 1000000,
     OUTAGE_BEAT_HOLDS_US = 3000000,
     OUTAGE_SETTLE_MAX_US = 3000000,
+    OUTAGE_READ_US = 5000000,    /* whoever is pressed on is read again within it: so long a denial is remembered */
     OUTAGE_CUT_OFF_US = 1000000, /* a process that cannot reach a shard says so several times within it */
 };
 /* A node that was not heard of for so long is forgotten, and its share used by the others again. */
@@ -83,16 +85,18 @@ bool outage_is_settled(const struct outage *o, unsigned domain);
 /* May all domains that the keeper has found be believed, and has it found any? */
 bool outage_is_over(const struct outage *o);
 /* Redis was not asked, or will not answer any more (an answer that is only late is still to come), and this process
- * decided alone (the mirror has it already, so that the keeper finds it); or its link to the shard is another one than before: the domain is unsettled until the
- * keeper says otherwise. */
+ * decided alone (the mirror has it already, so that the keeper finds it); or its link to the shard is another one than
+ * before: the domain is unsettled until the keeper says otherwise. */
 void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us);
 /* This process cannot reach the domain's shard; said again and again, as long as it is so. */
 void outage_cut_off(struct outage *o, unsigned domain, int64_t monotonic_us);
 /* Has the keeper just reached it? Then it is time to look again. */
 bool outage_is_reached(const struct outage *o, unsigned domain, int64_t monotonic_us);
-/* N for a decision alone, and whether the others can know of it yet. */
+/* N for a decision alone. */
 uint32_t outage_nodes(const struct outage *o, unsigned domain);
-bool outage_is_unnoticed(const struct outage *o, unsigned domain, int64_t monotonic_us);
+/* How old a reading may be that counts as it was then, while the others may not know yet that this node is alone. 0:
+ * they do, or are none. */
+int64_t outage_unnoticed_us(const struct outage *o, unsigned domain, int64_t monotonic_us);
 /* What is left of `allowed` when nodes that are missing or alone keep their shares. ALLOWED_ANY stays. */
 uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed);
 /* Grows whenever counts may have been pushed into windows that were closed: what was read of such a window before is no

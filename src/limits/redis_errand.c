@@ -129,7 +129,7 @@ struct mirror_terms store_redis_terms(const struct store_redis *s, unsigned doma
     struct mirror_terms terms = {.nodes = 1, .is_open = s->options.failure == STORE_OPEN};
     if (s->options.failure == STORE_SHARE) {
         terms.nodes = outage_nodes(o, domain);
-        terms.is_unaged = outage_is_unnoticed(o, domain, clock_monotonic_us());
+        terms.unaged_us = outage_unnoticed_us(o, domain, clock_monotonic_us());
     }
     return terms;
 }

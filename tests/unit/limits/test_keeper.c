@@ -611,7 +611,7 @@ static void test_a_worker_that_does_not_reach_redis(void **state)
     }
     assert_true(counted(st, "u:alice", 0) > 90); /* what it decides is told all the same */
     assert_int_equal(atomic_load(&st->nodes[1].outage.domains[0].missing), 1);
-    assert_false(outage_is_unnoticed(&n->outage, 0, loop_now_ms(&n->loop) * 1000));
+    assert_int_equal(outage_unnoticed_us(&n->outage, 0, loop_now_ms(&n->loop) * 1000), 0);
     assert_true(outage_is_reached(&n->outage, 0, loop_now_ms(&n->loop) * 1000)); /* it may look again */
     steps(st, 2500);
     assert_true(is_settled(n));

@@ -337,10 +337,28 @@ static void test_unaged(void **state)
     struct take take;
     read_at(m, "u:a", 100, 16, NOW); /* all of it goes with the next slot */
     take_set(&take, "u:a", 1, 100);
-    assert_int_equal(take_by(m, &take, NOW + SLOT_US, (struct mirror_terms){.nodes = 4, .is_unaged = true}),
+    assert_int_equal(take_by(m, &take, NOW + SLOT_US, (struct mirror_terms){.nodes = 4, .unaged_us = SLOT_US}),
                      MIRROR_FULL);
     assert_true(take.wait_us > 0 && take.wait_us < 10 * S);
     assert_int_equal(take_by(m, &take, NOW + SLOT_US, (struct mirror_terms){.nodes = 4}), MIRROR_TAKEN);
+}
+
+/* But what had left the window before this node went alone does not come back; and what had not stays, also when other
+ * decisions have moved the entry since. */
+static void test_unaged_is_as_of_then(void **state)
+{
+    const struct mirror_terms two = {.nodes = 4, .unaged_us = 2 * SLOT_US};
+    struct mirror *m = *state;
+    struct take take;
+    read_at(m, "u:a", 100, 0, NOW);
+    take_set(&take, "u:a", 1, 100);
+    assert_int_equal(take_by(m, &take, NOW + 19 * SLOT_US, two), MIRROR_TAKEN); /* then it had left already */
+    read_at(m, "u:b", 96, 0, NOW);
+    take_set(&take, "u:b", 1, 100);
+    assert_int_equal(take_by(m, &take, NOW + 17 * SLOT_US, two), MIRROR_TAKEN);
+    take_set(&take, "u:b", 1, 100);
+    assert_int_equal(take_by(m, &take, NOW + 18 * SLOT_US, (struct mirror_terms){.nodes = 4, .unaged_us = 3 * SLOT_US}),
+                     MIRROR_FULL);
 }
 
 static void test_open_refuses_nothing(void **state)
@@ -893,6 +911,7 @@ int main(void)
         CASE(test_all_nodes_together),
         CASE(test_all_or_nothing),
         CASE(test_unaged),
+        CASE(test_unaged_is_as_of_then),
         CASE(test_open_refuses_nothing),
         CASE(test_events_and_questions),
         CASE(test_exchanges),

@@ -32,7 +32,7 @@ static void test_nothing_is_known_at_first(void **state)
         assert_false(outage_is_settled(o, k));
         assert_int_equal(outage_nodes(o, k), 1);
         assert_int_equal(outage_allowed(o, k, 100), 100);
-        assert_false(outage_is_unnoticed(o, k, 5 * S));
+        assert_int_equal(outage_unnoticed_us(o, k, 5 * S), 0);
     }
     assert_int_equal(outage_values_key(o, &node).k0, 1);
     assert_int_equal(outage_values_key(o, &node).k1, 2);
@@ -60,16 +60,16 @@ static void test_unnoticed_for_as_long_as_a_heartbeat_holds(void **state)
 {
     struct outage *o = *state;
     outage_set(o, 0, 4, 0, 0);
-    assert_true(outage_is_unnoticed(o, 0, 10 * S)); /* nobody said yet since when */
+    assert_int_equal(outage_unnoticed_us(o, 0, 10 * S), OUTAGE_READ_US); /* nobody said yet since when */
     outage_went_alone(o, 0, 10 * S);
     outage_went_alone(o, 0, 13 * S);
-    assert_true(outage_is_unnoticed(o, 0, 14 * S - 1));
-    assert_false(outage_is_unnoticed(o, 0, 14 * S));
+    assert_int_equal(outage_unnoticed_us(o, 0, 14 * S - 1), OUTAGE_READ_US + 4 * S - 1);
+    assert_int_equal(outage_unnoticed_us(o, 0, 14 * S), 0);
     assert_true(outage_settle(o, 0, outage_alone_count(o, 0)));
     outage_went_alone(o, 0, 100 * S);
-    assert_true(outage_is_unnoticed(o, 0, 101 * S));
+    assert_true(outage_unnoticed_us(o, 0, 101 * S) > 0);
     outage_set(o, 0, 1, 0, 0);
-    assert_false(outage_is_unnoticed(o, 0, 101 * S)); /* there is nobody else */
+    assert_int_equal(outage_unnoticed_us(o, 0, 101 * S), 0); /* there is nobody else */
 }
 
 static void test_nodes_that_are_missing_keep_their_shares(void **state)
