@@ -71,7 +71,8 @@ build() {
         options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
     fi
     case $preset in
-    asan | tsan | fuzz | clang) options+=(-DMAILWEIR_BENCH=OFF) ;; # the load generators are built by debug and release
+    asan | tsan | fuzz | clang) options+=(-DMAILWEIR_BENCH=OFF) ;; # the load generators are built by debug and release …
+    *) options+=(-DMAILWEIR_BENCH=ON -DMAILWEIR_TESTS=ON) ;;          # … also where deploy/try.sh has left them out
     esac
     if cmake --preset "$preset" -G Ninja "${options[@]}" >"$log" 2>&1 && ninja -C "build/$preset" "$@" >>"$log" 2>&1; then
         return 0
