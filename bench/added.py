@@ -8,7 +8,6 @@ says (`ms.store`); it overlaps with what the MTA behind takes to answer DATA, so
 watch, may be less.
 """
 import json
-import os
 import pathlib
 import shutil
 import statistics

@@ -1,5 +1,6 @@
 /* load.c - the load generator's clock and loop; load.h says what it does. */
 #include "load.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -147,12 +148,6 @@ static void run(struct load *load)
     }
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 int main(int argc, char **argv)
 {
     struct load load = {0};
@@ -192,8 +187,8 @@ int main(int argc, char **argv)
         return 0;
     }
     double seconds = (double)(clock_monotonic_us() - (load.first_due_us ? load.first_due_us : began_us)) / 1e6;
-    qsort(load.took_us, load.done_mails, sizeof *load.took_us, compare);
+    waits_sort(load.took_us, load.done_mails);
     printf("mails=%u seconds=%.3f resumed=%u p50_us=%u p99_us=%u\n", load.done_mails, seconds, load.resumed,
-           load.took_us[load.done_mails / 2], load.took_us[(size_t)load.done_mails * 99 / 100]);
+           waits_at(load.took_us, load.done_mails, 50), waits_at(load.took_us, load.done_mails, 99));
     return 0;
 }

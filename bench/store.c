@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "waits.h"
 
 enum { UNDER_WAY_MAX = 20000, WAITS_MAX = 4 << 20, BEGUN_A_TURN = 1000, CONNECT_MS = 3000 };
 
@@ -162,12 +163,6 @@ static void warm_up(void)
     done_count = refused_count = alone_count = wait_count = 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static unsigned number(const char *text, unsigned max)
 {
     uint64_t n;
@@ -265,9 +260,9 @@ int main(int argc, char **argv)
     int64_t began_us = clock_monotonic_us();
     run((int64_t)seconds * 1000000);
     double took_s = (double)(clock_monotonic_us() - began_us) * 1e-6;
-    qsort(waits_us, wait_count, sizeof *waits_us, compare);
+    waits_sort(waits_us, wait_count);
     printf("mails=%zu refused=%zu alone=%zu seconds=%.3f cpu_us=%.3f p50_us=%u p99_us=%u\n", done_count, refused_count,
            alone_count, took_s, (cpu_us() - cpu_began_us) / (double)MAX_OF(done_count, (size_t)1),
-           wait_count ? waits_us[wait_count / 2] : 0, wait_count ? waits_us[wait_count * 99 / 100] : 0);
+           waits_at(waits_us, wait_count, 50), waits_at(waits_us, wait_count, 99));
     return 0;
 }
