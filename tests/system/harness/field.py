@@ -375,4 +375,3 @@ def waits(node, longer_than_ms):
         if waited > longer_than_ms:
             found[event["port"]].append(waited)
     return found
-
