@@ -328,7 +328,6 @@ const struct part_kind redis_distinct_kind = {
     .undo = undo,
     .decide_alone = decide_alone,
     .undo_alone = undo_alone,
-    .reconcile = redis_values_reconcile,
     .fini = fini,
     .give_back = give_back,
     .keep = keep,

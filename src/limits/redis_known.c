@@ -122,19 +122,6 @@ static bool decide_alone(struct part *p, const struct mirror_terms *terms)
     return true;
 }
 
-static void nothing_is_held(struct store_redis *s, struct take *take)
-{
-    (void)s;
-    (void)take;
-}
-
-static void nothing_is_kept(struct store_redis *s, struct take *take, int64_t now_us)
-{
-    (void)s;
-    (void)take;
-    (void)now_us;
-}
-
 static bool peek(struct store_redis *s, struct take *take, int64_t now_us)
 {
     return s->alone.ops->peek(&s->alone, take, now_us);
@@ -148,9 +135,5 @@ const struct part_kind redis_known_kind = {
     .taken = nothing,
     .undo = nothing,
     .decide_alone = decide_alone,
-    .undo_alone = nothing,
-    .reconcile = nothing,
-    .give_back = nothing_is_held,
-    .keep = nothing_is_kept,
     .peek = peek,
 };

@@ -247,14 +247,6 @@ static void give_back(struct store_redis *s, struct take *take)
     redis_leases_drop(s, take->counter.id, take->held.cost[COLUMN_ONE], take->held.generation);
 }
 
-/* Leases are held for as long as a connection is. */
-static void keep(struct store_redis *s, struct take *take, int64_t at_us)
-{
-    (void)s;
-    (void)take;
-    (void)at_us;
-}
-
 /* ---- alone ---- */
 
 static bool decide_alone(struct part *p, const struct mirror_terms *terms)
@@ -288,12 +280,7 @@ static void undo_alone(struct part *p)
     p->take->held.is_local = false;
 }
 
-/* The table knows the leases, renews and drops them. */
-static void reconcile(struct part *p)
-{
-    (void)p;
-}
-
+/* Late, or kept: the table knows the leases, renews them as long as their connection is there, and drops them. */
 const struct part_kind redis_leases_kind = {
     .is_known_full = is_known_full,
     .compose_look = compose_look,
@@ -304,8 +291,6 @@ const struct part_kind redis_leases_kind = {
     .undo = undo,
     .decide_alone = decide_alone,
     .undo_alone = undo_alone,
-    .reconcile = reconcile,
     .give_back = give_back,
-    .keep = keep,
     .peek = peek,
 };

@@ -348,7 +348,6 @@ const struct part_kind redis_many_kind = {
     .undo = undo,
     .decide_alone = decide_alone,
     .undo_alone = undo_alone,
-    .reconcile = redis_values_reconcile,
     .give_back = give_back,
     .keep = keep,
     .peek = redis_values_peek,

@@ -150,8 +150,7 @@ static bool add_reservation(struct part *p)
     struct slots *s = slots_of(p);
     uint64_t window = window_of(s->slot);
     struct command c;
-    s->is_saturating = must_saturate(s);
-    if (s->is_saturating)
+    if (must_saturate(s))
         command_begin_bitfield(&c, p->key, window);
     else
         command_begin(&c, STR("BITFIELD"), p->key, window);
@@ -203,6 +202,16 @@ static bool is_header(const struct part *p, uint64_t window, uint32_t period_s, 
     return is_none || (period_s == p->counter.period_s && number == (uint32_t)(window & UINT32_MAX));
 }
 
+/* One command that nobody waits for. */
+static void tell(struct part *p, const struct command *c)
+{
+    struct errand *e = errand_new(p->store, p->key);
+    if (!e)
+        return;
+    errand_add(e, c->words, c->count);
+    errand_send(e);
+}
+
 /* The key may be a new one, the old one having been lost: then it has no expiry. */
 static void set_expiry(struct part *p)
 {
@@ -224,15 +233,11 @@ static void set_expiry(struct part *p)
 static void fill_slot(struct part *p, size_t column)
 {
     const struct slots *s = slots_of(p);
-    struct errand *e = errand_new(p->store, p->key);
     struct command c;
-    if (!e)
-        return;
     command_begin(&c, STR("BITFIELD"), p->key, window_of(s->slot));
     command_say_field(&c, STR("SET"), cell_of(column, s->slot));
     command_say_number(&c, UINT32_MAX);
-    errand_add(e, c.words, c.count);
-    errand_send(e);
+    tell(p, &c);
 }
 
 /* Where the window itself is not read, the slot of now in the rings is what the reservation found. */
@@ -252,7 +257,7 @@ static bool on_bitfield(struct part *p, const redisReply *reply)
         if ((s->asks_old && !next_number(reply, &at, &old)) || !next_number(reply, &at, &now) || now < old)
             return false;
         s->added[c] = s->asks_old ? now - old : s->growth[c];
-        if (!s->is_saturating && now < s->growth[c]) {
+        if (now < s->growth[c] && !must_saturate(s)) {
             fill_slot(p, c);
             has_wrapped = true;
         }
@@ -386,16 +391,13 @@ static void taken(struct part *p)
 /* Somebody else's value lies there: what was written over it is put back. */
 static void restore_header(struct part *p)
 {
-    struct slots *s = slots_of(p);
+    const struct slots *s = slots_of(p);
     struct command c;
-    struct errand *e =
-        is_header(p, window_of(s->slot), s->header[0], s->header[1]) ? NULL : errand_new(p->store, p->key);
-    if (!e)
+    if (is_header(p, window_of(s->slot), s->header[0], s->header[1]))
         return;
     command_begin(&c, STR("BITFIELD"), p->key, window_of(s->slot));
     command_say_header(&c, s->header[0], s->header[1]);
-    errand_add(e, c.words, c.count);
-    errand_send(e);
+    tell(p, &c);
 }
 
 static void undo(struct part *p)

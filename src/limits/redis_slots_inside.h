@@ -33,8 +33,7 @@ struct slots {
     bool knows_closed, knows_slots, has_header, asks_old;
     bool has_bitfield; /* command 0; then (has_window) the window, then perhaps the one before */
     bool has_window;
-    bool is_saturating; /* the reservation says OVERFLOW SAT */
-    bool is_read;       /* by this node, lately: the next three are of use */
+    bool is_read; /* by this node, lately: the next three are of use */
     bool is_denied;
     uint64_t seen[COLUMNS], since[COLUMNS]; /* sums, as begin found them */
     uint32_t changes;

@@ -205,11 +205,6 @@ void redis_values_keep(struct store_redis *s, struct take *take, enum note_kind 
     redis_notes_tell(s, &note);
 }
 
-void redis_values_reconcile(struct part *p)
-{
-    (void)p;
-}
-
 void redis_values_forget(struct store_redis *s, const struct take *take, int64_t now_us)
 {
     struct full *set = s->values->full[take->counter.id.hi % FULL_SETS];

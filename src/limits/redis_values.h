@@ -79,8 +79,6 @@ uint64_t redis_values_last(const struct store_redis *s, struct hash128 counter);
  * for them all (redis_many.c). */
 void redis_values_keep(struct store_redis *s, struct take *take, enum note_kind kind, uint32_t held_count,
                        int64_t now_us);
-/* As part_kind has it: the hold in Redis goes with the take, which knows it by its token. */
-void redis_values_reconcile(struct part *p);
 /* The counter was forgotten: nothing is known of it, here or in the embedded store. */
 void redis_values_forget(struct store_redis *s, const struct take *take, int64_t now_us);
 

@@ -357,10 +357,12 @@ static void reconcile(struct part *p, enum redis_result result)
         went_alone(p);
     if (p->composed != PART_RESERVING || result == REDIS_UNSENT)
         return;
-    if (p->is_admitted_alone && is_heard)
-        p->kind->reconcile(p);
-    else if (!p->is_admitted_alone || result == REDIS_DONE)
+    if (p->is_admitted_alone && is_heard) {
+        if (p->kind->reconcile)
+            p->kind->reconcile(p);
+    } else if (!p->is_admitted_alone || result == REDIS_DONE) {
         p->kind->undo(p);
+    }
     /* Else it is not known whether Redis has it: it stays as it was decided, which is at worst counted twice. */
 }
 
@@ -467,9 +469,10 @@ static void redis_give_back(struct store *store, struct take **takes, size_t cou
 static void redis_keep(struct store *store, struct take **takes, size_t count, int64_t now_us)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!takes[i]->held.is_held || takes[i]->counter.kind == COUNTER_LEASES)
+        const struct part_kind *kind = part_kind_of(takes[i]);
+        if (!takes[i]->held.is_held || !kind->keep)
             continue;
-        part_kind_of(takes[i])->keep(store->state, takes[i], now_us);
+        kind->keep(store->state, takes[i], now_us);
         memset(&takes[i]->held, 0, sizeof takes[i]->held);
     }
 }

@@ -96,13 +96,14 @@ struct part_kind {
     /* The replies came after the op had its answer, whatever that was: what they say of the counter is news all the
      * same. Comes before reconcile or undo; p->take is NULL. NULL: nothing is kept of it. */
     void (*heard_late)(struct part *p);
-    /* The replies came after the part was admitted alone: Redis has the charge too. p->take is NULL. */
+    /* The replies came after the part was admitted alone: Redis has the charge too. p->take is NULL. NULL: whatever the
+     * take holds is known in Redis by its own name, and goes with it. */
     void (*reconcile)(struct part *p);
     /* The part ends, whatever became of it: frees p->own. NULL: nothing to do. */
     void (*fini)(struct part *p);
 
-    /* Of takes: store.h. give_back: take->held is held; it is forgotten by the caller. keep: likewise (but leases are
-     * never kept). */
+    /* Of takes: store.h. give_back: take->held is held; it is forgotten by the caller. NULL: nothing ever is. keep:
+     * likewise. NULL: what is held stays held. */
     void (*give_back)(struct store_redis *s, struct take *take);
     void (*keep)(struct store_redis *s, struct take *take, int64_t now_us);
     bool (*peek)(struct store_redis *s, struct take *take, int64_t now_us);
