@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 
-enum { BACKLOG = 128, SOCKET_MODE = 0600, FOLDER_MODE = 0755 };
+enum { BACKLOG = 1024, SOCKET_MODE = 0600, FOLDER_MODE = 0755 };
 
 static const struct control_place NOWHERE = {.fd = -1};
 

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import threading
 import time
@@ -33,9 +34,12 @@ def asked(weir, *words, **options):
 
 
 def connect(weir, timeout=20):
+    """As the commands connect: who finds the socket's queue full waits for room, which a socket with Python's timeout, for it
+    does not block, would not."""
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(timeout * SLOWNESS)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", timeout * SLOWNESS, 0))
     client.connect(str(weir.control))
+    client.settimeout(timeout * SLOWNESS)
     return client
 
 
