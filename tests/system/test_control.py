@@ -37,7 +37,7 @@ def connect(weir, timeout=20):
     """As the commands connect: who finds the socket's queue full waits for room, which a socket with Python's timeout, for it
     does not block, would not."""
     client = socket.socket(socket.AF_UNIX)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", timeout * SLOWNESS, 0))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(timeout * SLOWNESS), 0))
     client.connect(str(weir.control))
     client.settimeout(timeout * SLOWNESS)
     return client
