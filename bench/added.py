@@ -17,6 +17,7 @@ from harness.ports import make_certificate
 from harness.redis_servers import Alone
 
 import peers
+from quiet import Stolen, at, least_disturbed
 from run import Mode, Sink, send
 
 SECONDS = 4
@@ -36,32 +37,44 @@ on rcpt {
 """
 
 
+class Pair:
+    """A run with each store, one after the other: what disturbed the one disturbed the other too."""
+
+    def __init__(self, memory, redis):
+        self.memory, self.redis = memory, redis
+        self.stolen = max(memory.stolen, redis.stolen)
+
+
 class Found:
     """rate: mails a second. Microseconds: what mails wait for Redis, what they take with it, and how much longer that is
-    than with the embedded store."""
+    than with the embedded store, in the quiet pairs; all_…: what they wait for Redis in all of them."""
 
-    def __init__(self, rate, runs):
-        memory, redis = runs
-        self.rate = rate
-        self.store_p50_us, self.store_p99_us = (statistics.median(run.store_us(share) for run in redis) for share in (50, 99))
-        self.redis_p50_us = statistics.median(run.p50_us for run in redis)
-        self.redis_p99_us = statistics.median(run.p99_us for run in redis)
-        # Round by round, as they were disturbed together.
-        self.added_p50_us = statistics.median(a.p50_us - b.p50_us for a, b in zip(redis, memory))
-        self.added_p99_us = statistics.median(a.p99_us - b.p99_us for a, b in zip(redis, memory))
+    def __init__(self, rate, runs, count):
+        self.rate, self.runs, self.quiet = rate, runs, least_disturbed(runs, count)
+        self.store_p50_us, self.store_p99_us = (self.store_us(self.quiet, share) for share in (50, 99))
+        self.all_p50_us, self.all_p99_us = (self.store_us(runs, share) for share in (50, 99))
+        self.redis_p50_us, self.added_p50_us = self.watch_us("p50_us")
+        self.redis_p99_us, self.added_p99_us = self.watch_us("p99_us")
+
+    @staticmethod
+    def store_us(pairs, share):
+        return statistics.median(at(pair.redis.waits_us, share) for pair in pairs)
+
+    def watch_us(self, name):
+        """By the client's watch, with Redis; and how much more that is, pair by pair."""
+        return (statistics.median(getattr(pair.redis, name) for pair in self.quiet),
+                statistics.median(getattr(pair.redis, name) - getattr(pair.memory, name) for pair in self.quiet))
 
 
 class Run:
     """One run at a rate: the client's watch, and what the events of its mails say."""
 
     def __init__(self, weir, rate):
-        before = weir.events.stat().st_size
+        before, stolen = weir.events.stat().st_size, Stolen()
         values = send(weir.plain, True, rate * SECONDS, Mode("rate", "", 0, None, "--rate", str(rate), "--connections", str(CLIENTS)))
         self.p50_us, self.p99_us = int(values["p50_us"]), int(values["p99_us"])
+        self.stolen = stolen.share()
         self.waits_us = sorted(weir.waits_us(before))
-
-    def store_us(self, share):
-        return self.waits_us[len(self.waits_us) * share // 100]
 
 
 class Weir(peers.Mailweir):
@@ -94,7 +107,8 @@ def capacity(weir):
     return CAPACITY / float(send(weir.plain, True, CAPACITY, mode)["seconds"])
 
 
-def measure(rounds):
+def measure(rounds, count):
+    """Of rounds those count that were disturbed least."""
     place = pathlib.Path(tempfile.mkdtemp(prefix="mailweir-bench-"))
     place.chmod(0o755)
     started = []
@@ -110,11 +124,7 @@ def measure(rounds):
             weirs.append(start(place, sink, certificate, name, store))
             started.append(weirs[-1])
         rate = int(min(map(capacity, weirs)) / 2)
-        runs = [[], []]
-        for _ in range(rounds):
-            for weir, found in zip(weirs, runs):
-                found.append(Run(weir, rate))
-        return Found(rate, runs)
+        return Found(rate, [Pair(*(Run(weir, rate) for weir in weirs)) for _ in range(rounds)], count)
     finally:
         for one in reversed(started):
             one.stop()
