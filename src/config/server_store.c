@@ -122,6 +122,15 @@ static void build_prefix(struct config_builder *b, const struct value *v)
     b->config->store.prefix = str_of_z(builder_copy_text(b, prefix));
 }
 
+static void read_named_login(struct config_builder *b, const struct value *user, const struct value *file,
+                             const char **to_user, const char **to_password)
+{
+    if (user)
+        *to_user = builder_copy_text(b, user->text);
+    if (file)
+        *to_password = read_password(b, file);
+}
+
 static void build_login(struct config_builder *b, const struct statement *st, struct redis_options *redis)
 {
     const struct value *user = builder_option(st, OPTION_STORE_REDIS_USER),
@@ -130,10 +139,19 @@ static void build_login(struct config_builder *b, const struct statement *st, st
         diag_error(b->diagnostics, (user ? user : file)->at, "the login stands in the URL already: say it once");
     if (user && !file && !redis->password)
         diag_error(b->diagnostics, user->at, "a user needs a password: password-file \"FILE\"");
-    if (user)
-        redis->user = builder_copy_text(b, user->text);
-    if (file)
-        redis->password = read_password(b, file);
+    read_named_login(b, user, file, &redis->user, &redis->password);
+}
+
+static void build_sentinel_login(struct config_builder *b, const struct statement *st, struct redis_options *redis)
+{
+    const struct value *user = builder_option(st, OPTION_STORE_REDIS_SENTINEL_USER),
+                       *file = builder_option(st, OPTION_STORE_REDIS_SENTINEL_PASSWORD_FILE);
+    if ((user || file) && redis->shape != REDIS_SENTINEL)
+        diag_error(b->diagnostics, (user ? user : file)->at,
+                   "no sentinels are asked here: that is the login with those of `store redis sentinel`");
+    if (user && !file)
+        diag_error(b->diagnostics, user->at, "a user needs a password: sentinel-password-file \"FILE\"");
+    read_named_login(b, user, file, &redis->sentinel_user, &redis->sentinel_password);
 }
 
 static void build_tls(struct config_builder *b, const struct statement *st, struct redis_options *redis)
@@ -222,6 +240,7 @@ static void build_redis(struct config_builder *b, const struct statement *st)
         break;
     }
     build_login(b, st, redis);
+    build_sentinel_login(b, st, redis);
     build_tls(b, st, redis);
     build_db(b, st, redis);
     const struct value *prefix = builder_option(st, OPTION_STORE_REDIS_PREFIX);

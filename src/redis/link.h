@@ -87,7 +87,7 @@ struct redis_link_options {
     unsigned db;
     struct tls_context *tls; /* NULL: plain. Verifies the server's name or address; not used on a Unix socket */
     unsigned step_ms;        /* each step of opening has so long, at least REDIS_STEP_MIN_MS */
-    bool is_bare;            /* no opening, no TIME: READY when connected (sentinels) */
+    bool is_bare;            /* no opening but the login, no TIME (sentinels) */
 };
 
 struct redis_link {

@@ -3,6 +3,7 @@
  *
  *   HELLO 2 [AUTH user password] · [SELECT n] · PING · TIME                      one write
  *     └─ unknown command ─▶ [AUTH [user] password] · [SELECT n] · INFO replication · PING · TIME     before Redis 6
+ *   [AUTH [user] password]                                                         a bare link
  *
  * All is asked at once, so the first thing that goes wrong decides: those behind it only fail for its sake. What a
  * server says of a login is never repeated, because an old one that does not know HELLO quotes the password.
@@ -35,13 +36,19 @@ static bool starts_with_word(struct str text, const char *word)
 
 /* ---- what went wrong ---- */
 
+/* Where the configuration says who logs in. */
+static const char *login_options(const struct redis_link *link)
+{
+    return link->options->is_bare ? "`sentinel-user` and `sentinel-password-file`" : "`user` and `password-file`";
+}
+
 static void note_login_error(struct redis_link *link, struct str text)
 {
     struct redis_opening *o = &link->opening;
     struct str rest, word = str_split(text, ' ', &rest);
     if (starts_with_word(text, "WRONGPASS"))
         note_fault(o, REDIS_DOWN_CONFIGURATION,
-                   "refuses the login: no such user, or another password; see `user` and `password-file` in `store`");
+                   "refuses the login: no such user, or another password; see %s in `store`", login_options(link));
     else if (str_contains_nocase(rest, STR("without any password")) ||
              str_contains_nocase(rest, STR("no password is set")))
         note_fault(o, REDIS_DOWN_CONFIGURATION, "has no password, but `store` gives one: set it there, or take it out");
@@ -56,7 +63,7 @@ static void note_error(struct redis_link *link, const char *asked, const redisRe
     struct redis_opening *o = &link->opening;
     struct str text = str_sub(redis_reply_text(reply), 0, 160);
     if (starts_with_word(text, "NOAUTH"))
-        note_fault(o, REDIS_DOWN_CONFIGURATION, "wants a login: give `user` and `password-file` in `store`");
+        note_fault(o, REDIS_DOWN_CONFIGURATION, "wants a login: give %s in `store`", login_options(link));
     else if (starts_with_word(text, "NOPERM"))
         note_fault(o, REDIS_DOWN_CONFIGURATION, "does not allow its user %s: give it the ACL of the manual", asked);
     else if (starts_with_word(text, "DENIED"))
@@ -169,6 +176,13 @@ static bool add_word(struct redis_opening *o, enum step step, struct str word)
     return add(o, step, &word, 1);
 }
 
+static bool add_all(struct redis_opening *o, const struct redis_link_options *options)
+{
+    return (o->is_without_hello ? add_auth(o, options) : add_hello(o, options)) && add_select(o, options->db) &&
+           (!o->is_without_hello || add_info(o)) && add_word(o, STEP_PING, STR("PING")) &&
+           add_word(o, STEP_TIME, STR("TIME"));
+}
+
 static void on_opening_reply(struct redis_call *c, size_t n, const redisReply *reply);
 static void on_opening_done(struct redis_call *c, enum redis_result result);
 
@@ -179,10 +193,8 @@ static void converse(struct redis_link *link)
     redis_call_fini(&o->call);
     redis_call_init_inner(&o->call, on_opening_reply, on_opening_done, link);
     o->has_fault = false;
-    bool is_whole = o->is_without_hello ? add_auth(o, options) : add_hello(o, options);
-    is_whole = is_whole && add_select(o, options->db) && (!o->is_without_hello || add_info(o)) &&
-               add_word(o, STEP_PING, STR("PING")) && add_word(o, STEP_TIME, STR("TIME")) &&
-               redis_link_send_inner(link, &o->call, options->password != NULL);
+    bool is_whole = (options->is_bare ? add_auth(o, options) : add_all(o, options)) &&
+                    redis_link_send_inner(link, &o->call, options->password != NULL);
     buf_wipe(&o->call.wire);
     if (!is_whole)
         redis_link_fail(link, REDIS_DOWN_AWAY, "cannot be reached: out of memory");
@@ -190,7 +202,7 @@ static void converse(struct redis_link *link)
 
 void redis_link_begin_opening(struct redis_link *link)
 {
-    if (link->options->is_bare) {
+    if (link->options->is_bare && !link->options->password) {
         redis_link_is_open(link);
         return;
     }

@@ -52,11 +52,12 @@ struct redis_options {
     enum redis_shape shape;
     const struct endpoint *endpoints; /* ALONE: the server; SENTINEL: sentinels; CLUSTER: some of its nodes */
     size_t endpoint_count;
-    const char *master;          /* SENTINEL: the name it is watched under */
-    const char *user, *password; /* NULL: none; of Redis, not of sentinels */
-    unsigned db;                 /* CLUSTER: 0 */
-    bool tls;                    /* to Redis and to sentinels */
-    const char *ca_file;         /* NULL: the system's */
+    const char *master;                            /* SENTINEL: the name it is watched under */
+    const char *user, *password;                   /* NULL: none; of Redis, not of sentinels */
+    const char *sentinel_user, *sentinel_password; /* SENTINEL: likewise, of all sentinels */
+    unsigned db;                                   /* CLUSTER: 0 */
+    bool tls;                                      /* to Redis and to sentinels */
+    const char *ca_file;                           /* NULL: the system's */
 };
 
 /* NULL with a reason. Connecting begins at once; nothing has to be there. resolver, events: borrowed; events (of

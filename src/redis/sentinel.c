@@ -16,7 +16,7 @@
  * was away believes for a moment what was true when it left. Sentinel disconnects the clients of a master that is one
  * no longer, and that is noticed.
  *
- * Sentinels are asked without a login: `user` and `password` are those of Redis.
+ * Sentinels have a login of their own, or none: `user` and `password` are those of Redis.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -173,7 +173,10 @@ static void on_address(struct sentinel *s, const redisReply *reply)
     } else if (host.len == 0 || !str_to_u64(text_at(reply, 1), UINT16_MAX, &number) ||
                !slots_endpoint_of(host, number, &s->link.endpoint, &to)) {
         struct str text = str_sub(redis_reply_text(reply), 0, 160);
-        note(s, "gives no address%s" PRI_STR, text.len ? ": " : "", STR_ARG(text));
+        if (str_starts(text, STR("NOAUTH")))
+            note(s, "wants a login: give `sentinel-password-file` in `store`");
+        else
+            note(s, "gives no address%s" PRI_STR, text.len ? ": " : "", STR_ARG(text));
         give_up(s);
     } else if (s->is_locating) {
         connect_shard(s, &to);
@@ -348,7 +351,11 @@ static bool start(struct redis *r, struct err *err)
     s->redis = r;
     s->at = r->options->endpoint_count - 1; /* the first one is the next */
     s->watch_pause_ms = SENTINEL_WATCH_MIN_MS;
-    s->link_options = (struct redis_link_options){.tls = r->tls, .step_ms = REDIS_STEP_MIN_MS, .is_bare = true};
+    s->link_options = (struct redis_link_options){.user = r->options->sentinel_user,
+                                                  .password = r->options->sentinel_password,
+                                                  .tls = r->tls,
+                                                  .step_ms = REDIS_STEP_MIN_MS,
+                                                  .is_bare = true};
     redis_link_init(&s->link, r->loop, r->resolver, &s->link_options, &OPS, s);
     redis_call_init_inner(&s->ask, on_ask_reply, on_ask_done, s);
     redis_call_init_inner(&s->ping, NULL, on_ping_done, s);

@@ -40,6 +40,9 @@ static void read_store(const char *statement, char *to, size_t size)
                  s->redis.master ? s->redis.master : "", s->redis.user ? " user=" : "",
                  s->redis.user ? s->redis.user : "", s->redis.password ? " password=" : "",
                  s->redis.password ? s->redis.password : "", s->redis.db, s->redis.tls ? " tls" : "");
+        if (s->redis.sentinel_password)
+            snprintf(to + strlen(to), size - strlen(to), " sentinels: %s %s",
+                     s->redis.sentinel_user ? s->redis.sentinel_user : "-", s->redis.sentinel_password);
     } else {
         size_t first = 0;
         while (first < d.count && d.items[first].is_warning)
@@ -75,6 +78,12 @@ static void test_statements(void **state)
          "alone closed 20 mw1: h.example:6379 db=0"},
         {"store redis sentinel mw 127.0.0.1:26379 127.0.0.2:26379 { failure local }",
          "sentinel local 50 mw1: 127.0.0.1:26379 127.0.0.2:26379 master=mw db=0"},
+        /* a file that is everywhere, and whose first line is known */
+        {"store redis sentinel mw 127.0.0.1:26379 { sentinel-password-file \"/proc/sys/kernel/ostype\" }",
+         "sentinel share 50 mw1: 127.0.0.1:26379 master=mw db=0 sentinels: - Linux"},
+        {"store redis sentinel mw 127.0.0.1:26379 { sentinel-user \"s\"  sentinel-password-file "
+         "\"/proc/sys/kernel/ostype\" }",
+         "sentinel share 50 mw1: 127.0.0.1:26379 master=mw db=0 sentinels: s Linux"},
         {"store redis cluster 127.0.0.1:7000 [::1]:7001 { failure open }",
          "cluster open 50 mw1: 127.0.0.1:7000 [::1]:7001 db=0"},
 
@@ -96,6 +105,10 @@ static void test_statements(void **state)
         {"store redis \"redis://h.example\" { user \"v\" }", "a user needs a password: password-file \"FILE\""},
         {"store redis \"redis://h.example\" { password-file \"/dev/null\" }",
          "the first line of \"/dev/null\" must be a password of at most 512 bytes"},
+        {"store redis sentinel mw 127.0.0.1:26379 { sentinel-user \"s\" }",
+         "a user needs a password: sentinel-password-file \"FILE\""},
+        {"store redis \"redis://h.example\" { sentinel-password-file \"/proc/sys/kernel/ostype\" }",
+         "no sentinels are asked here: that is the login with those of `store redis sentinel`"},
         {"store redis \"redis://h.example/2\" { db 3 }", "the URL names database 2 already"},
         {"store redis cluster 127.0.0.1:7000 { db 3 }", "a Redis Cluster has database 0 only"},
         {"store redis \"redis://h.example\" { prefix \"a b\" }",

@@ -182,6 +182,45 @@ static void test_silent_ones(void **state)
     expect_reason("\"state\":\"down\"", "does not answer within 300 ms");
 }
 
+/* Sentinels have a login of their own: nothing is asked of them before it, and Redis is not told of it. */
+static void test_login(void **state)
+{
+    (void)state;
+    say_master(&sentinels[1], &servers[0]);
+    options.sentinel_user = "watcher", options.sentinel_password = "secret";
+    fake_say(&sentinels[0], "AUTH watcher secret",
+             "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    fake_say(&sentinels[1], "AUTH watcher secret", "+OK\r\n");
+    open_client();
+    RUN_UNTIL(is_at(&servers[0]));
+    RUN_UNTIL(strcmp(sentinels[1].heard, "AUTH watcher secret;" GET ";SUBSCRIBE +switch-master;") == 0);
+    assert_string_equal(sentinels[0].heard, "AUTH watcher secret;");
+    assert_int_equal(count_of(servers[0].heard, "watcher"), 0);
+}
+
+static void test_refused_logins(void **state)
+{
+    static const struct {
+        const char *password, *words, *wire, *why;
+    } CASES[] = {
+        {NULL, GET, "-NOAUTH Authentication required.\r\n", " wants a login: give `sentinel-password-file` in `store`"},
+        {"secret", "AUTH secret", "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+         " refuses the login: no such user, or another password; see `sentinel-user` and `sentinel-password-file` in"},
+        {"secret", "AUTH secret",
+         "-ERR AUTH <password> called without any password configured for the default user.\r\n",
+         " has no password, but `store` gives one: set it there, or take it out"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        options.sentinel_password = CASES[i].password;
+        for (size_t k = 0; k < SENTINELS; k++)
+            fake_say(&sentinels[k], CASES[i].words, "%s", CASES[i].wire);
+        open_client();
+        RUN_UNTIL(strstr(redis_why_down(r, 0).ptr, CASES[i].why));
+        redis_free(&r);
+    }
+}
+
 /* A server that is no master is left, and the sentinels are asked again 300 ms later: another one first. */
 static void test_replica(void **state)
 {
@@ -354,6 +393,8 @@ int main(void)
         CASE(test_none_is_there),
         CASE(test_nobody_knows_it),
         CASE(test_silent_ones),
+        CASE(test_login),
+        CASE(test_refused_logins),
         CASE(test_replica),
         CASE(test_switch),
         CASE(test_disconnect),

@@ -137,13 +137,32 @@ static void test_wrong_name(void **state)
     assert_int_equal(flow.done, 0);
 }
 
+static void test_login(void **state)
+{
+    (void)state;
+    if (!redis_servers_are_there())
+        skip();
+    for (size_t i = 3; i < 6; i++)
+        redis_servers_tell(&servers, i,
+                           "ACL SETUSER watcher on >secret &* +auth +ping +subscribe +unsubscribe "
+                           "+sentinel|get-master-addr-by-name");
+    options.sentinel_user = "watcher", options.sentinel_password = "secret";
+    open_client();
+    redisReply *clients = redis_servers_ask(&servers, 3, "CLIENT LIST");
+    assert_int_equal(clients->type, REDIS_REPLY_STRING);
+    assert_non_null(strstr(clients->str, "user=watcher"));
+    freeReplyObject(clients);
+    redis_servers_tell(&servers, 3, "SENTINEL failover " REDIS_SERVERS_MASTER);
+    RUN_FOR_UNTIL(15000, !is_at(0)); /* the subscription is that user's too */
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_ordered_failover), CASE(test_master_dies), CASE(test_master_hangs),
-        CASE(test_sentinels_die),    CASE(test_wrong_name),
+        CASE(test_sentinels_die),    CASE(test_wrong_name),  CASE(test_login),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
