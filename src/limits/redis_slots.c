@@ -1,9 +1,9 @@
 /*
  * redis_slots.c - counters of slots in Redis: a string of 48 numbers for each window, three columns of 16 slots.
  *
- *   look       GET key   [GET key of the window before]
+ *   look       GET key   [GET key of the window before]   [GET key of the next window]
  *   reserve    BITFIELD key [OVERFLOW SAT] INCRBY u32 #slot n …
- *              [GETEX key PXAT expiry   [GET key of the window before]]
+ *              [GETEX key PXAT expiry   [GET key of the window before]   [GET key of the next window]]
  *   undo, give back, keep, exchange   BITFIELD key OVERFLOW SAT INCRBY u32 #slot ±n …   PEXPIREAT key expiry
  *
  * A key carries its window's length and number behind its slots, for whoever meets it by itself (`store audit`).
@@ -116,10 +116,17 @@ static void clear_rings(struct slots *s)
                 s->rings[c][(s->slot - k) % WINDOW_CELLS] = 0;
 }
 
-static bool add_closed(struct part *p)
+static bool asks_closed(const struct slots *s)
+{
+    return !s->knows_closed && window_of(s->slot) > 0;
+}
+
+/* The window before, and the next one. */
+static bool add_neighbours(struct part *p)
 {
     const struct slots *s = slots_of(p);
-    return s->knows_closed || window_of(s->slot) == 0 || add_get(p, window_of(s->slot) - 1);
+    uint64_t window = window_of(s->slot);
+    return (!asks_closed(s) || add_get(p, window - 1)) && (!s->reads_next || add_get(p, window + 1));
 }
 
 static bool compose_look(struct part *p)
@@ -128,7 +135,7 @@ static bool compose_look(struct part *p)
     s->has_bitfield = false;
     s->has_window = true;
     clear_rings(s);
-    return add_get(p, window_of(s->slot)) && add_closed(p);
+    return add_get(p, window_of(s->slot)) && add_neighbours(p);
 }
 
 /* Two words fewer are a tenth of what a reservation costs Redis. Where nothing is known of the slot but a reading older
@@ -182,7 +189,7 @@ static bool compose_reserve(struct part *p)
     command_begin(&c, STR("GETEX"), p->key, window);
     command_say(&c, STR("PXAT"));
     command_say_expiry(&c, window, p->counter.period_s);
-    return redis_call_add(&p->call, c.words, c.count) && add_closed(p);
+    return redis_call_add(&p->call, c.words, c.count) && add_neighbours(p);
 }
 
 /* ---- Replies ---- */
@@ -290,8 +297,8 @@ static bool is_window(const struct part *p, const redisReply *reply, uint64_t wi
            is_header(p, window, number_at(reply, SLOTS_HEADER_AT), number_at(reply, SLOTS_HEADER_AT + 1));
 }
 
-/* Into the rings: what counts at the slot. Slots that are still to come (another node's clock is a little ahead) count
- * as of now. */
+/* Into the rings: what counts at the slot. Slots that are still to come (another node is a moment ahead) count as of
+ * now. */
 static bool on_window(struct part *p, const redisReply *reply, uint64_t window)
 {
     struct slots *s = slots_of(p);
@@ -311,7 +318,9 @@ static bool on_reply(struct part *p, size_t n, const redisReply *reply)
     struct slots *s = slots_of(p);
     if (s->has_bitfield && n == 0)
         return on_bitfield(p, reply);
-    return on_window(p, reply, window_of(s->slot) - (n - s->has_bitfield));
+    uint64_t window = window_of(s->slot);
+    n -= s->has_bitfield;
+    return on_window(p, reply, n == 0 ? window : n == 1 && asks_closed(s) ? window - 1 : window + 1);
 }
 
 /* Tells the mirror what was read. */

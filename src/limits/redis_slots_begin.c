@@ -9,15 +9,20 @@
  *
  * A reading of slots is too old after two seconds: a node whose link broke for a moment, too short for the others to
  * notice, pushes into them what it decided alone meanwhile. Into a window it does so before the rest after its end.
+ *
+ * Towards the end of a slot others may be in the next one already: their clocks are a little ahead, or they asked later
+ * and were answered first. They have read what is counted in this slot before this node's charge came into it; so this
+ * node must read theirs. Then all is read that may be there, the next window where that has begun for them.
  */
 #include <string.h>
 
 #include "limits/redis_slots_inside.h"
 
-#define CLOSED_REST_US  INT64_C(5000000)
-#define SLOT_REST_US    INT64_C(1000000)
-#define CLOSED_HOLDS_US INT64_C(60000000)
-#define SLOT_HOLDS_US   INT64_C(2000000)
+#define CLOSED_REST_US   INT64_C(5000000)
+#define SLOT_REST_US     INT64_C(1000000)
+#define CLOSED_HOLDS_US  INT64_C(60000000)
+#define SLOT_HOLDS_US    INT64_C(2000000)
+#define CLOCKS_DIFFER_US INT64_C(100000) /* each process read Redis' clock over a round trip of its own */
 
 enum { NEAR_SATURATION = 1 << 30 }; /* from there on a slot is asked what it held before */
 
@@ -56,10 +61,21 @@ static bool knows_slots(const struct part *p, const struct mirror_view *view, ui
     bool has_any = false;
     for (size_t c = 0; c < COLUMNS; c++)
         has_any |= s->growth[c] > 0 && view->seen[c][view->slot % WINDOW_CELLS] > 0;
-    return has_any && is_good(p, view->read_at_us, view->slot, SLOT_REST_US, SLOT_HOLDS_US, view->changes == changes) &&
+    return has_any && !s->ends_soon &&
+           is_good(p, view->read_at_us, view->slot, SLOT_REST_US, SLOT_HOLDS_US, view->changes == changes) &&
            (s->knows_closed ||
             (view->closed_window == window - 1 && is_good(p, view->closed_read_at_us, view->slot, SLOT_REST_US,
                                                           SLOT_HOLDS_US, view->closed_changes == changes)));
+}
+
+/* Where may others be by the time this op has its answer? */
+static void look_ahead(struct part *p)
+{
+    struct slots *s = slots_of(p);
+    int64_t latest_us = p->now_us + p->store->options.timeout_ms * INT64_C(1000) + CLOCKS_DIFFER_US;
+    uint64_t latest = window_slot(latest_us, p->counter.period_s);
+    s->ends_soon = latest > s->slot;
+    s->reads_next = window_of(latest) > window_of(s->slot);
 }
 
 bool redis_slots_is_recent(int64_t at_us, int64_t now_us, int64_t for_us)
@@ -98,6 +114,7 @@ void redis_slots_begin(struct part *p)
         s->growth[c] = p->cost[c] > s->held[c] ? p->cost[c] - s->held[c] : 0;
         s->grows |= s->growth[c] > 0;
     }
+    look_ahead(p);
     s->changes = outage_changes(p->store->options.outage, p->domain);
     s->knows_closed = knows_closed(p, &view, s->changes);
     s->has_header = has_current(&view);

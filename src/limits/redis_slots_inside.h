@@ -31,7 +31,8 @@ struct slots {
     uint32_t added[COLUMNS];  /* what that came to: less, where a slot is full to the brim */
     bool counts_held, grows;
     bool knows_closed, knows_slots, has_header, asks_old;
-    bool has_bitfield; /* command 0; then (has_window) the window, then perhaps the one before */
+    bool ends_soon, reads_next; /* others may be in the next slot already; in the next window */
+    bool has_bitfield;          /* command 0; then (has_window) the window, then perhaps the one before, and the next */
     bool has_window;
     bool is_read; /* by this node, lately: the next three are of use */
     bool is_denied;

@@ -615,6 +615,39 @@ static void test_pushed_into_a_slot_that_is_over(void **state)
     assert_int_equal(admit(f, "u:a", 1, 20, NOW + 2 * SLOT_US + 4 * S), STORE_FULL);
 }
 
+/* Another node is a moment ahead: its window, or its slot, has begun when this node's is about to end. Neither passes
+ * the other by, whoever of them asks last. Naive: each reads its own window, and what is over is taken as it was. */
+static void test_another_node_is_a_moment_ahead(void **state)
+{
+    static const struct {
+        int64_t begins_us; /* what the other one is in already */
+        int64_t ahead_us;  /* this node's moment is so long before */
+        int64_t read_us;   /* this node read the counter so long before; 0: never */
+        uint32_t first, there, last;
+    } ROWS[] = {
+        {NOW + HOUR * S, 1000, 0, 0, 100, 1},   /* another window */
+        {NOW + HOUR * S, 1000, S, 1, 99, 1},    /* … of a counter that is known */
+        {NOW + 3 * SLOT_US, 1000, S, 1, 99, 1}, /* another slot */
+        {NOW + HOUR * S, TIMEOUT_MS * 1000, S, 60, 20, 21},
+    };
+    struct fixture *f = *state;
+    struct redis_node *other = redis_node_new(&f->node->options, "two");
+    struct fixture ahead = {.node = other};
+    redis_node_open(other, &ahead.store, 2);
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char entity[8];
+        snprintf(entity, sizeof entity, "u:%zu", i);
+        if (ROWS[i].read_us)
+            assert_int_equal(admit(f, entity, ROWS[i].first, 100, ROWS[i].begins_us - ROWS[i].read_us), STORE_TAKEN);
+        assert_int_equal(admit(&ahead, entity, ROWS[i].there, 100, ROWS[i].begins_us + 1000), STORE_TAKEN);
+        assert_int_equal(admit(f, entity, ROWS[i].last, 100, ROWS[i].begins_us - ROWS[i].ahead_us), STORE_FULL);
+        assert_int_equal(suite_used(&ahead.store, entity, HOUR, ROWS[i].begins_us + 2000),
+                         ROWS[i].first + ROWS[i].there);
+    }
+    redis_node_close(&ahead.store);
+    redis_node_free(other);
+}
+
 /* What another node does in the slot of now is seen by the one command alone. */
 static void test_another_node_in_the_same_slot(void **state)
 {
@@ -859,6 +892,7 @@ int main(int argc, char **argv)
         CASE(test_pushed_into_a_closed_window),
         CASE(test_the_clock_is_redis),
         CASE(test_pushed_into_a_slot_that_is_over),
+        CASE(test_another_node_is_a_moment_ahead),
         CASE(test_another_node_in_the_same_slot),
         CASE(test_a_slot_that_wraps_around),
         CASE(test_a_key_that_is_lost),
