@@ -4,14 +4,16 @@
  * With --json to stdout, right or wrong, and whole (the text stops at 50):
  *
  *   {"file": …, "ok": …, "errors": [{"file", "line", "col", "len", "message", "hint"}, …], "warnings": […],
- *    "starter_policy": …}
+ *    "starter_policy": …, "starts_here": …}
  *
- * Places are null of what stands nowhere, hint where there is none; starter_policy is there when ok is true.
+ * Places are null of what stands nowhere, hint where there is none; starter_policy and starts_here are there when ok is
+ * true. starts_here false: fine as it is, but `serve` would refuse it on this machine, for want of what warnings name.
  */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "config/config.h"
@@ -30,6 +32,18 @@ void cli_print_diagnostics(struct diagnostics *d)
     buf_fini(&out);
 }
 
+/* What the check as such does not refuse, and what it cannot see. */
+static void print_machine(const struct config *cfg)
+{
+    if (cfg->missing_count)
+        printf("`mailweir serve`%s would not start with it on this machine: %zu of these warnings %s there.\n",
+               geteuid() == 0 ? "" : ", run by this user,", cfg->missing_count,
+               cfg->missing_count == 1 ? "is an error" : "are errors");
+    if (cfg->listener_count && cfg->user && geteuid() != 0)
+        printf("Run as root it also says whether the service's user \"%s\" is there and may read its files.\n",
+               cfg->user);
+}
+
 static void print_summary(const char *path, const struct config *cfg, const struct diagnostics *d)
 {
     printf("%s: fine", path);
@@ -39,6 +53,7 @@ static void print_summary(const char *path, const struct config *cfg, const stru
            cfg->listener_count == 1 ? "" : "s", policy_rule_count(cfg->policy),
            policy_rule_count(cfg->policy) == 1 ? "" : "s", policy_limit_count(cfg->policy),
            policy_limit_count(cfg->policy) == 1 ? "" : "s", cfg->test_count, cfg->test_count == 1 ? "" : "s");
+    print_machine(cfg);
     if (cfg->left_out_test_count)
         printf("%zu more test%s not run: another file disables or observes what %s about.\n", cfg->left_out_test_count,
                cfg->left_out_test_count == 1 ? " was" : "s were", cfg->left_out_test_count == 1 ? "it is" : "they are");
@@ -96,7 +111,8 @@ static int print_json(const char *path, const struct config *cfg, const struct s
         json_pack("{s:o, s:b, s:o, s:o}", "file", clean_string(str_of_z(path)), "ok", cfg != NULL, "errors",
                   diagnostics_json(sources, d, false), "warnings", diagnostics_json(sources, d, true));
     bool fine =
-        answer && (!cfg || json_object_set_new(answer, "starter_policy", json_boolean(cfg->is_starter_policy)) == 0);
+        answer && (!cfg || (json_object_set_new(answer, "starter_policy", json_boolean(cfg->is_starter_policy)) == 0 &&
+                            json_object_set_new(answer, "starts_here", json_boolean(cfg->missing_count == 0)) == 0));
     fine = fine && json_dumpf(answer, stdout, JSON_INDENT(2)) == 0;
     putchar('\n');
     json_decref(answer);

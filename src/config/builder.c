@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/machine.h"
+
 static void no_memory(struct config_builder *b)
 {
     diag_error(b->diagnostics, PLACE_NONE, "out of memory");
@@ -65,10 +67,17 @@ const struct value *builder_argument(const struct statement *st, unsigned arg)
 
 void builder_missing(struct config_builder *b, struct place at, const char *text)
 {
+    b->config->missing_count++;
     if (b->options->purpose == CONFIG_CHECK)
         diag_warning(b->diagnostics, at, "%s", text);
     else
         diag_error(b->diagnostics, at, "%s", text);
+}
+
+void builder_hint_root(struct config_builder *b, int error)
+{
+    if (b->options->purpose == CONFIG_CHECK && geteuid() != 0 && (error == EACCES || error == EPERM))
+        diag_hint(b->diagnostics, "the service may, if it is started as root: run `mailweir check` as root to see");
 }
 
 bool builder_can_read(struct config_builder *b, const struct value *v, const char *path)
@@ -76,9 +85,30 @@ bool builder_can_read(struct config_builder *b, const struct value *v, const cha
     char text[1024];
     if (!path || access(path, R_OK) == 0)
         return path != NULL;
-    snprintf(text, sizeof text, "cannot read \"%s\": %s", path, strerror(errno));
+    int error = errno;
+    snprintf(text, sizeof text, "cannot read \"%s\": %s", path, strerror(error));
     builder_missing(b, v->at, text);
+    builder_hint_root(b, error);
     return false;
+}
+
+bool builder_can_use_ca(struct config_builder *b, const struct value *v, const char *path)
+{
+    struct err err = {0};
+    const struct tls_client_options options = {.verify = true, .ca_file = path};
+    if (!builder_can_read(b, v, path))
+        return false;
+    struct tls_context *ctx = tls_client_new(&options, &err);
+    if (!ctx)
+        builder_missing(b, v->at, err.text);
+    tls_free(&ctx);
+    return err.text[0] == '\0';
+}
+
+void builder_note_socket(struct config_builder *b, struct place at, const struct endpoint *e)
+{
+    if (e->kind == ENDPOINT_UNIX)
+        machine_note(b, at, builder_copy_text(b, str_of_z(e->name)), MACHINE_CONNECTS);
 }
 
 const struct statement *builder_first_of(const struct config_builder *b, enum statement_kind kind)

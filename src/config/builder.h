@@ -16,7 +16,10 @@ struct config_builder {
     const struct tree *tree;
     const struct config_options *options;
     struct diagnostics *diagnostics;
-    bool lacks_certificates; /* a file of theirs cannot be read: said */
+    bool lacks_certificates;    /* a file of theirs cannot be read: said */
+    struct machine_file *files; /* machine.h: what the service uses when it is root no more */
+    size_t file_count;
+    size_t endpoint_count; /* to listen at, so far */
 };
 
 /* ---- memory: NULL, and it is said, if there is none ---- */
@@ -39,9 +42,18 @@ const struct statement *builder_first_of(const struct config_builder *b, enum st
 
 /* ---- what a configuration needs of its machine ---- */
 
-/* What is missing on this machine: an error for who is to run with it, a warning for who only checks. */
+/* What is missing on this machine: an error for who is to run with it, a warning for who only checks, and counted
+ * (config->missing_count). */
 void builder_missing(struct config_builder *b, struct place at, const char *text);
-/* `cannot read "FILE": REASON`, at its name. True: it can be. path: NULL, no memory, was said. */
+/* Behind it, where somebody who is not root only checks, and was not let (error is EACCES or EPERM): a hint that root
+ * may see more. */
+void builder_hint_root(struct config_builder *b, int error);
+/* `cannot read "FILE": REASON`, at its name: of who reads it at the start, root (machine.h: those that are read later).
+ * True: it can be. path: NULL, no memory, was said. */
 bool builder_can_read(struct config_builder *b, const struct value *v, const char *path);
+/* A file of certificates that those of servers are held against: read, and looked into. */
+bool builder_can_use_ca(struct config_builder *b, const struct value *v, const char *path);
+/* A server that is reached by a socket's file: may the service connect to it? (MACHINE_CONNECTS) */
+void builder_note_socket(struct config_builder *b, struct place at, const struct endpoint *e);
 
 #endif

@@ -120,15 +120,22 @@ struct config {
     struct trial_world world;   /* where `test` blocks and `explain` take place: these rules, these listeners */
     size_t test_count;          /* tests that were run, and met */
     size_t left_out_test_count; /* of files whose rules are disabled or observed from elsewhere */
+    size_t missing_count;       /* CONFIG_CHECK: warnings for which `serve` would not start on this machine */
     bool is_starter_policy;     /* no rule and no limit was given: the built-in one */
 };
 
 #define CONFIG_CONTROL_DEFAULT "/run/mailweir/control"
+#define CONFIG_SYSLOG_SOCKET   "/dev/log"
+#define CONFIG_JOURNAL_SOCKET  "/run/systemd/journal/socket"
 
-enum { CONFIG_TESTS_MAX_MS = 2000 };
+enum {
+    CONFIG_TESTS_MAX_MS = 2000,
+    CONFIG_ENDPOINTS_MAX = 64, /* to listen at: process/ has a bit for each in a message */
+    CONFIG_CERTIFICATES_MAX = 1024,
+};
 
 enum config_purpose {
-    CONFIG_CHECK, /* missing certificates, keys and users files are warnings */
+    CONFIG_CHECK, /* what is missing on this machine (machine.h: files, a user, an address) is a warning */
     CONFIG_SERVE, /* … are errors */
     CONFIG_TRY,   /* serve --try: no root, own ports, a self-signed certificate in try_dir where none is given */
 };

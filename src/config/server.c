@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "auth/backend.h"
+#include "config/machine.h"
 #include "config/server_store.h"
 #include "lookup/geoip.h"
+#include "net/tls.h"
 
 enum {
     DEFAULT_WORKERS_MAX = 256,
@@ -29,6 +31,23 @@ static size_t pool_index(const struct config *cfg, struct str name)
     return 0;
 }
 
+/* Against those of the listeners before, and against the machine. */
+static void check_endpoint(struct config_builder *b, const struct endpoint *e, struct place at)
+{
+    const struct config *cfg = b->config;
+    char text[ENDPOINT_TEXT_MAX];
+    if (b->endpoint_count++ == CONFIG_ENDPOINTS_MAX)
+        diag_error(b->diagnostics, at, "more than %d endpoints to listen at", CONFIG_ENDPOINTS_MAX);
+    for (size_t i = 0; i < cfg->listener_count; i++)
+        for (size_t k = 0; k < cfg->listeners[i].endpoint_count; k++)
+            if (endpoint_equal(&cfg->listeners[i].endpoints[k], e)) {
+                diag_error(b->diagnostics, at, "two listeners have the endpoint " PRI_STR,
+                           STR_ARG(endpoint_format(e, text)));
+                return;
+            }
+    machine_check_address(b, at, e);
+}
+
 static void copy_endpoints(struct config_builder *b, struct listener_config *l, const struct statement *st,
                            const struct value **first)
 {
@@ -37,16 +56,17 @@ static void copy_endpoints(struct config_builder *b, struct listener_config *l, 
     *first = builder_argument(st, 1);
     if (!endpoints)
         return;
-    for (size_t i = 0; i < count; i++) {
+    l->endpoints = endpoints;
+    for (size_t i = 0; i < count; i++, l->endpoint_count++) {
         endpoints[i] = *(*first)[i].endpoint;
-        if (endpoints[i].kind != ENDPOINT_IP)
+        if (endpoints[i].kind == ENDPOINT_IP)
+            check_endpoint(b, &endpoints[i], (*first)[i].at);
+        else
             diag_error(b->diagnostics, (*first)[i].at, "a listener needs an address and a port, such as [::]:587");
         bool is_well_known = endpoints[i].port == 587 || endpoints[i].port == 465;
         if (b->options->purpose == CONFIG_TRY && is_well_known)
             endpoints[i].port = (uint16_t)(endpoints[i].port + TRY_PORT_OFFSET);
     }
-    l->endpoints = endpoints;
-    l->endpoint_count = count;
 }
 
 static void build_listener(struct config_builder *b, const struct statement *st)
@@ -95,7 +115,10 @@ static void build_auth(struct config_builder *b, const struct statement *st)
     cfg->auth.cache_ms = builder_ms(st, OPTION_AUTH_CACHE, 300000);
     struct auth_backend_setting setting = {STR("file"), cfg->auth.file, str_of_z(cfg->auth.realm)};
     const struct auth_backend_kind *kind = auth_backend_kind_find(setting.kind);
-    if (builder_can_read(b, file, cfg->auth.file) && !kind->check(&setting, &err))
+    if (!builder_can_read(b, file, cfg->auth.file))
+        return;
+    machine_note(b, file->at, cfg->auth.file, MACHINE_READS);
+    if (!kind->check(&setting, &err))
         builder_missing(b, file->at, err.text);
 }
 
@@ -112,8 +135,10 @@ static void build_pool(struct config_builder *b, const struct statement *st)
     struct endpoint *servers = builder_alloc(b, count * sizeof *servers);
     if (!servers)
         return;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         servers[i] = *server[i].endpoint;
+        builder_note_socket(b, server[i].at, &servers[i]);
+    }
     *p = (struct mta_pool_options){
         .name = name ? builder_copy_text(b, name->text) : "default",
         .servers = servers,
@@ -127,6 +152,8 @@ static void build_pool(struct config_builder *b, const struct statement *st)
         .max_connections = connections ? (unsigned)builder_whole_number(connections) : 100,
         .idle_ms = (unsigned)builder_ms(st, OPTION_RELAY_IDLE, 60000),
         .retry_down_ms = (unsigned)builder_ms(st, OPTION_RELAY_RETRY_DOWN, 10000)};
+    if (ca)
+        (void)builder_can_use_ca(b, ca, p->ca_file);
 }
 
 /* What is known only when all statements were read. */
@@ -166,8 +193,10 @@ static void check_program(struct config_builder *b, const struct alert_config *a
                       : !S_ISREG(st.st_mode)                          ? "it is no file"
                       : !(st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) ? "nobody may execute it"
                                                                       : NULL;
-    if (!why)
+    if (!why) {
+        machine_note(b, at, a->program, MACHINE_RUNS);
         return;
+    }
     snprintf(text, sizeof text, "cannot run \"%.300s\": %s", a->program, why);
     builder_missing(b, at, text);
 }
@@ -200,10 +229,17 @@ static void build_events(struct config_builder *b, const struct statement *st)
     const struct value *rotate = builder_option(st, OPTION_EVENTS_ROTATE),
                        *keep = builder_option(st, OPTION_EVENTS_KEEP);
     cfg->events.sink = (enum event_sink)to->choice;
-    if (cfg->events.sink == EVENT_SINK_FILE)
+    if (cfg->events.sink == EVENT_SINK_FILE) {
         cfg->events.file = builder_file_name(b, to);
-    else if (rotate)
+        machine_note(b, to->at, cfg->events.file, MACHINE_APPENDS);
+        if (rotate)
+            machine_note(b, rotate->at, cfg->events.file, MACHINE_ROTATES);
+    } else if (cfg->events.sink != EVENT_SINK_STDERR) {
+        machine_check_log(b, to->at, cfg->events.sink);
+    }
+    if (cfg->events.sink != EVENT_SINK_FILE && rotate) {
         diag_warning(b->diagnostics, rotate->at, "only a file is rotated");
+    }
     if (rotate)
         cfg->events.rotate_bytes = (uint64_t)rotate->bytes;
     if (keep)
@@ -227,6 +263,8 @@ static void build_geoip(struct config_builder *b, const struct statement *st)
     struct geoip *g = path ? geoip_open(path, 0, &err) : NULL;
     if (path && !g)
         builder_missing(b, v->at, err.text);
+    else
+        machine_note(b, v->at, path, MACHINE_READS);
     geoip_close(&g);
     b->config->geoip_file = path;
 }
@@ -264,6 +302,10 @@ static void build_statement(struct config_builder *b, const struct statement *st
     case STATEMENT_STORE_REDIS_SENTINEL:
     case STATEMENT_STORE_REDIS_CLUSTER:
         server_store_build(b, st);
+        break;
+    case STATEMENT_TABLE:
+        if (st->table.source == TABLE_SOCKETMAP)
+            builder_note_socket(b, st->table.endpoint.at, st->table.endpoint.endpoint);
         break;
     case STATEMENT_WORKERS:
         cfg->workers = (unsigned)builder_whole_number(v);
@@ -431,6 +473,7 @@ void config_server_build(struct config_builder *b, bool is_rules_alone)
     finish_pools(b->config);
     if (is_rules_alone)
         return;
+    machine_check(b);
     server_tls_check(b);
     check_whole(b);
 }

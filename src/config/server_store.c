@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/machine.h"
 #include "limits/redis_keys.h"
 #include "limits/store_memory.h"
 
@@ -168,7 +169,8 @@ static void build_tls(struct config_builder *b, const struct statement *st, stru
     if (!redis->tls)
         diag_warning(b->diagnostics, ca->at, "no TLS is spoken with this Redis: `ca` has no effect without `tls on`");
     redis->ca_file = builder_file_name(b, ca);
-    (void)builder_can_read(b, ca, redis->ca_file);
+    if (builder_can_use_ca(b, ca, redis->ca_file))
+        machine_note(b, ca->at, redis->ca_file, MACHINE_READS); /* by processes that are root no more */
 }
 
 static void build_db(struct config_builder *b, const struct statement *st, struct redis_options *redis)
@@ -217,6 +219,7 @@ static void build_url(struct config_builder *b, const struct statement *st, stru
     }
     redis->endpoints = server;
     redis->endpoint_count = 1;
+    builder_note_socket(b, url->at, server);
 }
 
 static void build_redis(struct config_builder *b, const struct statement *st)

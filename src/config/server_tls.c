@@ -23,6 +23,8 @@ void server_tls_build(struct config_builder *b, const struct statement *st)
 {
     struct config *cfg = b->config;
     struct tls_certificate *c = &cfg->certificates[cfg->certificate_count++];
+    if (cfg->certificate_count == CONFIG_CERTIFICATES_MAX + 1)
+        diag_error(b->diagnostics, st->at, "more than %d certificates", CONFIG_CERTIFICATES_MAX);
     c->certificate_file = builder_file_name(b, builder_argument(st, 0));
     c->key_file = builder_file_name(b, builder_argument(st, 1));
     bool is_there = builder_can_read(b, builder_argument(st, 0), c->certificate_file);
@@ -79,7 +81,7 @@ void server_tls_check(struct config_builder *b)
                             "(`serve --try` makes one)");
         return;
     }
-    if (b->lacks_certificates) /* said, at their names */
+    if (b->lacks_certificates || cfg->certificate_count > CONFIG_CERTIFICATES_MAX) /* said, at their names */
         return;
     struct err err;
     struct tls_server_options options = {.certificates = cfg->certificates,

@@ -194,7 +194,7 @@ static void on_empty(void *arg)
 static void fill_uids(struct admin_process *p)
 {
     p->uids[p->options.uid_count++] = 0;
-    p->uids[p->options.uid_count++] = p->ctx->privileges->uid;
+    p->uids[p->options.uid_count++] = p->ctx->privileges->account.uid;
     p->options.uids = p->uids;
 }
 

@@ -163,7 +163,7 @@ static bool join(struct sender *s, struct err *err)
         return false;
     s->ways.loop = &s->loop;
     s->ways.config = s->config;
-    log_socket_init(&s->ways.syslog, LOG_SOCKET_SYSLOG, SYSLOG_SOCKET_PATH);
+    log_socket_init(&s->ways.syslog, LOG_SOCKET_SYSLOG, CONFIG_SYSLOG_SOCKET);
     timer_init(&s->ending, &s->loop, on_ending_due, s);
     channel_open(&s->channel, &s->loop, s->ctx->control_fd, on_message, on_supervisor_gone, s);
     if (has_kind(s->config, ALERT_WEBHOOK)) {

@@ -86,7 +86,7 @@ static bool bind_there(struct control_place *p, const struct privileges *owner, 
         return err_set(err, "%s", strerror(errno));
     p->device = st.st_dev;
     p->inode = st.st_ino;
-    if ((owner->drops && lchown(p->path, owner->uid, owner->gid) != 0) || listen(p->fd, BACKLOG) != 0)
+    if ((owner->drops && lchown(p->path, owner->account.uid, owner->account.gid) != 0) || listen(p->fd, BACKLOG) != 0)
         return err_set(err, "%s", strerror(errno));
     return true;
 }

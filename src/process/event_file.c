@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/config.h"
 
 enum { WAIT_MS = 1000 }; /* for stderr or a log that does not keep up */
 
@@ -68,9 +69,9 @@ static bool open_log(struct event_file *f, enum event_log_kind kind, struct err 
 {
     f->is_log = true;
     if (kind == EVENT_LOG_SYSLOG)
-        log_socket_init(&f->log, LOG_SOCKET_SYSLOG, SYSLOG_SOCKET_PATH);
+        log_socket_init(&f->log, LOG_SOCKET_SYSLOG, CONFIG_SYSLOG_SOCKET);
     else
-        log_socket_init(&f->log, LOG_SOCKET_JOURNAL, JOURNAL_SOCKET_PATH);
+        log_socket_init(&f->log, LOG_SOCKET_JOURNAL, CONFIG_JOURNAL_SOCKET);
     return log_socket_open(&f->log, err) ||
            err_prefix(err, "cannot write events to %s", kind == EVENT_LOG_SYSLOG ? "syslog" : "the journal");
 }

@@ -8,9 +8,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define SYSLOG_SOCKET_PATH  "/dev/log"
-#define JOURNAL_SOCKET_PATH "/run/systemd/journal/socket"
-
 enum log_socket_kind { LOG_SOCKET_SYSLOG, LOG_SOCKET_JOURNAL };
 enum log_severity { LOG_SEVERITY_WARNING = 4, LOG_SEVERITY_INFO = 6 };
 

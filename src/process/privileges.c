@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,38 +28,18 @@
 
 bool privileges_find(struct privileges *p, const char *user, struct err *err)
 {
-    *p = (struct privileges){.uid = geteuid(), .gid = getegid()};
+    *p = (struct privileges){.account = {.uid = geteuid(), .gid = getegid()}};
     if (!user || geteuid() != 0)
         return true;
-    struct passwd entry, *found = NULL;
-    char space[16384];
-    int e = getpwnam_r(user, &entry, space, sizeof space, &found);
-    if (!found && e != 0 && e != ENOENT && e != ESRCH)
-        return err_set(err, "cannot look up the user \"%s\": %s", user, strerror(e));
-    if (!found) {
-        err_set(err, "there is no user \"%s\" for the processes to run as", user);
-        return err_set_hint(err, "make it (useradd --system --user-group %s), or name another with `user NAME`", user);
-    }
+    if (!account_find(&p->account, user, err))
+        return false;
     p->drops = true;
-    p->uid = entry.pw_uid;
-    p->gid = entry.pw_gid;
-    strncat(p->name, user, sizeof p->name - 1);
-    return true;
-}
-
-static bool become(const struct privileges *p, struct err *err)
-{
-    if (initgroups(p->name, p->gid) != 0 || setresgid(p->gid, p->gid, p->gid) != 0 ||
-        setresuid(p->uid, p->uid, p->uid) != 0)
-        return err_set(err, "cannot become the user \"%s\": %s", p->name, strerror(errno));
-    if (p->uid != 0 && setresuid(0, 0, 0) == 0)
-        return err_set(err, "became the user \"%s\", but could become root again", p->name);
     return true;
 }
 
 bool privileges_drop(const struct privileges *p, struct err *err)
 {
-    if (p->drops && !become(p, err))
+    if (p->drops && !account_become(&p->account, err))
         return false;
     struct rlimit none = {0, 0};
     if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
@@ -91,11 +69,11 @@ bool privileges_make_dir(const struct privileges *p, const char *dir, struct err
 {
     struct stat st;
     if (mkdir(dir, 0750) == 0) {
-        if (!p->drops || chown(dir, p->uid, p->gid) == 0)
+        if (!p->drops || chown(dir, p->account.uid, p->account.gid) == 0)
             return true;
         int e = errno;
         rmdir(dir);
-        return err_set(err, "cannot give the state directory \"%s\" to \"%s\": %s", dir, p->name, strerror(e));
+        return err_set(err, "cannot give the state directory \"%s\" to \"%s\": %s", dir, p->account.name, strerror(e));
     }
     int e = errno;
     if (e == EEXIST && stat(dir, &st) == 0 && S_ISDIR(st.st_mode))

@@ -9,13 +9,11 @@
 
 #include <sys/types.h>
 
-#include "base/err.h"
+#include "base/account.h"
 
 struct privileges {
     bool drops; /* false: started without root, or without `user`: stays who it is */
-    uid_t uid;
-    gid_t gid;
-    char name[256];
+    struct account account;
 };
 
 /* user NULL, or not started as root: nothing to drop. False with a reason: there is no such user. */

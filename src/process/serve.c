@@ -44,15 +44,14 @@ static struct config *load_config(const struct serve_options *o, struct buf *rep
     return cfg;
 }
 
-static bool fill_listeners(struct process_plan *plan, const struct config *cfg, struct err *err)
+_Static_assert((int)CONFIG_ENDPOINTS_MAX <= (int)PROCESS_LISTENERS_MAX, "a configuration has room in a plan");
+_Static_assert((int)CONFIG_CERTIFICATES_MAX <= (int)PROCESS_CERTIFICATES_MAX, "likewise its certificates");
+
+static void fill_listeners(struct process_plan *plan, const struct config *cfg)
 {
     for (size_t i = 0; i < cfg->listener_count; i++)
-        for (size_t k = 0; k < cfg->listeners[i].endpoint_count; k++) {
-            if (plan->listener_count == PROCESS_LISTENERS_MAX)
-                return err_set(err, "more than %d endpoints to listen on", PROCESS_LISTENERS_MAX);
+        for (size_t k = 0; k < cfg->listeners[i].endpoint_count; k++)
             plan->listeners[plan->listener_count++] = (struct process_listener){cfg->listeners[i].endpoints[k], i};
-        }
-    return true;
 }
 
 static void fill_plan(struct process_plan *plan, struct config *cfg)
@@ -90,12 +89,8 @@ static bool load(void *arg, struct process_plan *plan, struct buf *report, struc
     if (!cfg)
         return false;
     fill_plan(plan, cfg);
-    if (cfg->certificate_count > PROCESS_CERTIFICATES_MAX) {
-        config_free(&cfg);
-        return err_set(err, "more than %d certificates", PROCESS_CERTIFICATES_MAX);
-    }
-    if (fill_listeners(plan, cfg, err) && node_limits_prepare(&s->limits, cfg, err) &&
-        serve_tables_fill(plan, cfg, err))
+    fill_listeners(plan, cfg);
+    if (node_limits_prepare(&s->limits, cfg, err) && serve_tables_fill(plan, cfg, err))
         return true;
     config_free(&cfg);
     return false;

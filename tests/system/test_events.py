@@ -243,7 +243,7 @@ def test_without_a_log_there_is_no_start(start_mailweir, mta):
             pytest.skip("/dev/log is the system's own")
         weir = start_mailweir(mta, run=False, events="syslog").start(wait=False)
         assert weir.process.wait(20 * SLOWNESS) == 1
-    assert "cannot start: cannot write events to syslog: /dev/log: No such file or directory" in weir.stderr()
+    assert "error: cannot write events to syslog: /dev/log: No such file or directory" in weir.stderr()
 
 
 def test_a_reload_moves_events_to_syslog(syslog, start_mailweir, mta):
