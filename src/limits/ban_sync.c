@@ -76,7 +76,9 @@ struct ban_sync {
     bool is_polling, has_poll_failed;
     bool is_reading, is_whole; /* some pages; from the very beginning */
     struct member *page;       /* PAGE */
-    size_t page_count, page_at, offset;
+    size_t page_count, page_at;
+    int64_t from_us;             /* the page's: the score of the last member of the one before … */
+    size_t offset;               /* … of which so many were read */
     int64_t read_to_us, last_us; /* the highest score in this reading, and of all before it */
     int64_t next_poll_ms, next_whole_ms;
     unsigned ups;
@@ -360,10 +362,9 @@ static void poll_next_page(struct ban_sync *s)
 {
     char key[REDIS_KEY_MAX_BYTES], from[STR_OF_U64_MAX], offset[STR_OF_U64_MAX], count[STR_OF_U64_MAX];
     struct str index = index_key(s, key);
-    int64_t from_us = s->is_whole ? 0 : MAX_OF(s->last_us - OVERLAP_US, 0);
     struct str words[] = {
-        STR("ZRANGEBYSCORE"), index,        str_of_u64(from, (uint64_t)from_us), STR("+inf"),
-        STR("WITHSCORES"),    STR("LIMIT"), str_of_u64(offset, s->offset),       str_of_u64(count, PAGE)};
+        STR("ZRANGEBYSCORE"), index,        str_of_u64(from, (uint64_t)s->from_us), STR("+inf"),
+        STR("WITHSCORES"),    STR("LIMIT"), str_of_u64(offset, s->offset),          str_of_u64(count, PAGE)};
     s->page_count = s->page_at = 0;
     s->is_polling = redis_call_add(&s->poll, words, COUNT_OF(words)) && redis_send(s->options.redis, index, &s->poll);
     if (s->is_polling)
@@ -418,6 +419,16 @@ static void end_reading(struct ban_sync *s)
         s->next_whole_ms = now_ms(s) + WHOLE_MS;
 }
 
+/* Behind the page at hand. Not by how many were read: who is put in anew meanwhile leaves his place, all behind him
+ * move up by one, and the first of the next page would be among those that were read. */
+static void turn_page(struct ban_sync *s)
+{
+    int64_t last_us = s->page[s->page_count - 1].score_us;
+    s->offset = last_us > s->from_us ? 0 : s->offset + PAGE;
+    s->from_us = MAX_OF(last_us, s->from_us);
+    poll_next_page(s);
+}
+
 /* Asks for the members of the page at hand, as many as there are errands for; then for the next page. */
 static void read_page(struct ban_sync *s)
 {
@@ -433,12 +444,10 @@ static void read_page(struct ban_sync *s)
     }
     if (!s->is_reading || s->is_polling || s->errands_of_reading || (s->page_at < s->page_count && !s->has_poll_failed))
         return;
-    if (s->page_count < PAGE || s->has_poll_failed) {
+    if (s->page_count < PAGE || s->has_poll_failed)
         end_reading(s);
-    } else {
-        s->offset += PAGE;
-        poll_next_page(s);
-    }
+    else
+        turn_page(s);
 }
 
 static void begin_reading(struct ban_sync *s)
@@ -458,6 +467,7 @@ static void begin_reading(struct ban_sync *s)
         memset(s->recent, 0, sizeof s->recent);
     s->has_poll_failed = false;
     s->is_reading = true;
+    s->from_us = s->is_whole ? 0 : MAX_OF(s->last_us - OVERLAP_US, 0);
     s->offset = 0;
     s->read_to_us = 0;
     poll_next_page(s);

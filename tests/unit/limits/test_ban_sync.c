@@ -19,6 +19,7 @@ enum { NODES = 3, STEP_MS = 50 };
 
 static const struct ban_terms QUARTER = {.duration_s = 900, .by = STR("guessing"), .reason = STR("10 guesses")};
 static const struct ban_terms HALF = {.duration_s = 1800, .by = STR("flood"), .reason = STR("")};
+static const struct ban_terms DAY = {.duration_s = 86400, .by = STR("flood"), .reason = STR("")};
 static const struct ban_terms DOUBLING = {.duration_s = 900, .max_s = 86400, .by = STR("guessing"), .reason = STR("")};
 
 struct node {
@@ -308,6 +309,43 @@ static void test_many(void **state)
     }
 }
 
+/* While a node reads the index, page by page, some who stand in its first pages are banned anew and leave their places:
+ * nobody behind them is passed over. Naive: the next page begins behind as many as were read. */
+static void test_the_index_changes_while_it_is_read(void **state)
+{
+    enum { ALL = 300, AGAIN = 60 };
+    struct stage *st = *state;
+    struct node *reader = &st->nodes[2];
+    char entity[32];
+    struct err err;
+    for (int i = 0; i < ALL; i++) {
+        snprintf(entity, sizeof entity, "n:198.51.%d.0/24", i);
+        ban(st, 0, entity, &HALF);
+        if (i % 50 == 49)
+            steps(st, 500);
+    }
+    steps(st, 2000);
+    ban_table_fini(reader->bans);
+    memset(reader->bans, 0, ban_table_size(PLACES));
+    assert_non_null(ban_table_init(reader->bans, PLACES, &err));
+    ban_sync_again(reader->sync);
+    st->now_us += S;
+    set_clocks(st);
+    ban_sync_turn(reader->sync);
+    tiny_answer_one(&reader->redis); /* it has the first page */
+    for (int i = 0; i < AGAIN; i++) {
+        snprintf(entity, sizeof entity, "n:198.51.%d.0/24", i);
+        ban(st, 0, entity, &DAY);
+    }
+    ban_sync_turn(st->nodes[0].sync);
+    tiny_answer(&st->nodes[0].redis); /* and these are in the index anew */
+    steps(st, 5000);
+    for (int i = AGAIN; i < ALL; i++) {
+        snprintf(entity, sizeof entity, "n:198.51.%d.0/24", i);
+        assert_true(lasts(st, 2, entity) > 0);
+    }
+}
+
 /* Keys that are no bans, members that are nobody: passed over, written over where there is something to say. */
 static void test_what_somebody_else_put_there(void **state)
 {
@@ -353,6 +391,7 @@ int main(void)
         STORY(test_one_node_away),
         STORY(test_after_the_loss_of_the_data_all_put_theirs_back),
         STORY(test_many),
+        STORY(test_the_index_changes_while_it_is_read),
         STORY(test_what_somebody_else_put_there),
         STORY(test_what_is_stale_leaves_the_index),
     };

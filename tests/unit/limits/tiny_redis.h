@@ -23,7 +23,7 @@ struct str redis_call_command(const struct redis_call *c, size_t n);
 void redis_call_deliver(struct redis_call *c, size_t n, const redisReply *reply);
 void redis_call_finish(struct redis_call *c, enum redis_result result);
 
-enum { TINY_KEYS = 512, TINY_MEMBERS = 600, TINY_BYTES = 4096, TINY_SLOTS_HALF = 8192 };
+enum { TINY_KEYS = 1024, TINY_MEMBERS = 600, TINY_BYTES = 4096, TINY_SLOTS_HALF = 8192 };
 
 struct tiny_member {
     double score;
