@@ -15,7 +15,7 @@
 #define READ_AGAIN_US INT64_C(10000000) /* clocks of nodes differ, and writes take their time */
 #define US_A_MS       1000
 
-enum { TICK_MS = 250, POLL_TICKS = 4, QUEUE_MAX = 1024, FIELDS_MAX = 256 };
+enum { TICK_MS = 250, POLL_TICKS = 4, PAGE = 256, FIELDS_MAX = 256 };
 
 /* What the one call that is under way asks. */
 enum asks { ASKS_NOTHING, ASKS_INDEX, ASKS_HASH, ASKS_TO_WRITE, ASKS_TO_INDEX };
@@ -35,8 +35,13 @@ struct allowance_sync {
     bool has_errors;
     unsigned said_full;
     int64_t seen_us, reading_us; /* of the index, on Redis' clock: what changed until then was read, is being read */
-    struct entity now;           /* at work on */
-    struct entity *queue;        /* [QUEUE_MAX] whose hashes are to be read */
+    /* Its next page: from this score on, of which so many were read. */
+    int64_t from_us;
+    size_t offset;
+    bool is_amid;         /* there is a next page of the reading at hand */
+    bool reads_anew;      /* the next reading is of all */
+    struct entity now;    /* at work on */
+    struct entity *queue; /* [PAGE] whose hashes are to be read */
     size_t queued;
     struct allowance untold[FIELDS_MAX]; /* of `now`, as they are being written */
     size_t untold_count;
@@ -145,17 +150,22 @@ static int64_t skew_of(const struct allowance_sync *s, struct str key)
     return skew_us;
 }
 
+/* A page of it: it remembers for a year, and one array holds no more than REDIS_REPLY_MAX_ELEMENTS. */
 static void ask_index(struct allowance_sync *s)
 {
-    char key_text[REDIS_KEY_MAX_BYTES], from[32];
+    char key_text[REDIS_KEY_MAX_BYTES], from[STR_OF_U64_MAX], offset[STR_OF_U64_MAX], count[STR_OF_U64_MAX];
     struct str key = index_key(s, key_text);
-    int64_t from_us = MAX_OF(s->seen_us - READ_AGAIN_US, 0);
-    struct str words[] = {STR("ZRANGEBYSCORE"), key,
-                          str_of(from, (size_t)snprintf(from, sizeof from, "(%" PRId64, from_us)), STR("+inf"),
-                          STR("WITHSCORES")};
+    if (!s->is_amid) {
+        s->reads_anew = false;
+        s->from_us = MAX_OF(s->seen_us - READ_AGAIN_US, 0);
+        s->offset = 0;
+        s->reading_us = redis_now_us(s->redis, key);
+    }
+    struct str words[] = {
+        STR("ZRANGEBYSCORE"), key,          str_of_u64(from, (uint64_t)s->from_us), STR("+inf"),
+        STR("WITHSCORES"),    STR("LIMIT"), str_of_u64(offset, s->offset),          str_of_u64(count, PAGE)};
     begin(s);
     add(s, words, COUNT_OF(words));
-    s->reading_us = redis_now_us(s->redis, key);
     ask(s, key, ASKS_INDEX);
 }
 
@@ -237,22 +247,32 @@ static bool text_of(const redisReply *r, struct str *text)
     return text->ptr != NULL;
 }
 
+static int64_t score_of(struct str text)
+{
+    char number[64];
+    str_copy_into(number, sizeof number, text);
+    double score = strtod(number, NULL);
+    return score > 0 && score < 9e15 ? (int64_t)score : 0;
+}
+
+/* The next page begins at the score of this one's last member: whoever changes meanwhile moves to the end, and those
+ * behind him move up. */
 static void on_index(struct allowance_sync *s, const redisReply *reply)
 {
-    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+    int64_t last_us = 0;
+    for (size_t i = 0; i + 1 < reply->elements && i < 2 * (size_t)PAGE; i += 2) {
         struct str entity, score;
-        if (!text_of(reply->element[i], &entity) || !text_of(reply->element[i + 1], &score) ||
-            entity.len > ALLOWANCE_ENTITY_MAX_BYTES)
+        if (!text_of(reply->element[i], &entity) || !text_of(reply->element[i + 1], &score))
             continue;
-        if (s->queued == QUEUE_MAX) { /* the rest is read next time */
-            char number[64];
-            str_copy_into(number, sizeof number, score);
-            s->reading_us = (int64_t)strtod(number, NULL);
-            return;
-        }
+        last_us = score_of(score);
+        if (entity.len > ALLOWANCE_ENTITY_MAX_BYTES)
+            continue;
         str_copy_into(s->queue[s->queued].text, sizeof s->queue[0].text, entity);
         s->queued++;
     }
+    s->is_amid = reply->elements / 2 >= PAGE;
+    s->offset = last_us > s->from_us ? 0 : s->offset + PAGE;
+    s->from_us = MAX_OF(last_us, s->from_us);
 }
 
 static void on_hash(struct allowance_sync *s, const redisReply *reply)
@@ -295,8 +315,8 @@ static void on_done(struct redis_call *call, enum redis_result result)
     bool went_well = result == REDIS_DONE && !s->has_errors;
     s->asks = ASKS_NOTHING;
     redis_call_fini(call);
-    if (asked == ASKS_INDEX && went_well)
-        s->seen_us = s->reading_us;
+    if (asked == ASKS_INDEX && went_well && !s->is_amid)
+        s->seen_us = s->reads_anew ? 0 : s->reading_us;
     if (!went_well)
         return; /* with the next tick */
     if (asked == ASKS_HASH)
@@ -320,6 +340,8 @@ static void next(struct allowance_sync *s)
     if (s->queued) {
         struct entity e = s->queue[--s->queued];
         ask_hash(s, e.text);
+    } else if (s->is_amid) {
+        ask_index(s);
     } else if (allowance_untold_next(s->table, &at, &a)) {
         ask_hash(s, a.entity);
     }
@@ -331,7 +353,7 @@ static void on_tick(void *arg)
     timer_start(&s->tick, loop_now_ms(s->loop) + TICK_MS);
     if (s->asks != ASKS_NOTHING)
         return;
-    if (s->ticks++ % POLL_TICKS == 0)
+    if (s->ticks++ % POLL_TICKS == 0 && !s->is_amid && s->queued == 0)
         ask_index(s);
     next(s);
 }
@@ -341,7 +363,7 @@ struct allowance_sync *allowance_sync_new(struct loop *l, struct redis *redis, s
 {
     struct allowance_sync *s = calloc(1, sizeof *s);
     if (s)
-        s->queue = calloc(QUEUE_MAX, sizeof *s->queue);
+        s->queue = calloc(PAGE, sizeof *s->queue);
     if (!s || !s->queue) {
         free(s);
         err_no_memory(err);
@@ -371,4 +393,6 @@ void allowance_sync_again(struct allowance_sync *s)
 {
     allowance_tell_again(s->table);
     s->seen_us = 0;
+    s->is_amid = false;
+    s->reads_anew = true;
 }

@@ -136,6 +136,24 @@ static void test_away_and_lost(void **state)
     freeReplyObject(reply);
 }
 
+/* An index that has grown for a year is longer than any one reply may be: it is read page by page, the connection
+ * stays, and what is new at its end is found. */
+static void test_a_long_index(void **state)
+{
+    (void)state;
+    if (!redis_servers_are_there())
+        skip();
+    int64_t from_us = clock_wall_us() - DAY;
+    for (int i = 0; i < REDIS_REPLY_MAX_ELEMENTS / 2 + 100; i++)
+        redis_servers_tell(&servers, 0, "ZADD mw1:allowances %lld u:%d", (long long)(from_us + i / 300), i);
+    redis_servers_tell(&servers, 0, "EXPIRE mw1:allowances 1000");
+    allow(&a, "u:alice", 10);
+    RUN_UNTIL(!allowance_has_untold(a.table));
+    allowance_sync_again(b.sync); /* as one that has only begun */
+    RUN_FOR_UNTIL(20000, found(&b, "u:alice") == 20);
+    assert_int_equal(redis_shard_ups(b.redis, 0), 1);
+}
+
 static void test_forms(void **state)
 {
     static const struct {
@@ -175,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_travels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_away_and_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_long_index, set_up, tear_down),
         cmocka_unit_test(test_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
