@@ -161,7 +161,8 @@ struct mirror_push {
     char stem[REDIS_STEM_MAX_BYTES + 1];  /* with its NUL in it (redis_keys.h), and zeros behind it */
 };
 /* The next entry from *at on (start with 0) that has since, or with is_all own, in slots that still count at now_us. An
- * entry whose push is under way is given out again only after MIRROR_PUSH_LEASE_US. False: the end. */
+ * entry whose push is under way is given out again only after MIRROR_PUSH_LEASE_US; with is_all at once: nobody comes
+ * back to what that walk passes by, and a keeper that died may have left it so. False: the end. */
 enum { MIRROR_PUSH_LEASE_US = 5000000 };
 bool mirror_push_next(struct mirror *m, size_t *at, bool is_all, int64_t now_us, struct mirror_push *push);
 /* Redis has it: out of since it goes, into seen it comes. */

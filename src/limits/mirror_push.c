@@ -49,7 +49,8 @@ static bool push_from(struct mirror_set *set, size_t i, bool is_all, int64_t now
 {
     struct mirror_entry *e = &set->entries[i];
     bool is_due;
-    if (!set->id_lo[i] || e->expires_us <= now_us || e->pushing_until_us > now_us)
+    bool is_under_way = e->pushing_until_us > now_us && !is_all;
+    if (!set->id_lo[i] || e->expires_us <= now_us || is_under_way)
         return false;
     if (!push_fill(push, e, MAX_OF(window_slot(now_us, e->period_s), e->newest), is_all, &is_due)) {
         if (is_due) /* only refunds, and what they would be taken from is lost */
