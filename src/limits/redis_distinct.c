@@ -257,21 +257,36 @@ static void taken(struct part *p)
 
 /* ---- back again ---- */
 
-static void send_holds(struct store_redis *s, struct str key, const struct take_member *values, size_t count,
-                       uint64_t token, int64_t at_us)
+static void let_go(struct store_redis *s, struct str key, const struct take_member *values, size_t count,
+                   uint64_t token)
 {
     struct errand *e = errand_new(s, key);
     if (!e)
         return; /* they count until their hour is over */
-    (void)redis_values_set_holds(&e->call, key, values, count, token, at_us);
+    (void)redis_values_set_holds(&e->call, key, values, count, token, 0);
+    errand_send(e);
+}
+
+/* As the take held them before. The key may have been deleted meanwhile: it is made anew, with an end. */
+static void hold_again(struct part *p)
+{
+    struct distinct *d = distinct_of(p);
+    struct errand *e = errand_new(p->store, p->key);
+    if (!e)
+        return; /* they count from now on */
+    (void)redis_values_set_holds(&e->call, p->key, ours(p), d->count, d->token, d->held_at_us);
+    (void)redis_values_add_expiry(p->store, &e->call, p->key, redis_values_end_us(p->counter.period_s, p->now_us),
+                                  p->now_us);
     errand_send(e);
 }
 
 static void undo(struct part *p)
 {
     struct distinct *d = distinct_of(p);
-    if (p->is_reserved)
-        send_holds(p->store, p->key, ours(p), d->count, d->token, d->held_at_us);
+    if (p->is_reserved && d->held_at_us)
+        hold_again(p);
+    else if (p->is_reserved)
+        let_go(p->store, p->key, ours(p), d->count, d->token);
     p->is_reserved = false;
 }
 
@@ -283,7 +298,7 @@ static void give_back(struct store_redis *s, struct take *take)
     if (take->held.is_local)
         alone_give_back(s, take);
     if (token && take->member_count)
-        send_holds(s, key, take->members, take->member_count, token, 0);
+        let_go(s, key, take->members, take->member_count, token);
 }
 
 static void keep(struct store_redis *s, struct take *take, int64_t now_us)

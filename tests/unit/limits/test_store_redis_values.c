@@ -12,8 +12,8 @@
 #include "limits/known.h"
 #include "limits/redis_many.h"
 #include "limits/redis_notes.h"
-#include "redis/redis_servers.h"
 #include "limits/redis_store/redis_node.h"
+#include "redis/redis_servers.h"
 #include "slowness.h"
 #include "store_suite.h"
 
@@ -614,6 +614,54 @@ static void test_late_replies(void **state)
 }
 
 /* Somebody else's key, of another type or with strange members: that counter is decided alone, no other one is. */
+struct asked {
+    struct store_op op;
+    struct take *takes[2];
+    bool done;
+};
+
+static void on_asked(struct store_op *op)
+{
+    CONTAINER_OF(op, struct asked, op)->done = true;
+}
+
+/* A mail is settled and refused, because its bytes are too many, while an operator forgets its values: what it holds
+ * still it holds again, and not in a key that stays for ever. */
+static void test_held_again_while_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = &f->stores[0];
+    struct suite_values v, again;
+    struct take bytes;
+    NEED_REDIS();
+    suite_take_set(&bytes, &f->stores[1], "u:b", HOUR, 10, 10);
+    assert_int_equal(suite_take(&f->stores[1], &bytes, NOW), STORE_TAKEN);
+    suite_values_set(&v, store, "n:a", HOUR, "alice", 5);
+    assert_int_equal(suite_take(store, &v.take, NOW), STORE_TAKEN);
+    suite_take_set(&bytes, store, "u:b", HOUR, 1, 10);
+    suite_values_set(&again, store, "n:a", HOUR, "alice", 5);
+    again.take.mode = TAKE_NOTHING;
+    bool in_order = v.take.counter.id.lo < bytes.counter.id.lo;
+    struct asked settles = {.takes = {in_order ? &v.take : &bytes, in_order ? &bytes : &v.take}};
+    struct asked forgets = {.takes = {&again.take}};
+    settles.op = (struct store_op){
+        .takes = settles.takes, .count = 2, .now_us = NOW + 1, .deadline_ms = 20000, .on_done = on_asked};
+    forgets.op = (struct store_op){
+        .takes = forgets.takes, .count = 1, .now_us = NOW + 1, .deadline_ms = 20000, .on_done = on_asked};
+    assert_int_equal(store->ops->take_start(store, &settles.op), STARTED);
+    assert_int_equal(store->ops->forget_start(store, &forgets.op), STARTED);
+    on_done(store, &settles.done);
+    on_done(store, &forgets.done);
+    settle_down(f);
+    assert_int_equal(settles.op.result, STORE_FULL);
+    assert_true(v.take.held.is_held);
+    assert_int_equal(number("ZCARD", "mw1:x:{n:a}:users:3600"), 1);
+    assert_int_not_equal(number("PTTL", "mw1:x:{n:a}:users:3600"), -1);
+    suite_give_back(store, &v.take);
+    settle_down(f);
+    assert_int_equal(number("ZCARD", "mw1:x:{n:a}:users:3600"), 0);
+}
+
 static void test_wrong_keys(void **state)
 {
     struct fixture *f = *state;
@@ -661,6 +709,7 @@ int main(int argc, char **argv)
         CASE(test_values_without_redis),
         CASE(test_the_rest_without_redis),
         CASE(test_late_replies),
+        CASE(test_held_again_while_forgotten),
         CASE(test_wrong_keys),
     };
     if (argc > 1)
