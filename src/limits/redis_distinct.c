@@ -280,12 +280,14 @@ static void hold_again(struct part *p)
     errand_send(e);
 }
 
+/* Of an exchange that comes too late it is not known whether its take still holds what it held. If it does, that counts
+ * from now on; if not, its ZREM is on its way behind this exchange. */
 static void undo(struct part *p)
 {
     struct distinct *d = distinct_of(p);
-    if (p->is_reserved && d->held_at_us)
+    if (p->is_reserved && d->held_at_us && p->take)
         hold_again(p);
-    else if (p->is_reserved)
+    else if (p->is_reserved && !d->held_at_us)
         let_go(p->store, p->key, ours(p), d->count, d->token);
     p->is_reserved = false;
 }

@@ -613,7 +613,6 @@ static void test_late_replies(void **state)
     assert_true(used >= 9 && used <= 11);
 }
 
-/* Somebody else's key, of another type or with strange members: that counter is decided alone, no other one is. */
 struct asked {
     struct store_op op;
     struct take *takes[2];
@@ -662,6 +661,26 @@ static void test_held_again_while_forgotten(void **state)
     assert_int_equal(number("ZCARD", "mw1:x:{n:a}:users:3600"), 0);
 }
 
+/* A client goes while his mail is settled: the reply that comes after all was given back holds nothing again. */
+static void test_given_back_amid_an_exchange(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = &f->stores[0];
+    struct suite_values v;
+    NEED_REDIS();
+    suite_values_set(&v, store, "n:a", HOUR, "alice", 5);
+    assert_int_equal(suite_take(store, &v.take, NOW), STORE_TAKEN);
+    struct asked settles = {.takes = {&v.take}};
+    settles.op = (struct store_op){
+        .takes = settles.takes, .count = 1, .now_us = NOW + 1, .deadline_ms = 20000, .on_done = on_asked};
+    assert_int_equal(store->ops->take_start(store, &settles.op), STARTED);
+    store->ops->take_cancel(store, &settles.op);
+    suite_give_back(store, &v.take);
+    settle_down(f);
+    assert_int_equal(number("ZCARD", "mw1:x:{n:a}:users:3600"), 0);
+}
+
+/* Somebody else's key, of another type or with strange members: that counter is decided alone, no other one is. */
 static void test_wrong_keys(void **state)
 {
     struct fixture *f = *state;
@@ -710,6 +729,7 @@ int main(int argc, char **argv)
         CASE(test_the_rest_without_redis),
         CASE(test_late_replies),
         CASE(test_held_again_while_forgotten),
+        CASE(test_given_back_amid_an_exchange),
         CASE(test_wrong_keys),
     };
     if (argc > 1)
