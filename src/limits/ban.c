@@ -246,7 +246,7 @@ static int64_t lasts_us(const struct ban_terms *terms, uint32_t strikes)
     return (int64_t)s * SECOND_US;
 }
 
-/* The entity's ban gets another, now. */
+/* The entity's ban gets another, now. One in force that is only prolonged, without a word why, keeps its reason. */
 static void renew(struct ban_table *t, const struct spot *spot, const struct hit *hit, const struct ban_terms *terms,
                   int64_t now_us)
 {
@@ -266,7 +266,8 @@ static void renew(struct ban_table *t, const struct spot *spot, const struct hit
     if (!in_force)
         ban->since_us = now_us;
     text_set(ban->by, sizeof ban->by, terms->by);
-    text_set(ban->reason, sizeof ban->reason, terms->reason);
+    if (!in_force || terms->reason.len)
+        text_set(ban->reason, sizeof ban->reason, terms->reason);
 }
 
 bool ban_add(struct ban_table *t, struct str entity, const struct ban_terms *terms, int64_t now_us, struct ban *ban)

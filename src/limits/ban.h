@@ -11,7 +11,8 @@
  *
  * A ban that is over is remembered for a week. Another one within that week is the next strike: where bans double, it
  * lasts twice as long as the last, up to a maximum. While one is in force further ones are no strikes, for many
- * connections of one client end in the same moment, but the later end holds. A ban that was lifted is remembered too,
+ * connections of one client end in the same moment, but the later end holds, and with it its reason, if it has one. A
+ * ban that was lifted is remembered too,
  * as lifted: other nodes may hold it still.
  *
  * The table is bounded: an entity may lie in one of 16 places, and where all are taken, the ban that ends first (or

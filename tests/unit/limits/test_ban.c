@@ -112,6 +112,7 @@ static void test_very_many_strikes(void **state)
 static void test_while_in_force(void **state)
 {
     static const struct ban_terms LONGER = {.duration_s = 1800, .by = STR("errors"), .reason = STR("too many")};
+    static const struct ban_terms WORDLESS = {.duration_s = 3600, .by = STR("root")};
     struct ban_table *t = *state;
     struct ban ban;
     for (int i = 0; i < 20; i++)
@@ -124,7 +125,12 @@ static void test_while_in_force(void **state)
     assert_true(ban_add(t, STR("i:a"), &QUARTER, NOW + 21, &ban));
     assert_true(ban.until_us == NOW + 20 + 1800 * S);
     assert_string_equal(ban.by, "errors");
+    assert_true(ban_add(t, STR("i:a"), &WORDLESS, NOW + 22, &ban)); /* prolonged without a reason: it keeps its own */
+    assert_string_equal(ban.by, "root");
+    assert_string_equal(ban.reason, "too many");
     assert_int_equal(ban.strikes, 1);
+    assert_true(ban_add(t, STR("i:a"), &WORDLESS, ban.until_us, &ban)); /* another one is not */
+    assert_string_equal(ban.reason, "");
 }
 
 static void test_lifted(void **state)
