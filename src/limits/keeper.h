@@ -7,8 +7,8 @@
  *   twice a second  bans made here ─▶ Redis, bans made elsewhere ─▶ here           ban_sync.h
  *   every minute  is Redis set up as it should be?                                 health.h
  *
- * A domain (outage.h) is unsettled by whoever decides alone, and is not only late, and by the keeper when its own link was lost, Redis stood
- * still, or the epoch is not the one it knew. It is settled again when, in this order:
+ * A domain (outage.h) is unsettled by whoever decides alone, and is not only late, and by the keeper when its own link
+ * was lost, Redis stood still, or the epoch is not the one it knew. It is settled again when, in this order:
  *
  *   1. the link is up, and the epochs of the shard's tags were read. One that is missing or changed: the data set was
  *      lost, and all that this node admitted in the windows that still count is added again, once;
@@ -63,6 +63,7 @@ void keeper_free(struct keeper **k);
 
 struct keeper_state {
     uint32_t nodes, missing; /* the worst of all domains */
+    int64_t alone_since_us;  /* monotonic: since when this node decides alone somewhere; 0: nowhere, or nothing yet */
     uint64_t pushed;         /* counters that were told to Redis after an outage */
     uint64_t losses;         /* data sets found lost */
     uint64_t settled;        /* outages ended */

@@ -75,6 +75,9 @@ void keeper_state(const struct keeper *k, struct keeper_state *state)
             continue;
         state->nodes = MAX_OF(state->nodes, world_nodes(&d->world));
         state->missing = MAX_OF(state->missing, world_missing(&d->world));
+        int64_t since_us = outage_alone_since_us(k->options.outage, d->number);
+        if (since_us && (!state->alone_since_us || since_us < state->alone_since_us))
+            state->alone_since_us = since_us;
     }
     if (k->ban_sync) {
         struct ban_sync_stats bans;

@@ -64,6 +64,11 @@ bool outage_is_reached(const struct outage *o, unsigned domain, int64_t monotoni
     return at_us && monotonic_us - at_us < OUTAGE_BEAT_US + OUTAGE_CUT_OFF_US;
 }
 
+int64_t outage_alone_since_us(const struct outage *o, unsigned domain)
+{
+    return outage_is_settled(o, domain) ? 0 : atomic_load(&domain_of(o, domain)->alone_since_us);
+}
+
 uint32_t outage_nodes(const struct outage *o, unsigned domain)
 {
     uint32_t nodes = atomic_load_explicit(&domain_of(o, domain)->nodes, memory_order_relaxed);

@@ -92,6 +92,8 @@ void outage_went_alone(struct outage *o, unsigned domain, int64_t monotonic_us);
 void outage_cut_off(struct outage *o, unsigned domain, int64_t monotonic_us);
 /* Has the keeper just reached it? Then it is time to look again. */
 bool outage_is_reached(const struct outage *o, unsigned domain, int64_t monotonic_us);
+/* Since when this node decides alone; monotonic. 0: it does not, or has had nothing to decide yet. */
+int64_t outage_alone_since_us(const struct outage *o, unsigned domain);
 /* N for a decision alone. */
 uint32_t outage_nodes(const struct outage *o, unsigned domain);
 /* How old a reading may be that counts as it was then, while the others may not know yet that this node is alone. 0:

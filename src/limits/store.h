@@ -116,7 +116,8 @@ struct store_op {
     /* Who has answered: the store's name, as the limiter sets it; of a store that is away, how a node decides alone
      * (`failure`): "share" … Static. */
     const char *decided_by;
-    void *state; /* the store's */
+    uint32_t share_of; /* decided by "share": of how many nodes, so that each has that part of what is left; else 0 */
+    void *state;       /* the store's */
 };
 
 struct store;
@@ -128,6 +129,8 @@ struct outage;
 
 /* What a node decides while its remote store is away (RULES.md "Server", `failure`). */
 enum store_failure { STORE_SHARE, STORE_LOCAL, STORE_OPEN, STORE_CLOSED };
+/* As the configuration calls it, and events do: "share" … */
+const char *store_failure_name(enum store_failure failure);
 
 struct store_options {
     void *memory;   /* shared by all workers, made by store_memory_init */

@@ -194,16 +194,23 @@ static void let_go_of_op(struct ask *a)
         ask_end(a);
 }
 
+/* Says how a part of the op was decided. */
+static void say_alone(struct ask *a, const struct part *p)
+{
+    enum store_failure failure = a->store->options.failure;
+    a->op->decided_by = store_failure_name(failure);
+    if (failure == STORE_SHARE)
+        a->op->share_of = MAX_OF(a->op->share_of, store_redis_terms(a->store, p->domain).nodes);
+}
+
 /* Ends the op. Always true: it has its answer. */
 static bool answer(struct ask *a, enum store_result result)
 {
-    static const char *const ALONE[] = {
-        [STORE_SHARE] = "share", [STORE_LOCAL] = "local", [STORE_OPEN] = "open", [STORE_CLOSED] = "closed"};
     a->op->result = result;
     ASK_PARTS(p, a)
     {
         if (p->state == PART_ALONE)
-            a->op->decided_by = ALONE[a->store->options.failure];
+            say_alone(a, p);
         if (result == STORE_TAKEN) {
             commit(p);
             continue;
@@ -477,8 +484,20 @@ static void redis_keep(struct store *store, struct take **takes, size_t count, i
     }
 }
 
+/* `failure open`: whatever is known refuses nothing then. */
+static bool is_open(struct store_redis *s, const struct take *take)
+{
+    char text[REDIS_STEM_MAX_BYTES];
+    if (s->options.failure != STORE_OPEN)
+        return false;
+    struct str stem = redis_stem(&take->counter, s->options.prefix, text, sizeof text);
+    return !store_redis_is_believed(s, stem, domains_of_key(&s->domains, stem));
+}
+
 static bool redis_peek(struct store *store, struct take *take, int64_t now_us)
 {
+    if (is_open(store->state, take))
+        return false;
     return part_kind_of(take)->peek(store->state, take, now_us);
 }
 

@@ -18,6 +18,13 @@ const struct store_ops *stores_find(struct str name)
     return NULL;
 }
 
+const char *store_failure_name(enum store_failure failure)
+{
+    static const char *const NAMES[] = {
+        [STORE_SHARE] = "share", [STORE_LOCAL] = "local", [STORE_OPEN] = "open", [STORE_CLOSED] = "closed"};
+    return NAMES[failure];
+}
+
 bool store_open(struct store *store, const struct store_ops *ops, const struct store_options *options, struct err *err)
 {
     *store = (struct store){.ops = ops,

@@ -44,15 +44,19 @@ static void test_settled_until_somebody_goes_alone(void **state)
     assert_true(outage_settle(o, 3, outage_alone_count(o, 3)));
     assert_true(outage_is_settled(o, 3));
     assert_false(outage_is_settled(o, 4));
+    assert_int_equal(outage_alone_since_us(o, 3), 0);
     outage_went_alone(o, 3, S);
     assert_false(outage_is_settled(o, 3));
+    assert_int_equal(outage_alone_since_us(o, 3), S);
     /* The keeper pushes, but meanwhile one more goes alone: what was read before does not settle it. */
     uint64_t before = outage_alone_count(o, 3);
     outage_went_alone(o, 3, 2 * S);
     assert_false(outage_settle(o, 3, before));
     assert_false(outage_is_settled(o, 3));
+    assert_int_equal(outage_alone_since_us(o, 3), S);
     assert_true(outage_settle(o, 3, outage_alone_count(o, 3)));
     assert_true(outage_is_settled(o, 3));
+    assert_int_equal(outage_alone_since_us(o, 3), 0);
 }
 
 /* From the first decision alone on, not from the last. */

@@ -517,6 +517,20 @@ static void test_ends_after_it_was_away(void **state)
     assert_int_equal(mirror_due(f->node->mirror, NOW + SLOT_US), 0);
 }
 
+/* One more of a counter that allows 20, as `share_of` of 4 nodes or by other words: who says so, and is it known early
+ * that there is no room? */
+static void assert_says_how(struct fixture *g, const char *word, uint32_t share_of, bool is_known_full)
+{
+    struct take take, *takes[] = {&take};
+    take_set(g, &take, "u:a", 1, 20);
+    struct store_op op = {.takes = takes, .count = 1, .now_us = NOW, .deadline_ms = 50, .decided_by = "redis"};
+    assert_int_equal(g->store.ops->take_start(&g->store, &op), DONE);
+    assert_string_equal(op.decided_by, word);
+    assert_int_equal(op.share_of, share_of);
+    take_set(g, &take, "u:a", 1, 20);
+    assert_int_equal(g->store.ops->peek(&g->store, &take, NOW) && take.wait_us != 0, is_known_full);
+}
+
 static void test_what_failure_says(void **state)
 {
     static const struct {
@@ -524,11 +538,14 @@ static void test_what_failure_says(void **state)
         uint32_t admitted;
         enum store_result then;
         uint64_t due;
+        const char *word;
+        uint32_t share_of;
+        bool is_known_full;
     } CASES[] = {
-        {STORE_SHARE, 5, STORE_FULL, 1},
-        {STORE_LOCAL, 20, STORE_FULL, 1},
-        {STORE_OPEN, 50, STORE_TAKEN, 1},
-        {STORE_CLOSED, 0, STORE_FAILED, 0},
+        {STORE_SHARE, 5, STORE_FULL, 1, "share", 4, false},
+        {STORE_LOCAL, 20, STORE_FULL, 1, "local", 0, true},
+        {STORE_OPEN, 50, STORE_TAKEN, 1, "open", 0, false},
+        {STORE_CLOSED, 0, STORE_FAILED, 0, "closed", 0, false},
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
@@ -547,6 +564,7 @@ static void test_what_failure_says(void **state)
         assert_int_equal(result, CASES[i].then);
         assert_int_equal(mirror_due(g.node->mirror, NOW), CASES[i].due);
         assert_int_equal(in_redis("u:a", NOW), 0);
+        assert_says_how(&g, CASES[i].word, CASES[i].share_of, CASES[i].is_known_full);
         redis_node_close(&g.store);
         redis_node_free(g.node);
     }
