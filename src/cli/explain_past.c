@@ -147,6 +147,9 @@ static void print_then(const struct past *past)
     if (p->text.len)
         printf("         %d " PRI_STR "%s" PRI_STR "\n", p->code, STR_ARG(p->enhanced), p->enhanced.len ? " " : "",
                STR_ARG(p->text));
+    if (p->share_of)
+        printf("         Redis was away: the node's share of the limit, one of %llu, was used up, not the limit\n",
+               (unsigned long long)p->share_of);
     for (size_t i = 0; i < past->limits.count; i++) {
         const struct logged_limit *c = &past->limits.items[i];
         char period[64];

@@ -129,9 +129,16 @@ void asking_note_counts(struct asking *a, const struct reservation *r)
     }
 }
 
+/* The limit as a whole, as far as this node knows, has room for it; its share has not. */
+static bool is_refused_by_share(const struct reservation *r)
+{
+    return r->op.share_of > 1 && r->verdict == VERDICT_REFUSED && r->refused_by->used <= r->refused_by->allowed;
+}
+
 void asking_note_store(struct asking *a, const struct reservation *r)
 {
     a->question->mail->decided_by = r->op.decided_by;
+    a->question->mail->share_of = is_refused_by_share(r) ? r->op.share_of : 0;
     a->question->mail->waited_us = r->waited_us;
 }
 

@@ -143,8 +143,9 @@ struct policy_mail {
     int64_t score;                   /* added since MAIL, in millionths; the score is the connection's and this */
     struct reservation *reservation; /* NULL: nothing is charged */
     struct policy_count *counts;
-    const char *decided_by; /* who answered for the limits (limits/store.h); NULL: none was asked */
-    int64_t waited_us;      /* for their store */
+    const char *decided_by;       /* who answered for the limits (limits/store.h); NULL: none was asked */
+    uint32_t share_of;            /* the mail was refused by this node's share alone, one of so many; 0: it was not */
+    int64_t waited_us;            /* for their store */
     uint64_t recipients_that_fit; /* as MAIL saw it: so many need no look before DATA */
 };
 

@@ -80,6 +80,7 @@ static const struct member_row ROWS[] = {
     ROW(MEMBER_RAW, "milters", milters),
     ROW(MEMBER_CODE, "relay_code", relay_code),
     ROW(MEMBER_TEXT, "relay_text", relay_text),
+    ROW(MEMBER_NUMBER, "share_of", share_of),
 };
 
 static const struct member_row *find_row(struct str name, size_t *next)

@@ -63,6 +63,7 @@ struct logged {
     enum logged_login login;
     int code, relay_code;
     uint64_t accepted, refused, size_bytes;
+    uint64_t share_of; /* refused by a node's share of a limit, one of so many; 0: it was not */
 };
 
 enum logged_result {
