@@ -2,6 +2,7 @@
 #include "admin/account.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "policy/charges.h"
@@ -174,39 +175,107 @@ static bool fill(struct account *c, struct str key, struct str only, struct err 
     return (c->rows && add_all(c, only)) || err_no_memory(err);
 }
 
-struct account *account_new(struct admin *a, struct str key, struct str only, struct err *err)
+static void cancel(struct control_ask *ask)
 {
+    struct account *c = ask->state;
+    if (c->is_started && c->admin->store->ops->take_cancel)
+        c->admin->store->ops->take_cancel(c->admin->store, &c->op);
+    json_decref(c->answer);
+    arena_fini(&c->arena);
+    free(c);
+}
+
+struct account *account_new(struct admin *a, struct control_ask *ask, struct str only)
+{
+    struct err err = {0};
+    struct str key;
+    if (!control_need_text(ask, "key", &key))
+        return NULL;
     struct account *c = calloc(1, sizeof *c);
     if (!c) {
-        err_no_memory(err);
+        err_no_memory(&err);
+        control_refuse(ask, &err, true);
         return NULL;
     }
     c->admin = a;
+    c->ask = ask;
     arena_init(&c->arena, COUNTS_MAX_BYTES);
-    if (!fill(c, key, only, err))
-        account_free(&c);
-    return c;
+    ask->state = c;
+    ask->on_cancel = cancel;
+    if (fill(c, key, only, &err))
+        return c;
+    account_refuse(c, &err, false);
+    return NULL;
 }
 
-void account_free(struct account **at)
+void account_answer(struct account *c, json_t *json)
 {
-    struct account *c = *at;
-    if (!c)
-        return;
-    if (c->is_started && c->admin->store->ops->take_cancel)
-        c->admin->store->ops->take_cancel(c->admin->store, &c->op);
-    arena_fini(&c->arena);
-    free(c);
-    *at = NULL;
+    struct control_ask *ask = c->ask;
+    cancel(ask);
+    control_answer(ask, json);
+}
+
+void account_refuse(struct account *c, const struct err *err, bool again)
+{
+    struct control_ask *ask = c->ask;
+    cancel(ask);
+    control_refuse(ask, err, again);
 }
 
 /* ---- the store, one row after the other ---- */
 
-/* The second question of a row: how long until less is used than now, or less than would refuse? */
-static void ask_for_less(struct account_row *row)
+static bool is_shared(const struct account_row *row)
 {
-    row->take.allowed[row->column] = MIN_OF(row->used, row->allowed) - 1;
+    return row->share_of > 1;
+}
+
+/* Of slots a node's share is not a number: it is what the last reading left, divided (mirror.h). */
+static bool is_of_slots(const struct account_row *row)
+{
+    return !row->take.members && row->take.counter.kind != COUNTER_LEASES;
+}
+
+/* The second question of a row: how long until less is used than now, or less than would refuse? Of slots, by a share:
+ * is one more refused, if each node takes one? */
+static bool has_second(const struct account_row *row)
+{
+    if (is_shared(row))
+        return is_of_slots(row) && row->allowed >= row->share_of;
+    return row->used && row->allowed;
+}
+
+static void ask_second(struct account_row *row)
+{
+    uint64_t below = is_shared(row) ? row->allowed - row->share_of : MIN_OF(row->used, row->allowed) - 1;
+    row->take.allowed[row->column] = below;
     row->is_second = true;
+}
+
+static void note_second(struct account_row *row, bool has_answer)
+{
+    row->frees_us = has_answer ? row->take.wait_us : WAIT_UNKNOWN;
+    if (!is_shared(row) || !has_answer)
+        return;
+    row->is_full = row->take.is_over[row->column];
+    if (!row->is_full)
+        row->frees_us = WAIT_UNKNOWN;
+}
+
+static void note_first(struct account_row *row, const struct store_op *op)
+{
+    row->is_known = op->result != STORE_FAILED;
+    row->used = row->is_known ? row->take.used[row->column] : 0;
+    row->store = op->decided_by;
+    row->share_of = op->share_of;
+    row->frees_us = WAIT_UNKNOWN;
+    if (!row->is_known || strcmp(row->store, store_failure_name(STORE_OPEN)) == 0)
+        return;
+    if (!is_shared(row))
+        row->is_full = row->used >= row->allowed;
+    else if (is_of_slots(row))
+        row->is_full = row->allowed < row->share_of; /* else the second question says so */
+    else
+        row->is_full = row->used >= MAX_OF(row->allowed / row->share_of, (uint64_t)1);
 }
 
 /* The store has answered about the row at hand; moves on where it has no further question. */
@@ -216,18 +285,16 @@ static void note(struct account *c)
     bool has_answer = c->op.result != STORE_FAILED;
     if (c->forgets) {
         c->has_failed |= !has_answer;
-        c->at++;
     } else if (row->is_second) {
-        row->frees_us = has_answer ? row->take.wait_us : WAIT_UNKNOWN;
-        c->at++;
+        note_second(row, has_answer);
     } else {
-        row->is_known = has_answer;
-        row->used = has_answer ? row->take.used[row->column] : 0;
-        if (row->used && row->allowed)
-            ask_for_less(row);
-        else
-            c->at++;
+        note_first(row, &c->op);
+        if (has_answer && has_second(row)) {
+            ask_second(row);
+            return;
+        }
     }
+    c->at++;
 }
 
 static bool is_passed_over(const struct account *c, const struct account_row *row)
@@ -257,8 +324,12 @@ static enum started ask(struct account *c, struct account_row *row)
         row->take.cost[row->column] = 1;
     }
     c->takes[0] = &row->take;
-    c->op = (struct store_op){
-        .takes = c->takes, .count = 1, .now_us = clock_steady_us(), .deadline_ms = ASK_STORE_MS, .on_done = on_answer};
+    c->op = (struct store_op){.takes = c->takes,
+                              .count = 1,
+                              .now_us = clock_steady_us(),
+                              .deadline_ms = ASK_STORE_MS,
+                              .on_done = on_answer,
+                              .decided_by = store->ops->name};
     return c->forgets ? store->ops->forget_start(store, &c->op) : store->ops->take_start(store, &c->op);
 }
 
@@ -279,23 +350,32 @@ static enum started go_on(struct account *c)
     return DONE;
 }
 
-static enum started start(struct account *c, bool forgets, void (*on_done)(struct account *), void *arg)
+static enum started start(struct account *c, bool forgets, void (*on_done)(struct account *))
 {
     c->forgets = forgets;
     c->on_done = on_done;
-    c->arg = arg;
     c->at = 0;
     return go_on(c);
 }
 
-enum started account_read(struct account *c, void (*on_done)(struct account *), void *arg)
+enum started account_read(struct account *c, void (*on_done)(struct account *))
 {
-    return start(c, false, on_done, arg);
+    return start(c, false, on_done);
 }
 
-enum started account_forget(struct account *c, void (*on_done)(struct account *), void *arg)
+enum started account_forget(struct account *c, void (*on_done)(struct account *))
 {
-    return start(c, true, on_done, arg);
+    return start(c, true, on_done);
+}
+
+json_t *account_counted_json(const struct account *c)
+{
+    bool is_known = false, is_counted = false;
+    for (size_t i = 0; i < c->row_count; i++) {
+        is_known |= c->rows[i].is_known;
+        is_counted |= c->rows[i].used > 0;
+    }
+    return is_known ? json_boolean(is_counted) : json_null();
 }
 
 bool account_can_be_forgotten(const struct account_row *row)

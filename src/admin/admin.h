@@ -6,7 +6,7 @@
  *   reload, stop      service.c     passed on to the supervisor, whose word is the answer
  *   bans, ban, unban  bans.c        the table that all workers share
  *   limits, reset     limits.c      every counter of somebody (account.h)
- *   allow             allow.c       other rates for somebody, for a while
+ *   allow, allowances allow.c       other rates for somebody, for a while
  *   audit             audit.c       what the store really holds (in Redis: audit_redis.c)
  *
  * The handlers know neither processes nor channels: what they need of the service is in struct admin_service.
@@ -64,7 +64,7 @@ struct admin {
     const struct admin_service *service;
     const struct counters *counters; /* all rows */
     struct store *store;
-    void *store_memory;  /* the embedded table */
+    void *store_memory; /* the embedded table */
     struct ban_table *bans;
     struct redis *redis;         /* NULL: the store is in memory */
     const struct keeper *keeper; /* NULL: the store is not in Redis, or the configuration not yet in force */
@@ -82,6 +82,9 @@ void admin_init(struct admin *a);
 /* After redis_free. */
 void admin_fini(struct admin *a);
 
+/* Is a server of Redis away, so that what is changed by command reaches the other nodes only when it is back? */
+bool admin_waits_for_redis(const struct admin *a);
+
 /* ---- the handlers; arg is the struct admin ---- */
 
 void admin_status(void *arg, struct control_ask *ask);
@@ -93,6 +96,7 @@ void admin_unban(void *arg, struct control_ask *ask);
 void admin_limits(void *arg, struct control_ask *ask);
 void admin_reset(void *arg, struct control_ask *ask);
 void admin_allow(void *arg, struct control_ask *ask);
+void admin_allowances(void *arg, struct control_ask *ask);
 void admin_audit(void *arg, struct control_ask *ask);
 void admin_audit_redis(struct admin *a, struct control_ask *ask, bool repairs);
 /* It is over, or (after redis_free) given up. */

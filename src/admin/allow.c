@@ -1,47 +1,37 @@
 /*
- * allow.c - `allow`: other rates for somebody, for a while (limits/allowance.h). They hold from the next mail on, on
- * this node at once and on the others of a cluster within seconds, and end by themselves.
+ * allow.c - `allow` and `allowances`: other rates for somebody, for a while (limits/allowance.h), and who has some.
+ * They hold from the next mail on, on this node at once and on the others of a cluster within seconds, and end by
+ * themselves.
  */
-#include <string.h>
+#include <stdlib.h>
 
 #include "admin/account.h"
-#include "admin/admin.h"
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/log.h"
 #include "policy/charges.h"
-#include "policy/whom.h"
 #include "rules/rate.h"
 #include "rules/shape.h"
+#include "stats/event.h"
 
-enum { SCRATCH_MAX_BYTES = 65536 };
+enum { SCRATCH_MAX_BYTES = 4096 };
 
 #define SECOND_US  INT64_C(1000000)
 #define DEFAULT_S  INT64_C(86400)
 #define LONGEST_S  (INT64_C(366) * 86400)
 #define TAKEN_BACK STR("default")
 
-static bool set_whom(const struct admin *a, struct str key, const struct policy_limit *l, struct allowance *to,
-                     struct str *text, struct arena *arena, struct err *err)
+/* Of all that a bare key may mean the limit counts one. */
+static bool set_whom(const struct account *c, struct str limit, struct allowance *to, struct err *err)
 {
-    struct whom whoms[WHOM_GUESSES_MAX];
-    const struct whom_prefixes prefixes = {a->config->ipv4_prefix, a->config->ipv6_prefix};
-    size_t count;
-    whom_read(whoms, &count, key, &prefixes, arena, err);
-    for (size_t i = 0; i < count; i++) {
-        if (!whom_is_counted_by(&whoms[i], l))
-            continue;
-        struct str entity = whom_entity(&whoms[i], l, arena);
-        *text = entity.ptr ? policy_key_text(entity, arena) : STR_NONE;
-        if (!text->ptr)
-            return err_no_memory(err);
-        if (entity.len > ALLOWANCE_ENTITY_MAX_BYTES || l->limit.name.len > ALLOWANCE_LIMIT_MAX_BYTES)
-            return err_set(err, "its name is too long: give it a rate in a table, with `overrides`");
-        str_copy_into(to->entity, sizeof to->entity, entity);
-        str_copy_into(to->limit, sizeof to->limit, l->limit.name);
-        return true;
-    }
-    return count && err_set(err, "limit \"" PRI_STR "\" does not count " PRI_STR, STR_ARG(l->limit.name),
-                            STR_ARG(whoms[0].text));
+    if (c->row_count == 0)
+        return err_set(err, "limit \"" PRI_STR "\" does not count " PRI_STR, STR_ARG(limit), STR_ARG(c->whoms[0].text));
+    struct str entity = c->rows[0].entity;
+    if (entity.len > ALLOWANCE_ENTITY_MAX_BYTES || limit.len > ALLOWANCE_LIMIT_MAX_BYTES)
+        return err_set(err, "its name is too long: give it a rate in a table, with `overrides`");
+    str_copy_into(to->entity, sizeof to->entity, entity);
+    str_copy_into(to->limit, sizeof to->limit, limit);
+    return true;
 }
 
 static bool add_rate(const struct policy_limit *l, struct str text, struct allowance *to, struct err *err)
@@ -95,12 +85,13 @@ static void set_words(const struct control_ask *ask, struct allowance *to)
 
 /* ---- the answer ---- */
 
+/* l: NULL, if there is no such limit any more. */
 static json_t *rates_json(const struct policy_limit *l, const struct allowance *allowance)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < allowance->rate_count && array; i++) {
         const struct rate *rate = &allowance->rates[i];
-        json_int_t scale = l->limit.unit == UNIT_BYTES ? 1024 : 1;
+        json_int_t scale = l && l->limit.unit == UNIT_BYTES ? 1024 : 1;
         if (json_array_append_new(array, json_pack("{s:I, s:I}", "limit", (json_int_t)rate->count * scale, "period",
                                                    (json_int_t)rate->period_s)) != 0) {
             json_decref(array);
@@ -110,59 +101,143 @@ static json_t *rates_json(const struct policy_limit *l, const struct allowance *
     return array;
 }
 
-static void allow(struct admin *a, struct control_ask *ask, const struct policy_limit *l, struct allowance *to,
-                  struct str text)
+/* Allowances go by a clock that nobody sets (base/clock.h); people have another. */
+static int64_t wall_us(int64_t us, int64_t now_us)
 {
-    struct err err = {0};
-    if (!allowance_set(a->allowances, to, true, &err)) {
-        control_refuse(ask, &err, true);
-        return;
-    }
-    log_info(PRI_STR " has rates of its own at limit " PRI_STR " for %lld s, by command of %s%s%s", STR_ARG(text),
-             STR_ARG(l->limit.name), (long long)((to->until_us - to->since_us) / SECOND_US), to->by,
-             to->why[0] ? ": " : "", to->why);
-    control_answer(ask, json_pack("{s:o, s:o, s:o, s:o, s:I}", "key", control_json_of(text), "limit",
-                                  control_json_of(l->limit.name), "rates", rates_json(l, to), "until",
-                                  control_json_of_time(to->until_us - to->since_us + clock_wall_us()), "lasts",
-                                  (json_int_t)((to->until_us - to->since_us) / SECOND_US)));
+    return us - now_us + clock_wall_us();
 }
 
-static void take_back(struct admin *a, struct control_ask *ask, const struct policy_limit *l,
-                      const struct allowance *what, struct str text)
+static void write_event(const struct account *c, const struct allowance *what, struct str rate, bool is_over)
 {
-    struct err err = {0};
-    if (!allowance_end(a->allowances, str_of_z(what->entity), l->limit.name, what->since_us)) {
-        err_set(&err, PRI_STR " has no rates of its own at limit " PRI_STR " that somebody allowed", STR_ARG(text),
-                STR_ARG(l->limit.name));
-        control_refuse(ask, &err, false);
-        return;
+    struct event_log *log = c->admin->events;
+    event_begin(log, "allow", clock_wall_us());
+    event_z(log, "by", what->by);
+    event_str(log, "key", c->rows[0].key);
+    event_z(log, "limit", what->limit);
+    event_str(log, "rate", rate);
+    if (!is_over)
+        event_time(log, "until", wall_us(what->until_us, what->since_us));
+    event_z(log, "why", what->why[0] ? what->why : NULL);
+    event_end(log);
+}
+
+static void allow(struct account *c, const struct allowance *to, struct str rate)
+{
+    int64_t lasts_us = to->until_us - to->since_us;
+    log_info(PRI_STR " has rates of its own at limit %s for %lld s, by command of %s%s%s", STR_ARG(c->rows[0].key),
+             to->limit, (long long)(lasts_us / SECOND_US), to->by, to->why[0] ? ": " : "", to->why);
+    write_event(c, to, rate, false);
+    c->answer =
+        json_pack("{s:o, s:s, s:o, s:o, s:I, s:b}", "key", control_json_of(c->rows[0].key), "limit", to->limit, "rates",
+                  rates_json(c->rows[0].limit, to), "until", control_json_of_time(wall_us(to->until_us, to->since_us)),
+                  "lasts", (json_int_t)(lasts_us / SECOND_US), "waits_for_redis", admin_waits_for_redis(c->admin));
+}
+
+static void take_back(struct account *c, const struct allowance *what)
+{
+    log_info(PRI_STR " has no rates of its own at limit %s any more, by command of %s", STR_ARG(c->rows[0].key),
+             what->limit, what->by);
+    write_event(c, what, TAKEN_BACK, true);
+    c->answer = json_pack("{s:o, s:s, s:b, s:b}", "key", control_json_of(c->rows[0].key), "limit", what->limit,
+                          "taken_back", 1, "waits_for_redis", admin_waits_for_redis(c->admin));
+}
+
+/* What was counted so far is the last thing to be said. */
+static void answer(struct account *c)
+{
+    json_t *json = json_incref(c->answer);
+    if (json && json_object_set_new(json, "counted", account_counted_json(c)) != 0) {
+        json_decref(json);
+        json = NULL;
     }
-    log_info(PRI_STR " has no rates of its own at limit " PRI_STR " any more, by command of %s", STR_ARG(text),
-             STR_ARG(l->limit.name), what->by);
-    control_answer(ask, json_pack("{s:o, s:o, s:b}", "key", control_json_of(text), "limit",
-                                  control_json_of(l->limit.name), "taken_back", 1));
+    account_answer(c, json);
 }
 
 void admin_allow(void *arg, struct control_ask *ask)
 {
     struct admin *a = arg;
     struct allowance to = {.rate_count = 0};
-    struct arena scratch;
     struct err err = {0};
-    struct str key, name, rate, text = STR_NONE;
-    if (!control_need_text(ask, "key", &key) || !control_need_text(ask, "limit", &name) ||
-        !control_need_text(ask, "rate", &rate))
+    struct str name, rate;
+    if (!control_need_text(ask, "limit", &name) || !control_need_text(ask, "rate", &rate))
         return;
-    const struct policy_limit *l = admin_find_limit(a, name, &err);
+    struct account *c = account_new(a, ask, name);
+    if (!c)
+        return;
+    const struct policy_limit *l = policy_find_limit(a->config->policy, name);
     bool is_taken_back = str_equal(rate, TAKEN_BACK);
-    arena_init(&scratch, SCRATCH_MAX_BYTES);
+    bool may_come_again = false;
     set_words(ask, &to);
-    if (!l || !set_whom(a, key, l, &to, &text, &scratch, &err) || (!is_taken_back && !set_rates(l, rate, &to, &err)) ||
-        !set_time(control_text(ask, "for"), clock_steady_us(), &to, &err))
-        control_refuse(ask, &err, false);
-    else if (is_taken_back)
-        take_back(a, ask, l, &to, text);
+    bool ok = set_whom(c, l->limit.name, &to, &err) && (is_taken_back || set_rates(l, rate, &to, &err)) &&
+              set_time(control_text(ask, "for"), clock_steady_us(), &to, &err);
+    if (ok && !is_taken_back)
+        may_come_again = !(ok = allowance_set(a->allowances, &to, true, &err));
+    else if (ok)
+        ok = allowance_end(a->allowances, c->rows[0].entity, l->limit.name, to.since_us) ||
+             err_set(&err, PRI_STR " has no rates of its own at limit " PRI_STR " that somebody allowed",
+                     STR_ARG(c->rows[0].key), STR_ARG(l->limit.name));
+    if (!ok) {
+        account_refuse(c, &err, may_come_again);
+        return;
+    }
+    if (is_taken_back)
+        take_back(c, &to);
     else
-        allow(a, ask, l, &to, text);
+        allow(c, &to, rate);
+    if (account_read(c, answer) == DONE)
+        answer(c);
+}
+
+/* ---- all of them ---- */
+
+struct allowance_list {
+    struct allowance *items;
+    size_t count, room;
+};
+
+static int compare_ends(const void *a, const void *b)
+{
+    const struct allowance *x = a, *y = b;
+    return x->until_us < y->until_us ? -1 : x->until_us > y->until_us;
+}
+
+static json_t *allowance_json(const struct admin *a, const struct allowance *of, int64_t now_us)
+{
+    const struct policy_limit *l = policy_find_limit(a->config->policy, str_of_z(of->limit));
+    struct arena scratch;
+    arena_init(&scratch, SCRATCH_MAX_BYTES);
+    json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "key",
+                             control_json_of(policy_key_text(str_of_z(of->entity), &scratch)), "limit",
+                             control_json_of(str_of_z(of->limit)), "unit",
+                             l ? control_json_of(limit_unit_name(l->limit.unit)) : json_null(), "rates",
+                             rates_json(l, of), "since", control_json_of_time(wall_us(of->since_us, now_us)), "until",
+                             control_json_of_time(wall_us(of->until_us, now_us)), "left",
+                             (json_int_t)((of->until_us - now_us + SECOND_US - 1) / SECOND_US), "by",
+                             control_json_of(str_of_z(of->by)), "why", control_json_of(str_of_z(of->why)));
     arena_fini(&scratch);
+    return json;
+}
+
+void admin_allowances(void *arg, struct control_ask *ask)
+{
+    const struct admin *a = arg;
+    struct allowance_list list = {0};
+    struct allowance found;
+    int64_t now_us = clock_steady_us();
+    bool ok = true;
+    for (size_t at = 0; ok && allowance_next(a->allowances, &at, now_us, &found);) {
+        ok = GROW(&list.items, list.count + 1, &list.room, 16);
+        if (ok)
+            list.items[list.count++] = found;
+    }
+    if (list.count)
+        qsort(list.items, list.count, sizeof *list.items, compare_ends);
+    json_t *array = ok ? json_array() : NULL;
+    for (size_t i = 0; i < list.count && array; i++)
+        if (json_array_append_new(array, allowance_json(a, &list.items[i], now_us)) != 0) {
+            json_decref(array);
+            array = NULL;
+        }
+    free(list.items);
+    control_answer(ask, array ? json_pack("{s:o}", "allowances", array) : NULL);
 }

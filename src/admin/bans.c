@@ -168,10 +168,11 @@ static void begin_ban(struct admin *a, struct control_ask *ask, const struct ban
         event_str(a->events, "entity", banned->text);
         event_time(a->events, "until", ban.until_us - now_us + clock_wall_us());
         event_uint(a->events, "strikes", ban.strikes);
-        event_str(a->events, "reason", terms.reason.len ? terms.reason : STR_NONE);
+        event_str(a->events, "reason", ban.reason[0] ? str_of_z(ban.reason) : STR_NONE);
         event_end(a->events);
     }
-    control_answer(ask, json_pack("{s:o, s:b}", "ban", ban_json(&ban, now_us, arena), "was_longer", !is_new));
+    control_answer(ask, json_pack("{s:o, s:b, s:b}", "ban", ban_json(&ban, now_us, arena), "was_longer", !is_new,
+                                  "waits_for_redis", admin_waits_for_redis(a)));
 }
 
 void admin_ban(void *arg, struct control_ask *ask)
@@ -200,7 +201,8 @@ void admin_unban(void *arg, struct control_ask *ask)
             event_str(a->events, "by", who(ask, &scratch));
             event_str(a->events, "entity", banned.text);
             event_end(a->events);
-            control_answer(ask, json_pack("{s:o}", "key", control_json_of(banned.text)));
+            control_answer(ask, json_pack("{s:o, s:b}", "key", control_json_of(banned.text), "waits_for_redis",
+                                          admin_waits_for_redis(a)));
         } else {
             err_set(&err, PRI_STR " is not banned", STR_ARG(banned.text));
             control_refuse(ask, &err, false);

@@ -7,6 +7,7 @@
 #include "admin/account.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "stats/event.h"
 
 #define SECOND_US INT64_C(1000000)
 
@@ -51,8 +52,11 @@ static json_t *row_json(const struct account *c, const struct account_row *row)
     bool ok = json != NULL;
     ok = ok && json_object_set_new(json, "limit", row->is_unlimited ? json_null() : count_json(row, row->allowed)) == 0;
     ok = ok && json_object_set_new(json, "used", row->is_known ? count_json(row, row->used) : json_null()) == 0;
-    ok = ok && json_object_set_new(json, "full", json_boolean(row->is_known && row->used >= row->allowed)) == 0;
+    ok = ok && json_object_set_new(json, "full", json_boolean(row->is_full)) == 0;
     ok = ok && json_object_set_new(json, "frees_in", frees_json(row)) == 0;
+    ok = ok && json_object_set_new(json, "store", row->store ? json_string(row->store) : json_null()) == 0;
+    if (row->share_of)
+        ok = ok && json_object_set_new(json, "share_of", json_integer(row->share_of)) == 0;
     ok = ok && json_object_set_new(json, "observed", json_boolean(limit->observed)) == 0;
     ok = ok && json_object_set_new(json, "rate_of", json_string(SOURCES[row->source])) == 0;
     if (row->source == RATE_OF_OPERATOR)
@@ -88,38 +92,6 @@ static json_t *whoms_json(const struct account *c)
     return array;
 }
 
-/* ---- both ---- */
-
-static void cancel(struct control_ask *ask)
-{
-    struct account *c = ask->state;
-    account_free(&c);
-}
-
-/* NULL: refused. */
-static struct account *begin(struct admin *a, struct control_ask *ask, struct str only)
-{
-    struct err err = {0};
-    struct str key;
-    if (!control_need_text(ask, "key", &key))
-        return NULL;
-    struct account *c = account_new(a, key, only, &err);
-    if (!c) {
-        control_refuse(ask, &err, false);
-        return NULL;
-    }
-    ask->state = c;
-    ask->on_cancel = cancel;
-    return c;
-}
-
-static void answer(struct account *c, struct control_ask *ask, json_t *json)
-{
-    ask->on_cancel = NULL;
-    control_answer(ask, json);
-    account_free(&c);
-}
-
 /* ---- limits ---- */
 
 static json_t *ban_of(const struct account *c)
@@ -136,33 +108,78 @@ static json_t *ban_of(const struct account *c)
 
 static void answer_limits(struct account *c)
 {
-    struct control_ask *ask = c->arg;
-    answer(c, ask,
-           json_pack("{s:o, s:o, s:o, s:o}", "keys", whoms_json(c), "limits", rows_json(c, false), "joint",
-                     control_json_of(c->joint), "ban", ban_of(c)));
+    account_answer(c,
+                   json_pack("{s:o, s:o, s:o, s:o, s:o}", "keys", whoms_json(c), "limits", rows_json(c, false), "joint",
+                             control_json_of(c->joint), "ban", ban_of(c), "counted", account_counted_json(c)));
 }
 
 void admin_limits(void *arg, struct control_ask *ask)
 {
-    struct account *c = begin(arg, ask, STR_NONE);
-    if (c && account_read(c, answer_limits, ask) == DONE)
+    struct account *c = account_new(arg, ask, STR_NONE);
+    if (c && account_read(c, answer_limits) == DONE)
         answer_limits(c);
 }
 
 /* ---- reset ---- */
 
+static struct str who(const struct account *c)
+{
+    struct str name = control_text(c->ask, "who");
+    return name.len ? name : STR("root");
+}
+
+/* One for each key of which something was to be forgotten. */
+static void write_events(const struct account *c)
+{
+    struct event_log *log = c->admin->events;
+    struct str only = control_text(c->ask, "limit");
+    for (size_t i = 0; i < c->row_count; i++) {
+        bool is_first = account_can_be_forgotten(&c->rows[i]);
+        for (size_t k = 0; k < i && is_first; k++)
+            is_first = !account_can_be_forgotten(&c->rows[k]) || !str_equal(c->rows[k].key, c->rows[i].key);
+        if (!is_first)
+            continue;
+        event_begin(log, "reset", clock_wall_us());
+        event_str(log, "by", who(c));
+        event_str(log, "key", c->rows[i].key);
+        event_str(log, "limit", only);
+        event_z(log, "result", c->has_failed ? "partly" : "ok");
+        event_end(log);
+    }
+}
+
+/* What this node knew is forgotten in any case; mails are decided by that until Redis is back. */
+static void refuse_reset(struct account *c)
+{
+    struct err err = {0};
+    if (c->admin->redis) {
+        err_set(&err, "not all of it is forgotten: Redis is away, or did not answer in time");
+        err_set_hint(&err, "this node has forgotten it, and decides by that while Redis is away; the other nodes have "
+                           "not, and the counts in Redis hold again when it is back: give the command again then");
+    } else {
+        err_set(&err, "not all of it is forgotten: the store of limits did not answer; give the command again");
+    }
+    account_refuse(c, &err, true);
+}
+
 static void answer_reset(struct account *c)
 {
-    struct control_ask *ask = c->arg;
-    struct err err = {0};
-    if (!c->has_failed) {
-        answer(c, ask, json_pack("{s:o, s:o}", "keys", whoms_json(c), "forgotten", rows_json(c, true)));
-        return;
-    }
-    ask->on_cancel = NULL;
-    err_set(&err, "the store of limits is away: not all of it is forgotten");
-    control_refuse(ask, &err, true);
-    account_free(&c);
+    write_events(c);
+    if (c->has_failed)
+        refuse_reset(c);
+    else
+        account_answer(c, json_pack("{s:o, s:o, s:o}", "keys", whoms_json(c), "forgotten", rows_json(c, true),
+                                    "counted", account_counted_json(c)));
+}
+
+/* What is about to be forgotten is known, if the store is there. */
+static void forget(struct account *c)
+{
+    struct str only = control_text(c->ask, "limit");
+    log_info("counts of " PRI_STR " are forgotten%s" PRI_STR ", by command of " PRI_STR, STR_ARG(c->whoms[0].text),
+             only.len ? ", those of limit " : "", STR_ARG(only), STR_ARG(who(c)));
+    if (account_forget(c, answer_reset) == DONE)
+        answer_reset(c);
 }
 
 static bool has_something_to_forget(const struct account *c, struct str only, struct err *err)
@@ -181,19 +198,13 @@ static bool has_something_to_forget(const struct account *c, struct str only, st
 
 void admin_reset(void *arg, struct control_ask *ask)
 {
-    struct str only = control_text(ask, "limit"), who = control_text(ask, "who");
-    struct account *c = begin(arg, ask, only);
+    struct str only = control_text(ask, "limit");
+    struct account *c = account_new(arg, ask, only);
     struct err err = {0};
     if (!c)
         return;
-    if (!has_something_to_forget(c, only, &err)) {
-        ask->on_cancel = NULL;
-        account_free(&c);
-        control_refuse(ask, &err, false);
-        return;
-    }
-    log_info("counts of " PRI_STR " are forgotten%s" PRI_STR ", by command of " PRI_STR, STR_ARG(c->whoms[0].text),
-             only.len ? ", those of limit " : "", STR_ARG(only), STR_ARG(who.len ? who : STR("root")));
-    if (account_forget(c, answer_reset, ask) == DONE)
-        answer_reset(c);
+    if (!has_something_to_forget(c, only, &err))
+        account_refuse(c, &err, false);
+    else if (account_read(c, forget) == DONE)
+        forget(c);
 }

@@ -149,17 +149,27 @@ static json_t *warnings_json(const struct admin *a)
     return array;
 }
 
+/* Null: Redis decides; or this node does, but has had nothing to decide yet. */
+static json_t *since_json(const struct keeper_state *k)
+{
+    if (!k->alone_since_us)
+        return json_null();
+    return control_json_of_time(clock_wall_us() - (clock_monotonic_us() - k->alone_since_us));
+}
+
 static json_t *redis_json(const struct admin *a)
 {
     struct keeper_state k;
     const char *state;
     keeper_state(a->keeper, &k);
     json_t *servers = servers_json(a, k.shard_count, &state);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "kind", a->store->ops->name, "state",
-                     state, "nodes", (json_int_t)k.nodes, "missing", (json_int_t)k.missing, "due", (json_int_t)k.due,
-                     "pushed", (json_int_t)k.pushed, "losses", (json_int_t)k.losses, "bans_sent",
-                     (json_int_t)k.bans_sent, "bans_received", (json_int_t)k.bans_received, "servers", servers,
-                     "warnings", warnings_json(a));
+    bool is_ok = strcmp(state, "ok") == 0;
+    const char *decides = is_ok ? a->store->ops->name : store_failure_name(a->config->store.failure);
+    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "kind", a->store->ops->name,
+                     "state", state, "decides", decides, "since", is_ok ? json_null() : since_json(&k), "nodes",
+                     (json_int_t)k.nodes, "missing", (json_int_t)k.missing, "due", (json_int_t)k.due, "pushed",
+                     (json_int_t)k.pushed, "losses", (json_int_t)k.losses, "bans_sent", (json_int_t)k.bans_sent,
+                     "bans_received", (json_int_t)k.bans_received, "servers", servers, "warnings", warnings_json(a));
 }
 
 static json_t *store_json(const struct admin *a)

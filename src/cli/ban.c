@@ -17,11 +17,13 @@ int cli_ban(int argc, char **argv)
     if (code != CLI_DONE)
         return code;
     const json_t *ban = json_object_get(answer, "ban");
-    if (c.json)
+    if (c.json) {
         code = control_print_json(answer);
-    else
+    } else {
         printf("%s is banned%s until %s\n", answer_text(ban, "key"),
                json_is_true(json_object_get(answer, "was_longer")) ? ", already," : "", answer_text(ban, "until"));
+        control_print_notes(answer);
+    }
     json_decref(answer);
     return code;
 }

@@ -292,6 +292,42 @@ int control_print_json(const json_t *answer)
     return code;
 }
 
+void control_print_keys(const json_t *answer)
+{
+    const json_t *keys = json_object_get(answer, "keys");
+    size_t i;
+    json_t *key;
+    printf("%s", answer_text(answer, "key"));
+    json_array_foreach(keys, i, key) printf("%s%s", i ? ", " : "", json_string_value(key));
+}
+
+void control_print_notes(const json_t *answer)
+{
+    if (json_is_false(json_object_get(answer, "counted"))) {
+        printf("nothing has been counted so far of ");
+        control_print_keys(answer);
+        printf("\n");
+    }
+    if (json_is_true(json_object_get(answer, "waits_for_redis")))
+        printf("Redis is away: it is in force on this node now, and on the others when Redis is back\n");
+}
+
+const char *alone_text(const char *word)
+{
+    static const struct {
+        const char *word, *text;
+    } WAYS[] = {
+        {"share", "this node decides by itself: it admits its share of what is left of each limit"},
+        {"local", "this node decides by itself: it admits what is left of each limit, whole"},
+        {"open", "this node decides by itself: it refuses nothing by a limit, and only counts"},
+        {"closed", "this node takes no mail that a limit counts: clients are told to try again later"},
+    };
+    for (size_t i = 0; i < COUNT_OF(WAYS); i++)
+        if (strcmp(WAYS[i].word, word) == 0)
+            return WAYS[i].text;
+    return "";
+}
+
 json_t *control_who(void)
 {
     char text[128];

@@ -52,6 +52,12 @@ bool control_listens(const struct control_client *client);
 
 /* The answer as it is, and a line end. */
 int control_print_json(const json_t *answer);
+/* Whom the answer is about: "user:alice@example.org, sender:alice@example.org". */
+void control_print_keys(const json_t *answer);
+/* A line each, if it is so: nothing was counted so far; other nodes hear of it only when Redis is back. */
+void control_print_notes(const json_t *answer);
+/* What it means that a node decides by "share", "local", "open" or "closed"; "" of anything else. */
+const char *alone_text(const char *word);
 /* Who gives the command, for the record: "alice", "root (alice)". NULL: nobody knows. */
 json_t *control_who(void);
 

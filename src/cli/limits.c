@@ -25,13 +25,17 @@ static void amount_text(const json_t *row, char *to, size_t size)
 static void print_when(const json_t *row)
 {
     const json_t *frees = json_object_get(row, "frees_in");
+    frees = json_is_integer(frees) ? frees : NULL;
     bool is_full = json_is_true(json_object_get(row, "full"));
-    if (json_is_integer(frees))
-        printf("%s in %s", is_full ? "full; room for one more" : "less", duration_text(json_integer_value(frees)));
-    else if (is_full)
-        printf("full");
+    bool is_below = answer_number(row, "used") < answer_number(row, "limit");
+    if (is_full)
+        printf("%s%s", is_below ? "this node's share is used up" : "full", frees ? "; room for one more" : "");
+    else if (frees)
+        printf("less");
     else if (!json_is_integer(json_object_get(row, "used")) && json_is_integer(json_object_get(row, "limit")))
         printf("the store does not answer");
+    if (frees)
+        printf(" in %s", duration_text(json_integer_value(frees)));
     if (json_is_true(json_object_get(row, "observed")))
         printf(" (only observed)");
     if (strcmp(answer_text(row, "rate_of"), "table") == 0)
@@ -55,11 +59,22 @@ static void print_row(const json_t *row)
     printf("\n");
 }
 
-static void print_keys(const json_t *keys)
+/* By whom these counts are decided, where it is not by Redis; they are less than all of them then. */
+static void print_alone(const json_t *rows)
 {
     size_t i;
-    json_t *key;
-    json_array_foreach(keys, i, key) printf("%s%s", i ? ", " : "", json_string_value(key));
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        const char *text = alone_text(answer_text(row, "store"));
+        if (!*text)
+            continue;
+        printf("%s (failure %s", text, answer_text(row, "store"));
+        if (answer_number(row, "share_of"))
+            printf("; %lld node%s", answer_number(row, "share_of"), answer_number(row, "share_of") == 1 ? "" : "s");
+        printf(")\nthese are its own counts and what it last read of the others'; `mailweir status` says more\n");
+        return;
+    }
 }
 
 static void print_limits(const json_t *answer)
@@ -68,6 +83,7 @@ static void print_limits(const json_t *answer)
     const char *key = "", *joint = answer_text(answer, "joint");
     size_t i;
     json_t *row;
+    print_alone(rows);
     json_array_foreach(rows, i, row)
     {
         if (strcmp(key, answer_text(row, "key")) != 0)
@@ -77,9 +93,10 @@ static void print_limits(const json_t *answer)
     }
     if (json_array_size(rows) == 0) {
         printf("no limit counts ");
-        print_keys(json_object_get(answer, "keys"));
+        control_print_keys(answer);
         printf("\n");
     }
+    control_print_notes(answer);
     if (*joint)
         printf("together with something else: %s (ask for KEY+KEY:VALUE+VALUE)\n", joint);
     if (json_is_object(ban))

@@ -121,15 +121,20 @@ static const struct cli_command COMMANDS[] = {
      "\n"
      "Every count of a user, an address, a domain: used, of how much, in which time, and when there is less of\n"
      "it. A bare address of mail is looked for as user, sender and recipient. Limits that count two things\n"
-     "together are asked for by both: user+client:alice@example.org+192.0.2.7.\n" SOCKET_CODES,
+     "together are asked for by both: user+client:alice@example.org+192.0.2.7. While Redis is away it says so, and\n"
+     "shows this node's own counts and whether its share is used up.\n" SOCKET_CODES,
      cli_limits},
     {"reset", "KEY [LIMIT] [--json]", "forget what was counted",
-     KEY_HELP "  LIMIT           only what this limit counts\n" SOCKET_HELP "\n"
-              "Limits of one unit and period share a count of the same key: it is forgotten for all of them. Open\n"
-              "connections cannot be forgotten. With a store in Redis a refusal is remembered for up to five seconds.\n"
-              "Exit code 1: no limit counts that.\n" SOCKET_CODES,
+     KEY_HELP
+     "  LIMIT           only what this limit counts\n" SOCKET_HELP "\n"
+     "Limits of one unit and period share a count of the same key: it is forgotten for all of them. Open\n"
+     "connections cannot be forgotten. With a store in Redis a refusal is remembered for up to five seconds.\n"
+     "Windows of the rates in force are forgotten: what was counted in one of another length, before a reload\n"
+     "or an allowance changed the rates, is there still and counts again if that length comes back in time.\n"
+     "While Redis is away only this node can forget, until Redis is back (exit code 75): give it again then.\n"
+     "Exit code 1: no limit counts that.\n" SOCKET_CODES,
      cli_reset},
-    {"allow", "KEY LIMIT RATE [--for 2d] [--why TEXT]", "other rates for somebody, for a while",
+    {"allow", "[KEY LIMIT RATE [--for 2d] [--why TEXT]]", "other rates for somebody, for a while",
      KEY_HELP
      "  LIMIT           the limit that they are of\n"
      "  RATE            5000/1h, or several: 5000/1h,20000/1d; none: without limit; default: as everybody again\n"
@@ -137,7 +142,9 @@ static const struct cli_command COMMANDS[] = {
      "  --why TEXT      for the record\n" SOCKET_HELP "\n"
      "Goes before the limit's own rates and its table of overrides, from the next mail on; what was counted stays\n"
      "counted, but a window of another length counts from now on. In a cluster it holds on all nodes within two\n"
-     "seconds; while Redis is away, on this one until it is back. `mailweir limits KEY` shows it.\n" SOCKET_CODES,
+     "seconds; while Redis is away on this one alone, which tells the others when it is back, unless it is stopped\n"
+     "before. The rate `default` takes it back. Without words: all that is allowed now, as `bans` lists bans;\n"
+     "`mailweir limits KEY` shows it, too.\n" SOCKET_CODES,
      cli_allow},
     {"store", "audit [--repair] [--json]", "what the store of limits really holds",
      "  --repair        what is wrong is set right, or removed\n" SOCKET_HELP "\n"
@@ -151,17 +158,51 @@ static const struct cli_command COMMANDS[] = {
                  "Times are UTC.\n" SOCKET_CODES,
      cli_bans},
     {"ban", "KEY DURATION [--why TEXT]", "keep a client, a network or a user out",
-     KEY_HELP "  DURATION        15m, 2h, 7d\n"
-              "  --why TEXT      for the record; a user reads it when he logs in\n" SOCKET_HELP "\n"
-              "Holds from the next connection on; from the next login on for a user; in a cluster on all nodes within two\n"
-              "seconds (while Redis is away, on this one until it is back). A ban that lasts longer stays. An IPv6 client\n"
-              "is its /64.\n" SOCKET_CODES,
+     KEY_HELP
+     "  DURATION        15m, 2h, 7d\n"
+     "  --why TEXT      for the record; a user reads it when he logs in\n" SOCKET_HELP "\n"
+     "Holds from the next connection on; from the next login on for a user; in a cluster on all nodes within two\n"
+     "seconds (while Redis is away on this one alone, which tells the others when it is back, unless it is\n"
+     "stopped before). A ban that lasts longer stays; one that is prolonged without a TEXT keeps the one it has.\n"
+     "An IPv6 client is its /64.\n" SOCKET_CODES,
      cli_ban},
     {"unban", "KEY [--json]", "end a ban",
      KEY_HELP SOCKET_HELP "\n"
                           "Exit code 1: there was none.\n" SOCKET_CODES,
      cli_unban},
 };
+
+/* Words that are neither commands nor of the language, and where they are spoken of. */
+static const struct {
+    const char *word, *text;
+} POINTERS[] = {
+    {"redis", "Redis keeps the counts of all nodes together.\n"
+              "  mailweir language 'store redis'   how the configuration names it; also sentinel, cluster\n"
+              "  mailweir status                   how it is, and what decides while it is away\n"
+              "  mailweir store audit              what it really holds\n"},
+    {"share",
+     "While Redis is away a node admits its share of what is left of each limit: one of as many parts as there\n"
+     "are nodes, so that all together stay within it.\n"
+     "  mailweir language 'store redis'   the option failure: share, or what else it may do\n"
+     "  mailweir status                   does it decide by its share now, and since when?\n"
+     "  mailweir limits KEY               is its share used up?\n"},
+    {"key", "A key says whose counts, bans or rates are meant:\n" KEY_HELP
+            "                  sender:, rcpt:, user.domain:, listener:, global; user+client:alice+192.0.2.7 of two\n"
+            "  mailweir help limits, reset, allow, ban, unban\n"},
+    {"allowance", "An allowance gives somebody other rates for a while.\n"
+                  "  mailweir allow                    who has one now\n"
+                  "  mailweir help allow               how it is given, and taken back\n"},
+};
+
+static bool print_pointer(const char *word)
+{
+    for (size_t i = 0; i < COUNT_OF(POINTERS); i++)
+        if (strcmp(POINTERS[i].word, word) == 0) {
+            printf("%s", POINTERS[i].text);
+            return true;
+        }
+    return false;
+}
 
 static const struct cli_command *find(const char *name)
 {
@@ -223,7 +264,7 @@ static int help(int argc, char **argv)
     }
     const struct cli_command *c = find(argv[1]);
     if (!c) /* a word of the language is asked for by that name, too */
-        return cli_print_word(argc, argv) ? CLI_DONE : no_command(argv[1]);
+        return cli_print_word(argc, argv) || print_pointer(argv[1]) ? CLI_DONE : no_command(argv[1]);
     printf("mailweir %s %s - %s\n\n%s", c->name, c->usage, c->brief, c->help);
     return CLI_DONE;
 }

@@ -1,5 +1,6 @@
 /* status.c - `mailweir status`: how the service is. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/control_client.h"
 
@@ -49,6 +50,18 @@ static void print_server(const json_t *s)
     printf("\n");
 }
 
+/* What mails are decided by while Redis cannot be asked, and what is to be done. */
+static void print_alone(const json_t *s)
+{
+    const char *decides = answer_text(s, "decides"), *since = answer_text(s, "since");
+    bool is_away = strcmp(answer_text(s, "state"), "away") == 0;
+    printf("%-14s %s (failure %s)%s%s\n", "", alone_text(decides), decides, *since ? ", since " : "", since);
+    printf("%-14s %s\n", "",
+           is_away
+               ? "see that Redis runs and can be reached from here; when it is back, counts are put right by themselves"
+               : "Redis answers again, but the nodes have not told it all they admitted: nothing is to be done");
+}
+
 static void print_redis(const json_t *s)
 {
     size_t i;
@@ -60,6 +73,8 @@ static void print_redis(const json_t *s)
     if (answer_number(s, "due"))
         printf("; %lld counts that Redis is still to be told of", answer_number(s, "due"));
     printf("\n");
+    if (strcmp(answer_text(s, "state"), "ok") != 0)
+        print_alone(s);
     json_array_foreach(json_object_get(s, "servers"), i, item) print_server(item);
     json_array_foreach(json_object_get(s, "warnings"), i, item)
         printf("warning        Redis at %s: %s\n", answer_text(item, "server"), answer_text(item, "text"));

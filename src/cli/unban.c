@@ -14,10 +14,12 @@ int cli_unban(int argc, char **argv)
         &c, json_pack("{s:s, s:s, s:o*}", "request", "unban", "key", c.words[0], "who", control_who()), &answer);
     if (code != CLI_DONE)
         return code;
-    if (c.json)
+    if (c.json) {
         code = control_print_json(answer);
-    else
+    } else {
         printf("%s is not banned any more\n", answer_text(answer, "key"));
+        control_print_notes(answer);
+    }
     json_decref(answer);
     return code;
 }

@@ -128,7 +128,8 @@ def test_the_socket_is_found(start_mailweir, mta, place):
     assert done.returncode == 1 and "nowhere.conf" in done.stderr
 
 
-@pytest.mark.parametrize("words", (("status", "now"), ("ban", "192.0.2.7"), ("ban",), ("unban",), ("unban", "a", "b"), ("reload", "--fast"), ("bans", "-c")))
+@pytest.mark.parametrize("words", (("status", "now"), ("ban", "192.0.2.7"), ("ban",), ("unban",), ("unban", "a", "b"), ("reload", "--fast"), ("bans", "-c"),
+                                   ("allow", "alice@example.org"), ("allow", "alice@example.org", "mails"), ("allow", "--why", "newsletter")))
 def test_wrong_usage(words):
     done = run(*words)
     assert done.returncode == 2 and "usage: mailweir %s" % words[0] in done.stderr
@@ -138,6 +139,12 @@ def test_wrong_usage(words):
 def test_help(name):
     assert run("help", name).stdout == run(name, "--help").stdout
     assert "--json" in run("help", name).stdout
+
+
+@pytest.mark.parametrize("word,said", (("redis", "mailweir status"), ("share", "mailweir limits KEY"), ("key", "user:alice@example.org"), ("allowance", "mailweir help allow")))
+def test_help_knows_where_a_word_is_spoken_of(word, said):
+    done = run("help", word)
+    assert done.returncode == 0 and said in done.stdout and not done.stderr
 
 
 # -- reload
@@ -286,6 +293,17 @@ def test_a_ban_is_in_force_at_once_and_can_be_lifted(start_mailweir, mta):
         assert client.mail(message()).code == 250
     assert weir.wait_event("unban")["entity"] == "client:127.0.0.1"
     assert "is not banned" in command(weir, "unban", "127.0.0.1", code=1)
+
+
+def test_a_ban_that_is_prolonged_keeps_its_reason(start_mailweir, mta):
+    weir = start_mailweir(mta)
+    command(weir, "ban", "192.0.2.7", "1h", "--why", "too loud")
+    command(weir, "ban", "192.0.2.7", "2h")
+    [ban] = asked(weir, "bans")["bans"]
+    assert ban["reason"] == "too loud" and ban["left"] > 7190
+    assert [event["reason"] for event in weir.events("ban")] == ["too loud", "too loud"]
+    command(weir, "ban", "192.0.2.7", "3h", "--why", "stolen")
+    assert asked(weir, "bans")["bans"][0]["reason"] == "stolen"
 
 
 def test_a_banned_user_reads_why(start_mailweir, mta):
@@ -523,10 +541,12 @@ def test_reset_lets_mail_through_again(start_mailweir, mta):
         for _ in range(3):
             assert client.mail(message()).code == 250
         assert client.mail(message()).code == 450
-        command(weir, "reset", "bob@example.org")
+        assert command(weir, "reset", "bob@example.org").endswith("nothing has been counted so far of user:bob@example.org, sender:bob@example.org, rcpt:bob@example.org\n")
         assert client.mail(message()).code == 450
         said = command(weir, "reset", "user:alice@example.org", "mails")
         assert said.splitlines() == ["mails: messages in 1h of user:alice@example.org are forgotten", "mails: messages in 1d of user:alice@example.org are forgotten"]
+        event = weir.wait_event("reset", key="user:alice@example.org")
+        assert (event["limit"], event["by"], event["result"]) == ("mails", "root", "ok")
         rows = rows_of(asked(weir, "limits", "user:alice@example.org"))
         assert rows["mails", 3600]["used"] == 0 and rows["reach", 86400]["used"] == 1 and rows["volume", 86400]["used"] == 3072
         for _ in range(3):
@@ -554,7 +574,10 @@ def test_allow_goes_before_the_limit_and_can_be_taken_back(start_mailweir, mta):
             assert client.mail(message()).code == 250
         assert client.mail(message()).code == 450
         said = command(weir, "allow", "alice@example.org", "mails", "5/1h", "--for", "2d", "--why", "newsletter")
-        assert "user:alice@example.org has 5/1h at limit mails until" in said
+        assert said.startswith("user:alice@example.org has 5/1h at limit mails until") and len(said.splitlines()) == 1
+        event = weir.wait_event("allow")
+        assert (event["key"], event["limit"], event["rate"], event["why"], event["by"]) == ("user:alice@example.org", "mails", "5/1h", "newsletter", "root")
+        assert event["until"][:16] == said.split()[-1][:16]
         for _ in range(2):
             assert client.mail(message()).code == 250, "what was counted stays counted"
         assert client.mail(message()).code == 450
@@ -571,7 +594,30 @@ def test_allow_goes_before_the_limit_and_can_be_taken_back(start_mailweir, mta):
         assert client.mail(message()).code == 250, "it survives a reload"
         command(weir, "allow", "user:alice@example.org", "mails", "default")
         assert client.mail(message()).code == 450
+    event = weir.wait_event("allow", rate="default")
+    assert event["key"] == "user:alice@example.org" and "until" not in event
     assert "no rates of its own" in command(weir, "allow", "user:alice@example.org", "mails", "default", code=1)
+
+
+def test_who_was_allowed_what(start_mailweir, mta):
+    weir = start_mailweir(mta, rules=LIMITS)
+    assert command(weir, "allow") == "nobody has rates of his own that somebody allowed\n"
+    said = command(weir, "allow", "user:alice@example.org", "volume", "1G/1d,10G/7d", "--for", "2d", "--why", "newsletter")
+    assert said.endswith("nothing has been counted so far of user:alice@example.org\n")
+    command(weir, "allow", "client:192.0.2.7", "places", "500")
+    command(weir, "allow", "user:bob@example.org", "mails", "none", "--for", "1h")
+    first, second, third = asked(weir, "allow")["allowances"]
+    assert (first["key"], first["limit"], first["rates"]) == ("user:bob@example.org", "mails", [])
+    assert (second["key"], second["unit"], second["rates"]) == ("client:192.0.2.7", "open-connections", [{"limit": 500, "period": 0}])
+    assert (third["rates"][0], third["why"], third["by"]) == ({"limit": 1 << 30, "period": 86400}, "newsletter", "root")
+    assert 7190 < third["left"] - 2 * 86400 + 7200 <= 7200
+    lines = command(weir, "allow").splitlines()
+    assert " no limit for 1h, until " in lines[0] and " 500 for 1d, until " in lines[1]
+    assert " 1G/1d, 10G/7d for 2d, until " in lines[2] and lines[2].endswith(", by root: newsletter")
+    command(weir, "allow", "user:alice@example.org", "volume", "default")
+    weir.write_config(rules=PLAIN_RULES)  # its limit is gone: it is shown all the same
+    command(weir, "reload")
+    assert [(a["key"], a["unit"]) for a in asked(weir, "allow")["allowances"]] == [("user:bob@example.org", None), ("client:192.0.2.7", None)]
 
 
 def test_an_allowance_ends_by_itself(start_mailweir, mta):

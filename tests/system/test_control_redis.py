@@ -2,7 +2,7 @@
 import pytest
 
 from harness.client import Client, message, session
-from harness.mailweir import SLOWNESS
+from harness.mailweir import PLAIN_RULES, SLOWNESS
 from harness.ports import eventually
 from harness.redis_servers import Alone, Cluster
 from test_control import LIMITS, asked, command, rows_of
@@ -74,3 +74,131 @@ def test_bans_travel(nodes):
         assert client.is_closed()
     command(two, "unban", "127.0.0.1")
     eventually(lambda: asked(one, "bans")["bans"] == [], 2 * SLOWNESS, "the ban is lifted on both")
+
+
+# -- while Redis is away
+
+AWAY = PLAIN_RULES + "limit mails per user count messages { 20/1h }\n"
+TOLD_LATER = "Redis is away: it is in force on this node now, and on the others when Redis is back"
+
+
+@pytest.fixture
+def redis(place):
+    with Alone(place / "redis") as servers:
+        yield servers
+
+
+@pytest.fixture
+def start_pair(redis, start_mailweir, mta):
+    def start(failure="share"):
+        server = redis.statement("failure %s" % failure)
+        both = [start_mailweir(mta, rules=AWAY, server=server, hostname="mx%d.example.org" % n) for n in (1, 2)]
+        for weir in both:
+            eventually(lambda: (store_of(weir)["state"], store_of(weir)["nodes"]) == ("ok", 2), 20 * SLOWNESS, "they know each other")
+        return both
+    return start
+
+
+def store_of(weir):
+    return asked(weir, "status")["store"]
+
+
+def away(redis, weir):
+    redis.server.stop()
+    eventually(lambda: store_of(weir)["state"] == "away", 15 * SLOWNESS, "it is noticed")
+
+
+def back(redis, *nodes):
+    redis.server.start()
+    for weir in nodes:
+        eventually(lambda: store_of(weir)["state"] == "ok", 20 * SLOWNESS, "it is believed again")
+
+
+def send(weir, count):
+    """Until one is refused: its reply."""
+    with session(weir.plain, "plain") as client:
+        for _ in range(count):
+            reply = client.mail(message())
+            if reply.code != 250:
+                return reply
+    return None
+
+
+def test_a_share_says_so(start_pair, redis):
+    one, two = start_pair()
+    assert send(one, 4) is None
+    row = rows_of(asked(one, "limits", "user:alice@example.org"))["mails", 3600]
+    assert (row["store"], row["used"], row["full"]) == ("redis", 4, False) and "share_of" not in row
+    assert (store_of(one)["decides"], store_of(one)["since"]) == ("redis", None)
+    away(redis, one)
+
+    # 4 + 2 * 8 = 20: one more is refused by the share, at 13 of 20.
+    reply = send(one, 20)
+    assert reply.both == "451 4.7.1" and "20 per 1h used up, 13 with this mail" in reply.text
+    event = one.wait_event("mail", verdict="defer")
+    assert (event["store"], event["share_of"], event["by"]) == ("share", 2, "mails")
+    assert all("share_of" not in event for event in one.events("mail", verdict="accept"))
+    assert "the node's share of the limit, one of 2, was used up, not the limit" in command(one, "explain", "--event", event["id"])
+
+    row = rows_of(asked(one, "limits", "user:alice@example.org"))["mails", 3600]
+    assert (row["store"], row["share_of"], row["used"], row["limit"], row["full"]) == ("share", 2, 12, 20, True)
+    text = command(one, "limits", "user:alice@example.org")
+    assert text.startswith("this node decides by itself: it admits its share of what is left of each limit (failure share; 2 nodes)\n"
+                           "these are its own counts and what it last read of the others'")
+    assert "12 of 20 in 1h" in text and "this node's share is used up; room for one more in" in text
+    row = rows_of(asked(one, "limits", "user:bob@example.org"))["mails", 3600]
+    assert (row["used"], row["full"]) == (0, False)
+
+    store = store_of(one)
+    assert store["decides"] == "share" and store["since"].endswith("Z")
+    text = command(one, "status")
+    assert "store          redis, away: 2 nodes" in text
+    assert "it admits its share of what is left of each limit (failure share), since %s" % store["since"] in text
+    assert "see that Redis runs and can be reached from here" in text
+    back(redis, one, two)
+    assert (store_of(one)["decides"], store_of(one)["since"]) == ("redis", None)
+    row = rows_of(asked(two, "limits", "user:alice@example.org"))["mails", 3600]
+    assert (row["store"], row["used"]) == ("redis", 12)
+    assert "decides by itself" not in command(one, "status") + command(one, "limits", "user:alice@example.org")
+
+
+@pytest.mark.parametrize("failure,said,code", (
+    ("local", "it admits what is left of each limit, whole (failure local", 450),
+    ("open", "it refuses nothing by a limit, and only counts (failure open", None),
+    ("closed", "this node takes no mail that a limit counts: clients are told to try again later (failure closed", 451)))
+def test_other_ways_say_so(start_pair, redis, failure, said, code):
+    one, _ = start_pair(failure)
+    away(redis, one)
+    reply = send(one, 22)
+    assert (reply and reply.code) == code
+    row = rows_of(asked(one, "limits", "user:alice@example.org"))["mails", 3600]
+    assert (row["store"], row["full"]) == (failure, failure == "local") and "share_of" not in row
+    assert said in command(one, "limits", "user:alice@example.org") and said in command(one, "status")
+    assert store_of(one)["decides"] == failure
+    assert all("share_of" not in event for event in one.events("mail"))
+    redis.server.start()
+
+
+def test_what_is_ordered_reaches_the_others_when_redis_is_back(start_pair, redis):
+    one, two = start_pair()
+    command(two, "ban", "127.0.0.9", "1h", "--why", "too loud")
+    eventually(lambda: len(asked(one, "bans")["bans"]) == 1, 3 * SLOWNESS, "banned on both")
+    assert send(one, 4) is None
+    away(redis, one)
+    for words in (("allow", "user:alice@example.org", "mails", "100/1h", "--why", "newsletter"), ("ban", "127.0.0.7", "2h"), ("unban", "127.0.0.9")):
+        assert command(one, *words).endswith(TOLD_LATER + "\n")
+    assert send(one, 10) is None, "in force here at once"
+    assert asked(two, "allow")["allowances"] == []
+    assert [ban["key"] for ban in asked(two, "bans")["bans"]] == ["client:127.0.0.9"]
+
+    done = command(one, "reset", "user:alice@example.org", code=75)
+    assert "not all of it is forgotten: Redis is away" in done and "give the command again then" in done
+    assert one.wait_event("reset")["result"] == "partly"
+    assert rows_of(asked(one, "limits", "user:alice@example.org"))["mails", 3600]["used"] == 0
+
+    back(redis, one, two)
+    eventually(lambda: [a["key"] for a in asked(two, "allow")["allowances"]] == ["user:alice@example.org"], 5 * SLOWNESS, "the allowance is on both")
+    eventually(lambda: [ban["key"] for ban in asked(two, "bans")["bans"]] == ["client:127.0.0.7"], 5 * SLOWNESS, "and the bans are")
+    text = command(two, "allow")
+    assert "user:alice@example.org" in text and "100/1h for " in text and text.endswith(", by root: newsletter\n")
+    assert TOLD_LATER not in command(one, "reset", "user:alice@example.org") + command(one, "unban", "127.0.0.7")

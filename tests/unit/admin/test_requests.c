@@ -30,6 +30,13 @@ static json_t *row_of(const json_t *rows, const char *name, json_int_t period)
     return NULL;
 }
 
+/* All but the time of event lines, of which there is one. */
+static const char *event_end_of(const char *lines)
+{
+    const char *event = strstr(lines, "\"event\"");
+    return event ? event : lines;
+}
+
 /* ---- refusals ---- */
 
 static const struct {
@@ -112,6 +119,10 @@ static void test_bans(void **state)
     assert_true(json_is_true(json_object_get(answer, "was_longer"))); /* the longer one stays */
     json_decref(answer);
     assert_string_equal(desk_events(), "");
+    answer = desk_yes("{\"request\":\"ban\",\"key\":\"client:2001:db8::2\",\"duration\":\"3h\"}");
+    assert_string_equal(text(json_object_get(answer, "ban"), "reason"), "too loud"); /* as no other is given */
+    json_decref(answer);
+    assert_non_null(strstr(desk_events(), "\"reason\":\"too loud\"}\n"));
 
     answer = desk_yes("{\"request\":\"bans\"}");
     const json_t *bans = json_object_get(answer, "bans");
@@ -220,8 +231,12 @@ static void test_reset(void **state)
     (void)state;
     desk_count("u:alice", 3600, 3, 40);
     desk_count("u:alice", 86400, 3, 40);
-    json_t *answer = desk_yes("{\"request\":\"reset\",\"key\":\"user:alice\",\"limit\":\"mails\"}");
+    json_t *answer = desk_yes("{\"request\":\"reset\",\"key\":\"user:alice\",\"limit\":\"mails\",\"who\":\"bob\"}");
     assert_int_equal(json_array_size(json_object_get(answer, "forgotten")), 2);
+    assert_int_equal(number(row_of(json_object_get(answer, "forgotten"), "mails", 3600), "used"), 3); /* it was */
+    assert_true(json_is_true(json_object_get(answer, "counted")));
+    assert_string_equal(event_end_of(desk_events()), "\"event\":\"reset\",\"node\":\"mx1\",\"by\":\"bob\",\"key\":"
+                                                     "\"user:alice\",\"limit\":\"mails\",\"result\":\"ok\"}\n");
     json_decref(answer);
     answer = desk_yes("{\"request\":\"limits\",\"key\":\"user:alice\"}");
     assert_int_equal(number(row_of(json_object_get(answer, "limits"), "mails", 3600), "used"), 0);
@@ -229,6 +244,9 @@ static void test_reset(void **state)
     assert_int_equal(number(row_of(json_object_get(answer, "limits"), "reach", 3600), "used"), 40);
     json_decref(answer);
     json_decref(desk_yes("{\"request\":\"reset\",\"key\":\"user:alice\"}"));
+    assert_string_equal(
+        event_end_of(desk_events()), /* one, of however many limits */
+        "\"event\":\"reset\",\"node\":\"mx1\",\"by\":\"root\",\"key\":\"user:alice\",\"result\":\"ok\"}\n");
     answer = desk_yes("{\"request\":\"limits\",\"key\":\"user:alice\"}");
     assert_int_equal(number(row_of(json_object_get(answer, "limits"), "reach", 3600), "used"), 0);
     json_decref(answer);
@@ -278,6 +296,104 @@ static void test_limits_of_a_store_that_is_away(void **state)
     assert_false(json_is_true(json_object_get(answer, "ok")));
     assert_true(json_is_true(json_object_get(answer, "again")));
     json_decref(answer);
+    assert_non_null(strstr(desk_events(), "\"key\":\"user:alice\",\"result\":\"partly\"}\n"));
+}
+
+/* ---- a store whose server is away ---- */
+
+static const char *decides_by;
+static uint32_t nodes;
+
+/* As a node that decides alone by its share: of so many, all that is counted here it has admitted itself. */
+static void decide_alone(struct store_op *op)
+{
+    struct take *take = op->takes[0];
+    struct store *inner = &late_of(&D.store)->inner;
+    uint64_t allowed[COLUMNS];
+    memcpy(allowed, take->allowed, sizeof allowed);
+    for (size_t c = 0; c < COLUMNS; c++)
+        take->allowed[c] = allowed[c] == ALLOWED_ANY ? ALLOWED_ANY : allowed[c] / MAX_OF(nodes, 1U);
+    assert_int_equal(inner->ops->take_start(inner, op), DONE);
+    memcpy(take->allowed, allowed, sizeof allowed);
+    op->decided_by = decides_by;
+    op->share_of = nodes;
+}
+
+static json_t *limits_of_alice(void)
+{
+    desk_ask("{\"request\":\"limits\",\"key\":\"user:alice\"}");
+    answer_all();
+    return json_loads(desk_answer(), 0, NULL);
+}
+
+static void test_limits_by_a_share(void **state)
+{
+    (void)state;
+    late_of(&D.store)->decide = decide_alone;
+    decides_by = "share";
+    nodes = 4;
+    desk_count("u:alice", 3600, 0, 49); /* of 200; the share is 50 */
+    json_t *answer = limits_of_alice();
+    const json_t *rows = json_object_get(answer, "limits");
+    json_t *row = row_of(rows, "reach", 3600);
+    assert_string_equal(text(row, "store"), "share");
+    assert_int_equal(number(row, "share_of"), 4);
+    assert_int_equal(number(row, "used"), 49);
+    assert_int_equal(number(row, "limit"), 200);
+    assert_false(json_is_true(json_object_get(row, "full")));
+    assert_true(json_is_null(json_object_get(row, "frees_in"))); /* nobody knows what the others do */
+    assert_true(json_is_true(json_object_get(row_of(rows, "mails", 3600), "full"))); /* 3 are less than nodes */
+    json_decref(answer);
+
+    desk_count("u:alice", 3600, 0, 1);
+    answer = limits_of_alice();
+    row = row_of(json_object_get(answer, "limits"), "reach", 3600);
+    assert_true(json_is_true(json_object_get(row, "full")));
+    assert_in_range(number(row, "frees_in"), 3600, 3600 / 16 * 17 + 1);
+    json_decref(answer);
+}
+
+static void test_limits_without_a_share(void **state)
+{
+    (void)state;
+    late_of(&D.store)->decide = decide_alone;
+    decides_by = "open";
+    nodes = 0;
+    desk_count("u:alice", 3600, 0, 300);
+    json_t *answer = limits_of_alice();
+    json_t *row = row_of(json_object_get(answer, "limits"), "reach", 3600);
+    assert_string_equal(text(row, "store"), "open");
+    assert_null(json_object_get(row, "share_of"));
+    assert_int_equal(number(row, "used"), 300);
+    assert_false(json_is_true(json_object_get(row, "full"))); /* it refuses nothing */
+    json_decref(answer);
+    decides_by = "local";
+    answer = limits_of_alice();
+    row = row_of(json_object_get(answer, "limits"), "reach", 3600);
+    assert_string_equal(text(row, "store"), "local");
+    assert_true(json_is_true(json_object_get(row, "full")));
+    json_decref(answer);
+}
+
+/* ---- nothing counted ---- */
+
+static void test_nothing_is_counted(void **state)
+{
+    static const char *const QUESTIONS[] = {
+        "{\"request\":\"limits\",\"key\":\"user:%s\"}", "{\"request\":\"reset\",\"key\":\"user:%s\"}",
+        "{\"request\":\"allow\",\"key\":\"user:%s\",\"limit\":\"mails\",\"rate\":\"5/1h\"}"};
+    char question[128];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(QUESTIONS); i++) {
+        desk_count("u:alice", 3600, 1, 1);
+        for (int is_known = 0; is_known < 2; is_known++) {
+            snprintf(question, sizeof question, QUESTIONS[i], is_known ? "alice" : "alicce");
+            json_t *answer = desk_yes(question);
+            json_t *counted = json_object_get(answer, "counted");
+            assert_true(is_known ? json_is_true(counted) : json_is_false(counted));
+            json_decref(answer);
+        }
+    }
 }
 
 static void test_nobody_waits_for_limits(void **state)
@@ -296,11 +412,17 @@ static void test_allow(void **state)
     (void)state;
     struct rate rates[ALLOWANCE_RATES_MAX];
     size_t count;
+    const char *events;
     json_t *answer = desk_yes("{\"request\":\"allow\",\"key\":\"Alice\",\"limit\":\"mails\",\"rate\":\"5000/1h, "
                               "20000/1d\",\"for\":\"2d\",\"why\":\"newsletter\",\"who\":\"root\"}");
     assert_string_equal(text(answer, "key"), "user:alice");
     assert_int_equal(number(answer, "lasts"), 2 * 86400);
+    assert_true(json_is_false(json_object_get(answer, "waits_for_redis")));
     json_decref(answer);
+    events = desk_events();
+    assert_non_null(strstr(events, "\"event\":\"allow\",\"node\":\"mx1\",\"by\":\"root\",\"key\":\"user:alice\","
+                                   "\"limit\":\"mails\",\"rate\":\"5000/1h, 20000/1d\",\"until\":\"20"));
+    assert_non_null(strstr(events, "Z\",\"why\":\"newsletter\"}\n"));
     assert_true(allowance_find(D.allowance_memory, STR("u:alice"), STR("mails"), clock_steady_us(), rates, &count));
     assert_int_equal(count, 2);
     assert_int_equal(rates[1].count, 20000);
@@ -316,8 +438,52 @@ static void test_allow(void **state)
     assert_int_equal(number(answer, "lasts"), 86400);
     json_decref(answer);
     json_decref(desk_yes("{\"request\":\"allow\",\"key\":\"192.0.2.7\",\"limit\":\"open\",\"rate\":\"500\"}"));
+    (void)desk_events();
     json_decref(desk_yes("{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"default\"}"));
     assert_false(allowance_find(D.allowance_memory, STR("u:alice"), STR("mails"), clock_steady_us(), rates, &count));
+    assert_string_equal(event_end_of(desk_events()), "\"event\":\"allow\",\"node\":\"mx1\",\"by\":\"root\",\"key\":"
+                                                     "\"user:alice\",\"limit\":\"mails\",\"rate\":\"default\"}\n");
+}
+
+static void test_allowances(void **state)
+{
+    (void)state;
+    json_t *answer = desk_yes("{\"request\":\"allowances\"}");
+    assert_int_equal(json_array_size(json_object_get(answer, "allowances")), 0);
+    json_decref(answer);
+    json_decref(desk_yes("{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"volume\",\"rate\":\"1G/1d\",\"for\":"
+                         "\"2d\",\"why\":\"newsletter\",\"who\":\"bob\"}"));
+    json_decref(desk_yes("{\"request\":\"allow\",\"key\":\"carol\",\"limit\":\"mails\",\"rate\":\"none\"}"));
+    json_decref(desk_yes("{\"request\":\"allow\",\"key\":\"dave\",\"limit\":\"mails\",\"rate\":\"9/1h\"}"));
+    json_decref(desk_yes("{\"request\":\"allow\",\"key\":\"dave\",\"limit\":\"mails\",\"rate\":\"default\"}"));
+    answer = desk_yes("{\"request\":\"allowances\"}");
+    const json_t *all = json_object_get(answer, "allowances");
+    assert_int_equal(json_array_size(all), 2);
+    assert_string_equal(text(json_array_get(all, 0), "key"), "user:carol"); /* who ends first */
+    assert_int_equal(json_array_size(json_object_get(json_array_get(all, 0), "rates")), 0);
+    const json_t *last = json_array_get(all, 1);
+    assert_string_equal(text(last, "key"), "user:alice");
+    assert_string_equal(text(last, "limit"), "volume");
+    assert_string_equal(text(last, "unit"), "bytes");
+    assert_string_equal(text(last, "by"), "bob");
+    assert_string_equal(text(last, "why"), "newsletter");
+    assert_int_equal(number(last, "left"), 2 * 86400);
+    const json_t *rate = json_array_get(json_object_get(last, "rates"), 0);
+    assert_int_equal(number(rate, "limit"), INT64_C(1) << 30);
+    assert_int_equal(number(rate, "period"), 86400);
+    json_decref(answer);
+}
+
+static void test_nobody_waits_for_an_allowance(void **state)
+{
+    struct rate rates[ALLOWANCE_RATES_MAX];
+    size_t count;
+    (void)state;
+    desk_ask("{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"5/1h\"}");
+    assert_true(late_waits(&D.store)); /* what is counted is asked for; it is in force already */
+    assert_true(allowance_find(D.allowance_memory, STR("u:alice"), STR("mails"), clock_steady_us(), rates, &count));
+    control_free(&D.control);
+    assert_false(late_waits(&D.store));
 }
 
 /* ---- reload, stop ---- */
@@ -436,7 +602,12 @@ int main(void)
         LATER(test_limits_later),
         LATER(test_limits_of_a_store_that_is_away),
         LATER(test_nobody_waits_for_limits),
+        LATER(test_limits_by_a_share),
+        LATER(test_limits_without_a_share),
+        CASE(test_nothing_is_counted),
         CASE(test_allow),
+        CASE(test_allowances),
+        LATER(test_nobody_waits_for_an_allowance),
         CASE(test_reload),
         CASE(test_nobody_waits_for_a_reload),
         CASE(test_stop),
