@@ -322,6 +322,14 @@ static void undo_alone(struct part *p)
     alone_undo(p, &many_of(p)->before_alone);
 }
 
+/* The hold that the exchange has made, or will have made by the time its reply is there, is the take's from now on. */
+static void taken_alone(struct part *p)
+{
+    const struct take_held *old = &many_of(p)->before_alone;
+    if (p->mode != TAKE_NOTHING && old->token != p->take->held.token)
+        drop_hold(p->store, p->key, old->token, old->cost[HELD_FRESH]);
+}
+
 static bool compose_forget(struct part *p)
 {
     char keys[QUARTERS + 1][REDIS_KEY_MAX_BYTES];
@@ -348,6 +356,7 @@ const struct part_kind redis_many_kind = {
     .undo = undo,
     .decide_alone = decide_alone,
     .undo_alone = undo_alone,
+    .taken_alone = taken_alone,
     .give_back = give_back,
     .keep = keep,
     .peek = redis_values_peek,

@@ -680,6 +680,32 @@ static void test_given_back_amid_an_exchange(void **state)
     assert_int_equal(number("ZCARD", "mw1:x:{n:a}:users:3600"), 0);
 }
 
+/* A mail is settled too late: decided alone. Of the two holds that it had meanwhile none is left when it is kept, or
+ * given back. */
+static void test_a_mail_is_settled_too_late(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = &f->stores[0];
+    static struct mail m;
+    NEED_REDIS();
+    for (int is_kept = 0; is_kept < 2; is_kept++) {
+        mail_set(&m, store, is_kept ? 20 : 0, 10, 100);
+        assert_int_equal(suite_take(store, &m.take, NOW), STORE_TAKEN);
+        assert_int_equal(number("ZCARD", "mw1:x:{u:alice}:rcpt:86400"), 1);
+        redis_servers_hang(&servers, 0);
+        assert_int_equal(suite_take(store, &m.take, NOW + 1), STORE_TAKEN);
+        assert_true(m.take.held.is_local);
+        redis_servers_resume(&servers, 0);
+        settle_down(f);
+        if (is_kept)
+            suite_keep(store, &m.take, NOW + 2);
+        else
+            suite_give_back(store, &m.take);
+        settle_down(f);
+        assert_int_equal(number("EXISTS", "mw1:x:{u:alice}:rcpt:86400"), 0);
+    }
+}
+
 /* Somebody else's key, of another type or with strange members: that counter is decided alone, no other one is. */
 static void test_wrong_keys(void **state)
 {
@@ -728,6 +754,7 @@ int main(int argc, char **argv)
         CASE(test_values_without_redis),
         CASE(test_the_rest_without_redis),
         CASE(test_late_replies),
+        CASE(test_a_mail_is_settled_too_late),
         CASE(test_held_again_while_forgotten),
         CASE(test_given_back_amid_an_exchange),
         CASE(test_wrong_keys),
