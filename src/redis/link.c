@@ -393,7 +393,11 @@ bool redis_link_take_time(struct redis_link *link, const redisReply *reply)
     if (!seconds || !rest || !str_to_u64(redis_reply_text(seconds), UINT32_MAX, &s) ||
         !str_to_u64(redis_reply_text(rest), 999999, &us))
         return false;
-    link->clock_us = (int64_t)(s * 1000000 + us) - loop_now_ms(link->loop) * 1000;
+    /* This process may have stood still with the answer before its door. */
+    int64_t took_ms = loop_now_ms(link->loop) - link->time_sent_ms;
+    if (link->state == REDIS_LINK_READY && took_ms > REDIS_TIME_LATE_MS)
+        return true;
+    link->clock_us = (int64_t)(s * 1000000 + us) - (link->time_sent_ms * 1000 + took_ms * 500);
     link->has_clock = true;
     return true;
 }
@@ -422,6 +426,7 @@ static void on_time_due(void *arg)
         return;
     redis_call_fini(c);
     redis_call_init_inner(c, on_time, on_time_done, link);
+    link->time_sent_ms = loop_now_ms(link->loop);
     bool is_sent = redis_call_add(c, &TIME, 1) && redis_link_send_inner(link, c, false);
     (void)is_sent;
 }

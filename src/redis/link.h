@@ -27,7 +27,8 @@ struct tls_context;
 
 enum {
     REDIS_TIME_EVERY_MS = 10000,
-    REDIS_STEP_MIN_MS = 1000, /* what connecting, TLS and opening may take, however short `step_ms` is */
+    REDIS_TIME_LATE_MS = 1000, /* an answer to TIME that was so long on its way is too old to set a clock by */
+    REDIS_STEP_MIN_MS = 1000,  /* what connecting, TLS and opening may take, however short `step_ms` is */
 };
 
 enum redis_link_state {
@@ -101,7 +102,8 @@ struct redis_link {
     enum redis_link_state state;
     struct redis_server server;
     bool has_clock;
-    int64_t clock_us; /* TIME minus the loop's moment (loop_now_ms): what the server's clock is ahead of it */
+    int64_t clock_us;     /* TIME minus the loop's moment (loop_now_ms): what the server's clock is ahead of it */
+    int64_t time_sent_ms; /* when it was asked for last */
 
     struct conn conn;
     struct redis_reply_reader replies;
@@ -147,7 +149,8 @@ void redis_link_begin_opening(struct redis_link *link);
 void redis_link_is_open(struct redis_link *link);
 /* Sends what is not the owner's; false: no memory. */
 MUST_USE bool redis_link_send_inner(struct redis_link *link, struct redis_call *c, bool is_secret);
-/* Takes the reply to TIME. False: it is none. */
+/* Takes the reply to TIME, asked for at time_sent_ms: said, as far as can be known, half-way between then and now. One
+ * that is late leaves a clock as it was. False: it is none. */
 MUST_USE bool redis_link_take_time(struct redis_link *link, const redisReply *reply);
 
 /* ---- queries ---- */

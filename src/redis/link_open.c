@@ -193,6 +193,7 @@ static void converse(struct redis_link *link)
     redis_call_fini(&o->call);
     redis_call_init_inner(&o->call, on_opening_reply, on_opening_done, link);
     o->has_fault = false;
+    link->time_sent_ms = loop_now_ms(link->loop);
     bool is_whole = (options->is_bare ? add_auth(o, options) : add_all(o, options)) &&
                     redis_link_send_inner(link, &o->call, options->password != NULL);
     buf_wipe(&o->call.wire);

@@ -122,7 +122,8 @@ static void test_time(void **state)
     hear("*1\r\n$4\r\nTIME\r\n");
     say("*2\r\n$10\r\n1800000000\r\n$1\r\n0\r\n");
     RUN_UNTIL(link_.commands_due == 0);
-    assert_int_equal(link_.clock_us + loop_now_ms(&loop) * 1000, 1800000000000000);
+    int64_t took_us = (loop_now_ms(&loop) - link_.time_sent_ms) * 1000;
+    assert_int_equal(link_.clock_us + loop_now_ms(&loop) * 1000 - took_us / 2, 1800000000000000);
     int64_t clock_us = link_.clock_us;
     link_.time_timer.on_due(link_.time_timer.arg);
     hear("*1\r\n$4\r\nTIME\r\n");
@@ -130,6 +131,29 @@ static void test_time(void **state)
     RUN_UNTIL(link_.commands_due == 0);
     assert_int_equal(link_.clock_us, clock_us);
     assert_int_equal(downs, 0);
+}
+
+/* The answer was long on its way, or before the door of a process that stood still: it says what was, not what is. */
+static void test_time_is_late(void **state)
+{
+    static const struct {
+        int64_t ago_ms, least_us, most_us; /* so far from what it says is the clock then; 0, 0: as it was */
+    } ROWS[] = {{400, 200000, 400000}, {REDIS_TIME_LATE_MS + 1, 0, 0}, {20000, 0, 0}};
+    (void)state;
+    make_ready();
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        int64_t clock_us = link_.clock_us;
+        link_.time_timer.on_due(link_.time_timer.arg);
+        hear("*1\r\n$4\r\nTIME\r\n");
+        link_.time_sent_ms -= ROWS[i].ago_ms;
+        say("*2\r\n$10\r\n1800000000\r\n$1\r\n0\r\n");
+        RUN_UNTIL(link_.commands_due == 0);
+        if (ROWS[i].most_us)
+            assert_in_range(link_.clock_us + loop_now_ms(&loop) * 1000 - 1800000000000000, ROWS[i].least_us,
+                            ROWS[i].most_us);
+        else
+            assert_int_equal(link_.clock_us, clock_us);
+    }
 }
 
 static void on_nothing(struct redis_call *c, enum redis_result result)
@@ -350,6 +374,7 @@ int main(void)
         TEST(test_opened_again_from_inside),
         TEST(test_silence),
         TEST(test_time),
+        TEST(test_time_is_late),
         TEST(test_replies_that_nobody_reads),
         TEST(test_replies_that_are_too_long),
         TEST(test_reply_that_is_as_long_as_may_be),
