@@ -312,7 +312,7 @@ void control_print_notes(const json_t *answer)
         printf("Redis is away: it is in force on this node now, and on the others when Redis is back\n");
 }
 
-const char *alone_text(const char *word)
+const char *alone_text(const char *word, long long nodes)
 {
     static const struct {
         const char *word, *text;
@@ -322,6 +322,8 @@ const char *alone_text(const char *word)
         {"open", "this node decides by itself: it refuses nothing by a limit, and only counts"},
         {"closed", "this node takes no mail that a limit counts: clients are told to try again later"},
     };
+    if (nodes <= 1 && strcmp(word, "share") == 0)
+        return "this node decides by itself: it knows of no other, and admits what is left of each limit, whole";
     for (size_t i = 0; i < COUNT_OF(WAYS); i++)
         if (strcmp(WAYS[i].word, word) == 0)
             return WAYS[i].text;

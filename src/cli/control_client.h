@@ -56,8 +56,9 @@ int control_print_json(const json_t *answer);
 void control_print_keys(const json_t *answer);
 /* A line each, if it is so: nothing was counted so far; other nodes hear of it only when Redis is back. */
 void control_print_notes(const json_t *answer);
-/* What it means that a node decides by "share", "local", "open" or "closed"; "" of anything else. */
-const char *alone_text(const char *word);
+/* What it means that a node which knows of so many decides by "share", "local", "open" or "closed"; "" of anything
+ * else. */
+const char *alone_text(const char *word, long long nodes);
 /* Who gives the command, for the record: "alice", "root (alice)". NULL: nobody knows. */
 json_t *control_who(void);
 

@@ -66,12 +66,13 @@ static void print_alone(const json_t *rows)
     json_t *row;
     json_array_foreach(rows, i, row)
     {
-        const char *text = alone_text(answer_text(row, "store"));
+        long long nodes = answer_number(row, "share_of");
+        const char *text = alone_text(answer_text(row, "store"), nodes);
         if (!*text)
             continue;
         printf("%s (failure %s", text, answer_text(row, "store"));
-        if (answer_number(row, "share_of"))
-            printf("; %lld node%s", answer_number(row, "share_of"), answer_number(row, "share_of") == 1 ? "" : "s");
+        if (nodes > 1)
+            printf("; %lld nodes", nodes);
         printf(")\nthese are its own counts and what it last read of the others'; `mailweir status` says more\n");
         return;
     }

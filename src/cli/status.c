@@ -55,7 +55,8 @@ static void print_alone(const json_t *s)
 {
     const char *decides = answer_text(s, "decides"), *since = answer_text(s, "since");
     bool is_away = strcmp(answer_text(s, "state"), "away") == 0;
-    printf("%-14s %s (failure %s)%s%s\n", "", alone_text(decides), decides, *since ? ", since " : "", since);
+    printf("%-14s %s (failure %s)%s%s\n", "", alone_text(decides, answer_number(s, "nodes")), decides,
+           *since ? ", since " : "", since);
     printf("%-14s %s\n", "",
            is_away
                ? "see that Redis runs and can be reached from here; when it is back, counts are put right by themselves"

@@ -123,6 +123,17 @@ void store_redis_watch_shards(struct store_redis *s)
     }
 }
 
+const char *store_redis_decides(const struct store *store)
+{
+    struct store_redis *s = store->state;
+    size_t shards = redis_shard_count(s->options.redis);
+    bool is_believed = shards > 0;
+    for (size_t shard = 0; shard < shards && is_believed; shard++)
+        is_believed = redis_shard_is_up(s->options.redis, shard) &&
+                      outage_is_settled(s->options.outage, domains_of_shard(&s->domains, shard));
+    return is_believed ? store->ops->name : store_failure_name(s->options.failure);
+}
+
 struct mirror_terms store_redis_terms(const struct store_redis *s, unsigned domain)
 {
     const struct outage *o = s->options.outage;

@@ -175,6 +175,8 @@ struct store_ops {
     void (*drop_lease)(struct store *store, struct hash128 id, uint32_t count, uint32_t generation);
     /* Drops all leases of an owner that has died. */
     void (*release_owner)(struct store *store, uint32_t owner);
+    /* Who would decide now, as decided_by has it. NULL: always the store itself. */
+    const char *(*decides)(const struct store *store);
     /* NULL: `key`. */
     struct hash_key (*values_key)(const struct store *store);
 };
@@ -189,6 +191,8 @@ struct store {
 
 enum { STORE_DEADLINE_MS = 50 }; /* where nothing else is said */
 
+/* Who would decide now: "redis", "share" … */
+const char *store_decides(const struct store *store);
 /* What values are hashed with (distinct.h): the same for all who share the counts. It may change once, when a remote
  * store is first reached. */
 struct hash_key store_values_key(const struct store *store);

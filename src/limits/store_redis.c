@@ -587,5 +587,6 @@ const struct store_ops store_redis_ops = {
     .peek = redis_peek,
     .drop_lease = redis_drop_lease,
     .release_owner = redis_release_owner,
+    .decides = store_redis_decides,
     .values_key = redis_values_key,
 };

@@ -177,6 +177,8 @@ struct part {
 int64_t store_redis_now_us(const struct store_redis *s, struct str key, int64_t given_us);
 /* May the key's shard be asked: it is up, and settled? */
 bool store_redis_is_believed(struct store_redis *s, struct str key, unsigned domain);
+/* store.h. Of a Cluster: is there any shard that may not be asked? */
+const char *store_redis_decides(const struct store *store);
 /* How this node decides alone now. */
 struct mirror_terms store_redis_terms(const struct store_redis *s, unsigned domain);
 

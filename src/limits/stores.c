@@ -40,6 +40,11 @@ void store_close(struct store *store)
     *store = (struct store){0};
 }
 
+const char *store_decides(const struct store *store)
+{
+    return store->ops->decides ? store->ops->decides(store) : store->ops->name;
+}
+
 struct hash_key store_values_key(const struct store *store)
 {
     return store->ops->values_key ? store->ops->values_key(store) : store->key;

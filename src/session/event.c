@@ -203,11 +203,11 @@ static void put_score(struct event_log *log, const struct session *s)
     event_number(log, "score", str_of(text, (size_t)len));
 }
 
-/* Of a mail whose limits were not asked about: who would have been asked. */
+/* Of a mail whose limits were not asked about, or refused it by what was known: who would have been asked. */
 static const char *store_of(const struct session *s)
 {
     const char *decided_by = s->tx->policy.decided_by;
-    return decided_by ? decided_by : s->worker->policy.limiter->store->ops->name;
+    return decided_by ? decided_by : store_decides(s->worker->policy.limiter->store);
 }
 
 static void put_times(struct event_log *log, const struct session *s)

@@ -175,7 +175,21 @@ def test_other_ways_say_so(start_pair, redis, failure, said, code):
     assert (row["store"], row["full"]) == (failure, failure == "local") and "share_of" not in row
     assert said in command(one, "limits", "user:alice@example.org") and said in command(one, "status")
     assert store_of(one)["decides"] == failure
-    assert all("share_of" not in event for event in one.events("mail"))
+    assert all("share_of" not in event and event["store"] == failure for event in one.events("mail"))
+    redis.server.start()
+
+
+def test_a_node_that_never_reached_redis(start_mailweir, mta, redis):
+    redis.server.stop()
+    weir = start_mailweir(mta, rules=AWAY, server=redis.statement())
+    assert (store_of(weir)["state"], store_of(weir)["decides"], store_of(weir)["since"]) == ("away", "share", None)
+    assert "it knows of no other, and admits what is left of each limit, whole (failure share)\n" in command(weir, "status")
+    assert send(weir, 21).code == 450
+    assert all("share_of" not in event for event in weir.events("mail"))
+    row = rows_of(asked(weir, "limits", "user:alice@example.org"))["mails", 3600]
+    assert (row["share_of"], row["used"], row["full"]) == (1, 20, True)
+    text = command(weir, "limits", "user:alice@example.org")
+    assert "it knows of no other" in text and "full; room for one more in" in text
     redis.server.start()
 
 
