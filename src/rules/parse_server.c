@@ -7,33 +7,45 @@
 struct option_reader {
     const char *statement;
     struct options *options;
+    bool is_broken; /* some option is wrong: said */
 };
+
+/* Does an option of the block begin here? */
+static bool is_option(struct parser *p, const struct option_reader *r, enum option_kind *kind)
+{
+    for (unsigned i = 0; i < OPTION_COUNT; i++) {
+        *kind = (enum option_kind)i;
+        if (option_rows[i].block == r->options->block && parse_is_word(p, option_rows[i].word))
+            return true;
+    }
+    return false;
+}
+
+static struct str nearest_option(const struct option_reader *r, struct str word)
+{
+    struct suggestion nearest;
+    suggest_init(&nearest, word);
+    for (unsigned i = 0; i < OPTION_COUNT; i++)
+        if (option_rows[i].block == r->options->block)
+            suggest_offer(&nearest, str_of_z(option_rows[i].word));
+    return suggest_best(&nearest);
+}
 
 static bool find_option(struct parser *p, const struct option_reader *r, enum option_kind *kind)
 {
     const struct token *t = parse_peek(p);
     struct str word = parse_text(p, t);
-    struct suggestion nearest;
-    suggest_init(&nearest, word);
-    for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        if (option_rows[i].block != r->options->block)
-            continue;
-        if (parse_is_word(p, option_rows[i].word)) {
-            *kind = (enum option_kind)i;
-            return true;
-        }
-        suggest_offer(&nearest, str_of_z(option_rows[i].word));
-    }
+    if (is_option(p, r, kind))
+        return true;
     if (t->kind != TOKEN_WORD || word_is_kept(word))
         return parse_expected(p, "an option");
     diag_error(p->d, parse_place(p, t), "unknown option \"" PRI_STR "\" of %s", STR_ARG(word), r->statement);
-    diag_did_you_mean(p->d, suggest_best(&nearest));
+    diag_did_you_mean(p->d, nearest_option(r, word));
     return false;
 }
 
-static bool parse_option(struct parser *p, void *arg)
+static bool read_option(struct parser *p, const struct option_reader *r)
 {
-    const struct option_reader *r = arg;
     struct option read = {.at = parse_place(p, parse_peek(p))};
     if (!find_option(p, r, &read.kind))
         return false;
@@ -54,13 +66,59 @@ static bool parse_option(struct parser *p, void *arg)
     return kept != NULL;
 }
 
+/* A word of the block, or one that is meant to be. */
+static bool is_like_option(struct parser *p, const struct option_reader *r)
+{
+    const struct token *t = parse_peek(p);
+    enum option_kind kind;
+    return is_option(p, r, &kind) || (t->kind == TOKEN_WORD && nearest_option(r, parse_text(p, t)).len > 0);
+}
+
+/* Does the option end here? A brace, too, is not ours to skip. */
+static bool is_at_end(struct parser *p)
+{
+    const struct token *t = parse_peek(p);
+    return t->kind == TOKEN_END || t->kind == TOKEN_NEWLINE ||
+           (t->kind == TOKEN_SIGN &&
+            (t->sign == SIGN_SEMICOLON || t->sign == SIGN_OPEN_BRACE || t->sign == SIGN_CLOSE_BRACE));
+}
+
+/* Behind an option that is wrong, to the next one, be it on the same line: all that is wrong is said in one run. What
+ * stands where its value should is its value, whatever it looks like, but for another option. */
+static void skip_to_next(struct parser *p, const struct option_reader *r, size_t start)
+{
+    p->parens = 0;
+    p->in_list = false;
+    p->nesting = 0;
+    if (p->at == start)
+        parse_take(p);
+    enum option_kind kind;
+    if (!is_at_end(p) && !is_option(p, r, &kind))
+        parse_take(p);
+    while (!is_at_end(p) && !is_like_option(p, r))
+        parse_take(p);
+}
+
+static bool parse_option(struct parser *p, void *arg)
+{
+    struct option_reader *r = arg;
+    size_t start = p->at;
+    if (read_option(p, r))
+        return true;
+    if (p->no_memory)
+        return false;
+    r->is_broken = true;
+    skip_to_next(p, r, start);
+    return !parse_is_sign(p, SIGN_OPEN_BRACE); /* parse_recover knows what a block is */
+}
+
 bool parse_options(struct parser *p, const char *statement, enum option_block block, struct options *options)
 {
     struct option_reader r = {.statement = statement, .options = options};
     *options = (struct options){.block = block};
     if (block == OPTIONS_NONE || !parse_is_sign(p, SIGN_OPEN_BRACE))
         return true;
-    return parse_block(p, parse_option, &r);
+    return parse_block(p, parse_option, &r) && !r.is_broken;
 }
 
 /* ---- statements ---- */
