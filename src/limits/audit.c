@@ -374,7 +374,7 @@ static void begin_shard(struct audit *a)
 
 static void read_info(struct audit *a, const redisReply *reply)
 {
-    struct health h;
+    struct health h = {.is_known = false};
     int64_t skew_us = 0;
     bool has_skew = redis_skew_us(a->options.redis, a->shard, &skew_us);
     health_judge(&h, str_of(reply->str, reply->len), a->options.shape, has_skew, skew_us);

@@ -7,7 +7,8 @@
 
 const char *health_trouble_name(enum health_trouble trouble)
 {
-    static const char *const NAMES[HEALTH_TROUBLES] = {"eviction", "memory", "clock", "replicas", "replica", "version"};
+    static const char *const NAMES[HEALTH_TROUBLES] = {"eviction", "memory",  "clock", "replicas",
+                                                       "replica",  "version", "acl"};
     return NAMES[trouble];
 }
 
@@ -86,7 +87,10 @@ static void judge_version(struct health *h, struct str info)
 
 void health_judge(struct health *h, struct str info, enum redis_shape shape, bool has_skew, int64_t skew_us)
 {
-    *h = (struct health){.is_known = true};
+    for (size_t i = 0; i < HEALTH_TROUBLES; i++)
+        if (i != HEALTH_ACL)
+            h->texts[i][0] = '\0';
+    h->is_known = true;
     judge_memory(h, info);
     judge_replication(h, info, shape);
     judge_version(h, info);

@@ -14,8 +14,10 @@ enum health_trouble {
     HEALTH_REPLICAS, /* behind Sentinel, without a replica */
     HEALTH_REPLICA,  /* it is one, and does not follow its master */
     HEALTH_VERSION,  /* GETEX is missing */
+    HEALTH_ACL,      /* our user may not do all that is needed: acl.h judges it */
     HEALTH_TROUBLES
 };
+enum { HEALTH_TEXT_BYTES = 768 };
 
 /* "eviction", "memory", …: of events. */
 const char *health_trouble_name(enum health_trouble trouble);
@@ -23,12 +25,13 @@ const char *health_trouble_name(enum health_trouble trouble);
 struct health {
     bool is_known; /* INFO was read */
     char version[32];
-    uint64_t memory_bytes, memory_max_bytes; /* max 0: none */
-    char texts[HEALTH_TROUBLES][256];        /* empty: fine */
+    uint64_t memory_bytes, memory_max_bytes;        /* max 0: none */
+    char texts[HEALTH_TROUBLES][HEALTH_TEXT_BYTES]; /* empty: fine */
 };
 
-/* From the whole reply to INFO; a line that is missing is no trouble. has_skew: skew_us says by how much Redis' clock
- * is ahead of ours. */
+/* From the whole reply to INFO: all of h (zeroed, or of the last time) but HEALTH_ACL, which stays; a line that is
+ * missing is no trouble. has_skew:
+ * skew_us says by how much Redis' clock is ahead of ours. */
 void health_judge(struct health *h, struct str info, enum redis_shape shape, bool has_skew, int64_t skew_us);
 
 #endif

@@ -163,6 +163,7 @@ static bool look_at_link(struct keeper_domain *d)
     if (!is_up)
         return false;
     d->ups = ups;
+    d->next_health_ms = 0; /* it may be another one, or set up anew */
     forget_epochs(d);
     if (was_up) {
         trouble(d);

@@ -5,6 +5,7 @@
 #ifndef LIMITS_KEEPER_INSIDE_H
 #define LIMITS_KEEPER_INSIDE_H
 
+#include "limits/acl.h"
 #include "limits/ban_sync.h"
 #include "limits/domains.h"
 #include "limits/health.h"
@@ -82,6 +83,8 @@ struct keeper_domain {
     struct keeper_call info;
     int64_t next_health_ms;
     struct health health;
+    struct acl_check acl;
+    enum acl_stage acl_stage; /* of the call under way */
 };
 
 enum push_state { PUSH_FREE, PUSH_SENT, PUSH_HELD };

@@ -139,7 +139,7 @@ static void ask(void *arg, struct inquiry *inquiry)
     buf_init(&q->answer, 1 + REMOTE_VALUE_MAX_BYTES);
     timer_init(&q->late, l, on_late, q);
     redis_call_init(&q->call, on_reply, on_done, q);
-    q->call.has_keys_of_others = true;
+    q->call.may_be_denied = true;
     if (!compose(q) || !redis_send(table->all->redis, str_of_z(table->options->key), &q->call)) {
         end(q);
         return;

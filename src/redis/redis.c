@@ -171,6 +171,11 @@ size_t redis_shard_of(const struct redis *r, struct str key)
     return shard ? shard->index : SIZE_MAX;
 }
 
+struct str redis_user(const struct redis *r)
+{
+    return r->options->user ? str_of_z(r->options->user) : STR("default");
+}
+
 struct str redis_shard_name(const struct redis *r, size_t shard)
 {
     const struct redis_shard *s = shard_number(r, shard);

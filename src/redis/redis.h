@@ -86,9 +86,9 @@ struct redis_call {
     void (*on_done)(struct redis_call *c, enum redis_result result);
     void *arg;
 
-    /* Its keys are not the store's: NOPERM is a failure of this call, and says nothing of the server. Set after
-     * redis_call_init. */
-    bool has_keys_of_others;
+    /* NOPERM is a failure of this call, and says nothing of the server: its keys are not the store's, or it asks what
+     * is allowed. Set after redis_call_init. */
+    bool may_be_denied;
 
     /* Inner life. */
     struct list node;
@@ -134,6 +134,8 @@ bool redis_shard_is_up(const struct redis *r, size_t shard);
 size_t redis_shard_count(const struct redis *r);
 unsigned redis_map_version(const struct redis *r);
 size_t redis_shard_of(const struct redis *r, struct str key); /* SIZE_MAX: uncovered, or not yet known */
+/* Who we are to Redis: "default" where the configuration names nobody. */
+struct str redis_user(const struct redis *r);
 /* "127.0.0.1:6379", "/run/redis/redis.sock": borrowed until the next turn. */
 struct str redis_shard_name(const struct redis *r, size_t shard);
 /* How often the shard has come up (its circuit closed, or another server took its place): what it holds may be another

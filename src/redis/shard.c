@@ -323,7 +323,7 @@ static void on_reply(struct redis_link *link, struct redis_call *c, size_t n, co
     bool is_error = redis_reply_is_error(reply);
     if ((is_error || c->state) && shape->takes_reply && shape->takes_reply(s, c, n, reply))
         return;
-    bool is_its_own = is_error && c->has_keys_of_others && str_starts(redis_reply_text(reply), STR("NOPERM "));
+    bool is_its_own = is_error && c->may_be_denied && str_starts(redis_reply_text(reply), STR("NOPERM "));
     if (is_error && !is_its_own)
         note_error(s, reply);
     redis_call_deliver(c, n, reply);

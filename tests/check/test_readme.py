@@ -61,6 +61,9 @@ def test_the_acl_is_the_one_that_is_tested():
     """The tests run with a user who may do no more than what the page says."""
     told = re.search(r"^user mailweir on >PASSWORD (resetkeys .*)$", CLUSTER, re.M).group(1)
     assert set(told.split()) == set(re.sub(r"\s+", " ", ACL).split())
+    # And the one that the keeper holds Redis against.
+    asked = re.findall(r'^ACL\(\w+, "([^"]+)"', (ROOT / "src/limits/acl.def").read_text(), re.M)
+    assert ["+" + word for word in asked if word != "info"] == [word for word in told.split() if word.startswith("+") and word != "+info"]
 
 
 def test_every_word_of_the_language_has_its_place():

@@ -62,7 +62,7 @@ static void test_table(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
-        struct health h;
+        struct health h = {.is_known = false};
         health_judge(&h, str_of_z(CASES[i].info), CASES[i].shape, true, CASES[i].skew_us);
         assert_true(h.is_known);
         for (size_t t = 0; t < HEALTH_TROUBLES; t++) {
@@ -76,7 +76,7 @@ static void test_table(void **state)
 static void test_numbers(void **state)
 {
     (void)state;
-    struct health h;
+    struct health h = {.is_known = false};
     health_judge(&h, STR(FINE), REDIS_ALONE, false, 99000000);
     assert_string_equal(h.version, "7.0.15");
     assert_true(h.memory_bytes == 1048576 && h.memory_max_bytes == 0);

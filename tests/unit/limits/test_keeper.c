@@ -766,6 +766,33 @@ static void test_two_with_the_same_id_are_noticed(void **state)
     assert_true(st->nodes[0].keeper->all_domains[0].foreign >= 10 || st->nodes[1].keeper->all_domains[0].foreign >= 10);
 }
 
+/* What our user may not do is found at once and each minute, and is no finding any more once he may. */
+static void test_what_is_denied_is_said(void **state)
+{
+    struct stage *st = *state;
+    struct str name, text;
+    size_t at = 0;
+    snprintf(st->server.refuses, sizeof st->server.refuses, "PFADD");
+    snprintf(st->server.refusal, sizeof st->server.refusal,
+             "NOPERM this user has no permissions to run the 'pfadd' command");
+    for (size_t i = 0; i < NODES; i++)
+        tiny_link(&st->nodes[i].redis);
+    start(st, 0);
+    steps(st, 500);
+    assert_true(keeper_finding_next(st->nodes[0].keeper, &at, &name, &text));
+    assert_string_equal(text.ptr,
+                        "its user \"default\" may not do all that is needed, and it will fail when it is: `ACL SETUSER "
+                        "default +pfadd` allows it, and ACL SAVE keeps it (doc/cluster.md has the whole line)");
+    assert_true(redis_shard_is_up(&st->nodes[0].redis, 0));
+    st->server.refuses[0] = '\0';
+    steps(st, 50000);
+    at = 0;
+    assert_true(keeper_finding_next(st->nodes[0].keeper, &at, &name, &text));
+    steps(st, 11000);
+    at = 0;
+    assert_false(keeper_finding_next(st->nodes[0].keeper, &at, &name, &text));
+}
+
 static void test_state(void **state)
 {
     struct stage *st = *state;
@@ -816,6 +843,7 @@ int main(void)
         STORY(test_leaving_without_redis),
         cmocka_unit_test_setup_teardown(test_a_shard_of_a_cluster_is_lost, setup_cluster, teardown),
         STORY(test_two_with_the_same_id_are_noticed),
+        STORY(test_what_is_denied_is_said),
         STORY(test_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
