@@ -165,11 +165,15 @@ static json_t *redis_json(const struct admin *a)
     json_t *servers = servers_json(a, k.shard_count, &state);
     bool is_ok = strcmp(state, "ok") == 0;
     const char *decides = is_ok ? a->store->ops->name : store_failure_name(a->config->store.failure);
-    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "kind", a->store->ops->name,
-                     "state", state, "decides", decides, "since", is_ok ? json_null() : since_json(&k), "nodes",
-                     (json_int_t)k.nodes, "missing", (json_int_t)k.missing, "due", (json_int_t)k.due, "pushed",
-                     (json_int_t)k.pushed, "losses", (json_int_t)k.losses, "bans_sent", (json_int_t)k.bans_sent,
-                     "bans_received", (json_int_t)k.bans_received, "servers", servers, "warnings", warnings_json(a));
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "kind", a->store->ops->name,
+                  "state", state, "decides", decides, "since", is_ok ? json_null() : since_json(&k), "nodes",
+                  (json_int_t)k.nodes, "missing", (json_int_t)k.missing, "due", (json_int_t)k.due, "pushed",
+                  (json_int_t)k.pushed, "losses", (json_int_t)k.losses, "bans_sent", (json_int_t)k.bans_sent,
+                  "bans_received", (json_int_t)k.bans_received, "servers", servers, "warnings", warnings_json(a));
+    if (json && k.why_none.len)
+        json_object_set_new(json, "why", control_json_of(k.why_none));
+    return json;
 }
 
 static json_t *store_json(const struct admin *a)

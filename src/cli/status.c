@@ -73,6 +73,8 @@ static void print_redis(const json_t *s)
         printf(", %lld of them silent", answer_number(s, "missing"));
     if (answer_number(s, "due"))
         printf("; %lld counts that Redis is still to be told of", answer_number(s, "due"));
+    if (answer_text(s, "why")[0])
+        printf(" (%s)", answer_text(s, "why"));
     printf("\n");
     if (strcmp(answer_text(s, "state"), "ok") != 0)
         print_alone(s);

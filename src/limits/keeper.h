@@ -69,6 +69,7 @@ struct keeper_state {
     uint64_t settled;        /* outages ended */
     size_t due;              /* counters that Redis was not told of yet */
     size_t shard_count;
+    struct str why_none; /* no shard is known: why. Borrowed until the next turn */
     uint64_t bans_sent, bans_received;
 };
 void keeper_state(const struct keeper *k, struct keeper_state *state);

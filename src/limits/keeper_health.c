@@ -105,6 +105,8 @@ void keeper_state(const struct keeper *k, struct keeper_state *state)
                                    .settled = k->settled,
                                    .due = keeper_due(k),
                                    .shard_count = redis_shard_count(k->options.redis)};
+    if (state->shard_count == 0)
+        state->why_none = redis_why_down(k->options.redis, 0);
     for (size_t i = 0; i < OUTAGE_DOMAINS; i++) {
         const struct keeper_domain *d = &k->all_domains[i];
         if (!d->is_used)

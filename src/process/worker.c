@@ -367,8 +367,12 @@ static bool make_auth(struct worker *w, struct err *err)
 static bool make_limits(struct worker *w, struct err *err)
 {
     w->evicted = store_memory_evicted(w->node->memory);
-    return limits_way_open(&w->limits, w->node, w->config, w->ctx->worker_id, &w->loop, w->resolver, &w->pulse.events,
-                           err);
+    if (!limits_way_open(&w->limits, w->node, w->config, w->ctx->worker_id, &w->loop, w->resolver, &w->pulse.events,
+                         err))
+        return false;
+    if (w->limits.redis)
+        redis_hush(w->limits.redis); /* the admin process says it */
+    return true;
 }
 
 /* This worker's, of so many in the whole service. */

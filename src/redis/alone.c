@@ -21,9 +21,7 @@ static bool accepts(struct redis_shard *shard, enum redis_down *kind, struct err
     const struct redis_server *server = &shard->link.server;
     *kind = REDIS_DOWN_CONFIGURATION;
     if (server->mode == REDIS_MODE_CLUSTER)
-        return err_set(err, "%s is a node of a Cluster: use `store redis cluster`", shard->name);
-    if (server->mode == REDIS_MODE_SENTINEL)
-        return err_set(err, "%s is a Sentinel: use `store redis sentinel`", shard->name);
+        return err_set(err, "%s is a node of a Cluster: write `store redis cluster %s`", shard->name, shard->name);
     if (server->role == REDIS_ROLE_REPLICA)
         return err_set(err, "%s is a replica: name its master, or use `store redis sentinel`", shard->name);
     return true;

@@ -233,6 +233,13 @@ static struct redis_shard *route(struct redis *r, struct str key, uint16_t *slot
     return shard_of(r->shape_state, *slot);
 }
 
+bool cluster_refuse_alone(const char *name, struct err *err)
+{
+    return err_set(
+        err, "%s is no node of a Cluster: write `store redis \"redis://%s\"` (or set `cluster-enabled yes` there)",
+        name, name);
+}
+
 /* A node is where it is; whether it is a master still, the map says. */
 static void locate(struct redis_shard *shard)
 {
@@ -243,10 +250,9 @@ static void locate(struct redis_shard *shard)
 static bool accepts(struct redis_shard *shard, enum redis_down *kind, struct err *err)
 {
     const struct redis_server *server = &shard->link.server;
-    if (server->mode == REDIS_MODE_STANDALONE || server->mode == REDIS_MODE_SENTINEL) {
+    if (server->mode == REDIS_MODE_STANDALONE) {
         *kind = REDIS_DOWN_CONFIGURATION;
-        return err_set(err, "%s is no node of a Cluster: `cluster-enabled yes` is not in its configuration",
-                       shard->name);
+        return cluster_refuse_alone(shard->name, err);
     }
     if (server->role == REDIS_ROLE_REPLICA) {
         *kind = REDIS_DOWN_AWAY;

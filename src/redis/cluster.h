@@ -47,10 +47,11 @@ struct cluster_ask {
     unsigned pause_ms;
     int64_t began_ms;
     bool is_under_way;
-    bool is_wanted;   /* once more: something happened meanwhile */
-    bool has_map;     /* this node's answer is good */
-    bool was_refused; /* the round has failed, and it was said */
-    struct err why;   /* the last node of the round did not give one */
+    bool is_wanted;      /* once more: something happened meanwhile */
+    bool has_map;        /* this node's answer is good */
+    bool was_refused;    /* the round has failed, and it was said */
+    bool must_be_mended; /* by an administrator: a login, another statement */
+    struct err why;      /* the last node of the round did not give one */
 };
 
 struct cluster {
@@ -72,6 +73,8 @@ struct redis_shard *cluster_follow(struct cluster *cl, const struct slots_redire
 MUST_USE bool cluster_install(struct cluster *cl, const struct slots_map *map, struct err *err);
 /* Is something amiss that the next map may heal? */
 bool cluster_is_amiss(const struct cluster *cl);
+/* What is to be said of a Redis that is no node of a Cluster. False. */
+bool cluster_refuse_alone(const char *name, struct err *err);
 
 /* ---- cluster_map.c ---- */
 

@@ -67,17 +67,22 @@ static void tell(struct cluster *cl)
     if (ask->has_map == !ask->was_refused)
         return;
     ask->was_refused = !ask->has_map;
+    bool is_hushed = r->is_hushed && ask->must_be_mended;
     endpoint_format(&ask->link.endpoint, from);
     if (ask->has_map)
         log_info("store redis: %s tells the map of the Cluster", from);
+    else if (is_hushed)
+        log_debug("store redis: no node tells the map of the Cluster: %s", ask->why.text);
     else
-        log_warning("store redis: no node tells the map of the Cluster: %s", ask->why.text);
+        log_line(ask->must_be_mended ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+                 "store redis: no node tells the map of the Cluster: %s", ask->why.text);
     if (ask->has_map && r->why[0]) {
         redis_write_event(r, from, "up", NULL);
         r->why[0] = '\0';
     } else if (!ask->has_map && r->shard_count == 0) {
         snprintf(r->why, sizeof r->why, "no node tells the map of the Cluster: %s", ask->why.text);
-        redis_write_event(r, from, "down", r->why);
+        if (!is_hushed)
+            redis_write_event(r, from, "down", r->why);
     }
 }
 
@@ -167,6 +172,14 @@ static void on_link_up(struct redis_link *link)
     static const struct str WORDS[] = {{"CLUSTER", 7}, {"SLOTS", 5}};
     struct cluster *cl = link->arg;
     struct cluster_ask *ask = &cl->ask;
+    char from[ENDPOINT_TEXT_MAX];
+    ask->must_be_mended = link->server.mode == REDIS_MODE_STANDALONE;
+    if (ask->must_be_mended) {
+        endpoint_format(&link->endpoint, from);
+        cluster_refuse_alone(from, &ask->why);
+        task_defer(cl->redis->loop, &ask->over_task);
+        return;
+    }
     redis_call_fini(&ask->call);
     redis_call_init_inner(&ask->call, on_slots, on_call_done, cl);
     if (redis_call_add(&ask->call, WORDS, COUNT_OF(WORDS)) && redis_link_send(link, &ask->call)) {
@@ -181,7 +194,7 @@ static void on_link_down(struct redis_link *link, enum redis_down kind, const ch
 {
     struct cluster *cl = link->arg;
     char from[ENDPOINT_TEXT_MAX];
-    (void)kind;
+    cl->ask.must_be_mended = kind == REDIS_DOWN_CONFIGURATION;
     err_set(&cl->ask.why, PRI_STR " %s", STR_ARG(endpoint_format(&link->endpoint, from)), why);
     task_defer(cl->redis->loop, &cl->ask.over_task);
 }

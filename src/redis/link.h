@@ -6,7 +6,7 @@
  *     └─────────────┴─────────────┴───────────┴──────────┴──────────┘  on_down, once; all calls end
  *
  * OPENING is one write: HELLO 2 [AUTH user password], SELECT n, PING, TIME; for a server before Redis 6, which knows no
- * HELLO, a second one: AUTH, SELECT, INFO replication, PING, TIME. PING is what a server that loads its data, or a
+ * HELLO, a second one: AUTH, SELECT, INFO, PING, TIME. PING is what a server that loads its data, or a
  * replica without its master, refuses; TIME is allowed to both. What the server says of itself lies in link->server.
  *
  * Calls are sent in order, those of a turn of the loop in one write; what is asked before READY waits for it. Replies
@@ -78,6 +78,8 @@ struct redis_opening {
     struct redis_call call;
     uint8_t steps[REDIS_OPENING_STEPS_MAX]; /* what each command is */
     bool is_without_hello;                  /* the server is older than Redis 6: the second try */
+    bool is_refused;                        /* the login is */
+    bool is_identifying;                    /* what is it that refuses? */
     bool has_fault;
     enum redis_down kind;
     char fault[300]; /* the first thing that went wrong */

@@ -2,7 +2,8 @@
  * link_open.c - what is said between connecting and READY. See link.h.
  *
  *   HELLO 2 [AUTH user password] · [SELECT n] · PING · TIME                      one write
- *     └─ unknown command ─▶ [AUTH [user] password] · [SELECT n] · INFO replication · PING · TIME     before Redis 6
+ *     ├─ unknown command ─▶ [AUTH [user] password] · [SELECT n] · INFO · PING · TIME     before Redis 6
+ *     └─ login refused ─▶ HELLO 2: is it a Sentinel, which knows nothing of Redis' users?
  *   [AUTH [user] password]                                                         a bare link
  *
  * All is asked at once, so the first thing that goes wrong decides: those behind it only fail for its sake. What a
@@ -46,6 +47,7 @@ static void note_login_error(struct redis_link *link, struct str text)
 {
     struct redis_opening *o = &link->opening;
     struct str rest, word = str_split(text, ' ', &rest);
+    o->is_refused = true;
     if (starts_with_word(text, "WRONGPASS"))
         note_fault(o, REDIS_DOWN_CONFIGURATION,
                    "refuses the login: no such user, or another password; see %s in `store`", login_options(link));
@@ -98,6 +100,15 @@ static enum redis_mode mode_of(struct str word)
     return str_equal(word, STR("sentinel")) ? REDIS_MODE_SENTINEL : REDIS_MODE_UNKNOWN;
 }
 
+static void note_sentinel(struct redis_link *link)
+{
+    char at[ENDPOINT_TEXT_MAX];
+    note_fault(&link->opening, REDIS_DOWN_CONFIGURATION,
+               "is a Sentinel, which counts nothing: write `store redis sentinel NAME " PRI_STR
+               "`, with the name that `sentinel monitor` gives the master",
+               STR_ARG(endpoint_format(&link->endpoint, at)));
+}
+
 /* Names and values by turns; what is not known is left alone. */
 static void take_hello(struct redis_link *link, const redisReply *reply)
 {
@@ -114,6 +125,8 @@ static void take_hello(struct redis_link *link, const redisReply *reply)
         else if (str_equal(name, STR("version")) && !str_has_control(value))
             str_copy_into(link->server.version, sizeof link->server.version, value);
     }
+    if (link->server.mode == REDIS_MODE_SENTINEL)
+        note_sentinel(link);
 }
 
 static void take_info(struct redis_link *link, const redisReply *reply)
@@ -121,11 +134,12 @@ static void take_info(struct redis_link *link, const redisReply *reply)
     struct str rest = redis_reply_text(reply);
     while (rest.ptr) {
         struct str line = str_split(rest, '\n', &rest);
-        if (str_starts(line, STR("role:"))) {
-            line = str_from(line, 5);
-            line.len = str_find(line, '\r');
-            link->server.role = role_of(line);
-        }
+        struct str value, name = str_split(line, ':', &value);
+        value.len = str_find(value, '\r');
+        if (str_equal(name, STR("role")))
+            link->server.role = role_of(value);
+        else if (str_equal(name, STR("redis_version")) && !str_has_control(value))
+            str_copy_into(link->server.version, sizeof link->server.version, value);
     }
 }
 
@@ -167,8 +181,8 @@ static bool add_select(struct redis_opening *o, unsigned db)
 
 static bool add_info(struct redis_opening *o)
 {
-    static const struct str WORDS[] = {{"INFO", 4}, {"replication", 11}};
-    return add(o, STEP_INFO, WORDS, 2);
+    static const struct str WORDS[] = {{"INFO", 4}};
+    return add(o, STEP_INFO, WORDS, 1);
 }
 
 static bool add_word(struct redis_opening *o, enum step step, struct str word)
@@ -208,7 +222,31 @@ void redis_link_begin_opening(struct redis_link *link)
         return;
     }
     link->state = REDIS_LINK_OPENING;
+    link->opening.is_refused = link->opening.is_identifying = false;
     converse(link);
+}
+
+/* A Sentinel refuses a login that is meant for Redis, but says without one what it is. */
+static void identify(struct redis_link *link)
+{
+    static const struct str WORDS[] = {{"HELLO", 5}, {"2", 1}};
+    struct redis_opening *o = &link->opening;
+    o->is_identifying = true;
+    redis_call_fini(&o->call);
+    redis_call_init_inner(&o->call, on_opening_reply, on_opening_done, link);
+    if (!add(o, STEP_HELLO, WORDS, COUNT_OF(WORDS)) || !redis_link_send_inner(link, &o->call, false))
+        redis_link_fail(link, o->kind, "%s", o->fault);
+}
+
+/* The fault that was found stands, unless this explains it. */
+static void take_identity(struct redis_link *link, const redisReply *reply)
+{
+    struct redis_opening *o = &link->opening;
+    if (redis_reply_is_error(reply) || reply->type != REDIS_REPLY_ARRAY)
+        return;
+    o->has_fault = false;
+    take_hello(link, reply);
+    o->has_fault = true;
 }
 
 static void take_answer(struct redis_link *link, enum step step, const redisReply *reply)
@@ -238,6 +276,8 @@ static void on_opening_reply(struct redis_call *c, size_t n, const redisReply *r
     struct redis_opening *o = &link->opening;
     struct str text = redis_reply_text(reply);
     enum step step = (enum step)o->steps[n];
+    if (o->is_identifying)
+        take_identity(link, reply);
     if (o->has_fault)
         return;
     if (!redis_reply_is_error(reply))
@@ -262,6 +302,8 @@ static void on_opening_done(struct redis_call *c, enum redis_result result)
         return; /* the connection ended: its end is told */
     if (o->is_without_hello && o->steps[0] == STEP_HELLO)
         converse(link);
+    else if (o->is_refused && !o->is_identifying && !o->is_without_hello && !link->options->is_bare)
+        identify(link);
     else if (o->has_fault)
         redis_link_fail(link, o->kind, "%s", o->fault);
     else

@@ -58,6 +58,11 @@ struct redis *redis_new(struct loop *l, const struct redis_options *options, uns
     return r;
 }
 
+void redis_hush(struct redis *r)
+{
+    r->is_hushed = true;
+}
+
 void redis_free(struct redis **redis)
 {
     struct redis *r = *redis;

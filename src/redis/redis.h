@@ -65,6 +65,9 @@ struct redis_options {
  * take at least, the `timeout` of the configuration. */
 struct redis *redis_new(struct loop *l, const struct redis_options *options, unsigned deadline_ms,
                         struct resolver *resolver, struct event_log *events, struct err *err);
+/* For a process that is one of several with a client of the same options: what an administrator has to mend before a
+ * link can be opened (a login, another statement) is said by another one of them, once for all, and not here. */
+void redis_hush(struct redis *r);
 /* Calls under way end without on_done. Not from inside a callback. */
 void redis_free(struct redis **r);
 

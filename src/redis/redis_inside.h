@@ -93,6 +93,7 @@ struct redis {
     struct redis_shard **shards; /* the listed ones: redis_shard_count */
     size_t shard_count;
     unsigned map_version;
+    bool is_hushed;        /* redis_hush */
     char why[400];         /* no shard is known; empty: nothing is wrong with that yet */
     struct task bury_task; /* frees retired shards */
 };

@@ -56,7 +56,8 @@ struct sentinel {
     bool is_subscribed; /* at the sentinel at hand */
     bool is_doubted;    /* the address that was told last has not led to a master */
     bool was_refused;   /* a subscription, and it was said */
-    size_t unknown;     /* sentinels of this round that know no such master */
+    size_t unknown;     /* sentinels of this round that know no such master … */
+    size_t unfit;       /* … and those that an administrator has to do something about: a login, no Sentinel */
     char why[400];      /* what is wrong with the last one, or with the last one that answered */
 };
 
@@ -90,8 +91,9 @@ static void fail_round(struct sentinel *s)
                  options->master);
         redis_shard_fails(s->shard, REDIS_DOWN_CONFIGURATION, why);
     } else {
+        bool must_be_mended = s->unknown + s->unfit == options->endpoint_count;
         snprintf(why, sizeof why, "no sentinel says where master \"%s\" is: %s", options->master, s->why);
-        redis_shard_fails(s->shard, REDIS_DOWN_AWAY, why);
+        redis_shard_fails(s->shard, must_be_mended ? REDIS_DOWN_CONFIGURATION : REDIS_DOWN_AWAY, why);
     }
 }
 
@@ -160,6 +162,23 @@ static struct str text_at(const redisReply *reply, size_t n)
     return element ? redis_reply_text(element) : STR_NONE;
 }
 
+/* Something else than one has been said, which may be nothing. */
+static void note_no_address(struct sentinel *s, struct str text)
+{
+    char at[ENDPOINT_TEXT_MAX];
+    bool is_redis = str_starts_nocase(text, STR("ERR unknown command")), is_locked = str_starts(text, STR("NOAUTH"));
+    s->unfit += is_redis || is_locked;
+    if (is_redis)
+        note(s,
+             "is a Redis and no Sentinel: name sentinels (port 26379, mostly), or write `store redis \"redis://" PRI_STR
+             "\"`",
+             STR_ARG(endpoint_format(&s->link.endpoint, at)));
+    else if (is_locked)
+        note(s, "wants a login: give `sentinel-password-file` in `store`");
+    else
+        note(s, "gives no address%s" PRI_STR, text.len ? ": " : "", STR_ARG(text));
+}
+
 /* [host, port], or nil. */
 static void on_address(struct sentinel *s, const redisReply *reply)
 {
@@ -172,11 +191,7 @@ static void on_address(struct sentinel *s, const redisReply *reply)
         give_up(s);
     } else if (host.len == 0 || !str_to_u64(text_at(reply, 1), UINT16_MAX, &number) ||
                !slots_endpoint_of(host, number, &s->link.endpoint, &to)) {
-        struct str text = str_sub(redis_reply_text(reply), 0, 160);
-        if (str_starts(text, STR("NOAUTH")))
-            note(s, "wants a login: give `sentinel-password-file` in `store`");
-        else
-            note(s, "gives no address%s" PRI_STR, text.len ? ": " : "", STR_ARG(text));
+        note_no_address(s, str_sub(redis_reply_text(reply), 0, 160));
         give_up(s);
     } else if (s->is_locating) {
         connect_shard(s, &to);
@@ -201,7 +216,7 @@ static void on_ask_reply(struct redis_call *c, size_t n, const redisReply *reply
     size_t left = c->command_count - 1 - n;
     if (left == 1)
         on_address(s, reply);
-    else if (left == 0)
+    else if (left == 0 && !s->is_given_up)
         on_subscribed(s, reply);
 }
 
@@ -287,7 +302,7 @@ static void on_watch_due(void *arg)
     if (redis_link_is_ready(&s->link) && !s->ping.is_under_way) {
         send_ping(s);
     } else if (s->link.state == REDIS_LINK_CLOSED && !s->is_asking) {
-        s->tried = s->unknown = 0;
+        s->tried = s->unknown = s->unfit = 0;
         try_next(s);
     }
 }
@@ -300,7 +315,7 @@ static void on_link_up(struct redis_link *link)
 static void on_link_down(struct redis_link *link, enum redis_down kind, const char *why)
 {
     struct sentinel *s = link->arg;
-    (void)kind;
+    s->unfit += kind == REDIS_DOWN_CONFIGURATION;
     if (s->unknown == 0)
         note(s, "%s", why);
     give_up(s);
@@ -314,7 +329,7 @@ static void locate(struct redis_shard *shard)
     s->is_locating = true;
     if (s->is_asking)
         return; /* for a subscription: the answer serves both */
-    s->tried = s->unknown = 0;
+    s->tried = s->unknown = s->unfit = 0;
     if (redis_link_is_ready(&s->link) && !s->is_doubted) {
         await_answer(s);
         ask(s);

@@ -60,8 +60,17 @@ void redis_write_event(const struct redis *r, const char *server, const char *st
     event_end(events);
 }
 
+/* Another process of the node says what an administrator has to mend. Not so what a server answers to a command: that
+ * one may not have been given there. */
+static bool is_said_elsewhere(const struct redis_shard *s)
+{
+    return s->redis->is_hushed && s->down == REDIS_DOWN_CONFIGURATION && !redis_link_is_ready(&s->link);
+}
+
 static void tell_down(const struct redis_shard *s)
 {
+    if (is_said_elsewhere(s))
+        return;
     if (s->down != REDIS_DOWN_CONFIGURATION) /* that one has its own words (sound_alarm) */
         log_warning("store redis: %s; tried again every 0.5 to 5 seconds", s->why);
     redis_write_event(s->redis, s->name, "down", s->why);
@@ -79,7 +88,10 @@ static void sound_alarm(struct redis_shard *s)
     if (s->down != REDIS_DOWN_CONFIGURATION || now_ms(s) < s->alarm_at_ms)
         return;
     s->alarm_at_ms = now_ms(s) + ALARM_MS;
-    log_error("store redis: %s", s->why);
+    if (is_said_elsewhere(s))
+        log_debug("store redis: %s", s->why);
+    else
+        log_error("store redis: %s", s->why);
 }
 
 /* ---- down and up ---- */
@@ -257,17 +269,29 @@ static struct redis_shard *shard_of(struct redis_link *link)
     return link->arg;
 }
 
+/* GETEX came with 6.2. What says nothing of its version is believed to know it. */
+static bool is_new_enough(const struct redis_shard *s, struct err *err)
+{
+    struct str rest, version = str_of_z(s->link.server.version);
+    uint64_t major, minor;
+    if (!str_to_u64(str_split(version, '.', &rest), 1000, &major) ||
+        !str_to_u64(str_split(rest, '.', &rest), 1000, &minor) || major > 6 || (major == 6 && minor >= 2))
+        return true;
+    return err_set(err, "%s is Redis %s, and mailweir needs 6.2 or newer, or Valkey: let it be brought up to date",
+                   s->name, s->link.server.version);
+}
+
 static void on_link_up(struct redis_link *link)
 {
     struct redis_shard *s = shard_of(link);
     enum redis_down kind = REDIS_DOWN_CONFIGURATION;
     struct err err;
-    if (s->redis->shape->accepts(s, &kind, &err)) {
+    if (is_new_enough(s, &err) && s->redis->shape->accepts(s, &kind, &err)) {
         on_good_probe(s);
         return;
     }
-    go_down(s, kind, err.text);
     redis_link_close(link);
+    go_down(s, kind, err.text);
 }
 
 static void on_link_down(struct redis_link *link, enum redis_down kind, const char *why)
@@ -299,7 +323,7 @@ static void note_error(struct redis_shard *s, const redisReply *reply)
         {{"LOADING", 7}, "is loading its data", REDIS_DOWN_BUSY, false},
         {{"MASTERDOWN", 10}, "is a replica that has lost its master", REDIS_DOWN_BUSY, true},
         {{"BUSY", 4}, "is busy with a script", REDIS_DOWN_BUSY, false},
-        {{"MOVED", 5}, "is a node of a Cluster: use `store redis cluster`", REDIS_DOWN_CONFIGURATION, true},
+        {{"MOVED", 5}, "is a node of a Cluster: name it in `store redis cluster`", REDIS_DOWN_CONFIGURATION, true},
     };
     char why[sizeof s->why];
     bool is_cluster = s->redis->options->shape == REDIS_CLUSTER;

@@ -55,9 +55,9 @@ static void usual_answer(const struct fake_redis *f, const char *command, char *
 {
     if (strncmp(command, "HELLO", 5) == 0)
         snprintf(wire, size,
-                 "*8\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$4\r\nmode\r\n$%zu\r\n%s\r\n"
+                 "*8\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$%zu\r\n%s\r\n$4\r\nmode\r\n$%zu\r\n%s\r\n"
                  "$4\r\nrole\r\n$%zu\r\n%s\r\n",
-                 strlen(f->mode), f->mode, strlen(f->role), f->role);
+                 strlen(f->version), f->version, strlen(f->mode), f->mode, strlen(f->role), f->role);
     else if (strncmp(command, "PING", 4) == 0)
         snprintf(wire, size, "+PONG\r\n");
     else if (strncmp(command, "TIME", 4) == 0)
@@ -189,7 +189,7 @@ static void listen_at(struct fake_redis *f)
 
 void fake_start(struct fake_redis *f, struct loop *l, const char *mode, const char *role)
 {
-    *f = (struct fake_redis){.loop = l, .mode = mode, .role = role, .fd = -1};
+    *f = (struct fake_redis){.loop = l, .mode = mode, .role = role, .version = "7.0.0", .fd = -1};
     f->at = (struct endpoint){.kind = ENDPOINT_IP, .ip = {ADDR_IPV4, {127, 0, 0, 1}}};
     listen_at(f);
 }

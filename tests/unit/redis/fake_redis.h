@@ -18,8 +18,8 @@ struct fake_redis {
     struct acceptor acceptor;
     int fd; /* -1: stopped */
     struct endpoint at;
-    const char *mode, *role; /* as HELLO tells them */
-    struct tls_context *tls; /* NULL: plain */
+    const char *mode, *role, *version; /* as HELLO tells them; version: 7.0.0 unless set */
+    struct tls_context *tls;           /* NULL: plain */
     struct fake_rule {
         char words[64]; /* "GET k" */
         char wire[2048];

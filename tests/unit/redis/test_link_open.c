@@ -156,10 +156,12 @@ static void test_server_without_hello(void **state)
     say("-ERR unknown command `HELLO`, with args beginning with: `2`, `AUTH`, `u`, `secret`, \r\n"
         "-NOAUTH Authentication required.\r\n-NOAUTH Authentication required.\r\n-NOAUTH Authentication required.\r\n");
     hear("*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$6\r\nsecret\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"
-         "*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n" PING_TIME);
+         "*1\r\n$4\r\nINFO\r\n" PING_TIME);
     assert_int_equal(ups + downs, 0);
-    say("+OK\r\n+OK\r\n$39\r\n# Replication\r\nrole:slave\r\nmaster_x:1\r\n\r\n+PONG\r\n" THE_TIME);
+    say("+OK\r\n+OK\r\n$63\r\n# Server\r\nredis_version:5.0.3\r\n# "
+        "Replication\r\nrole:slave\r\nx:1\r\n\r\n+PONG\r\n" THE_TIME);
     RUN_UNTIL(ups == 1);
+    assert_string_equal(link_.server.version, "5.0.3");
     assert_int_equal(link_.server.role, REDIS_ROLE_REPLICA);
 
     redis_link_open(&link_, &S.at);
@@ -171,6 +173,33 @@ static void test_server_without_hello(void **state)
     RUN_UNTIL(downs == 1);
     assert_string_equal(why_down, "refuses the login (ERR)");
     assert_int_equal(down_kind, REDIS_DOWN_CONFIGURATION);
+}
+
+/* A Sentinel refuses the login that is meant for Redis; what else refuses one is believed. */
+static void test_who_refuses_the_login(void **state)
+{
+    static const struct {
+        const char *said, *why;
+    } CASES[] = {
+        {"*4\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n$4\r\nrole\r\n$8\r\nsentinel\r\n",
+         "is a Sentinel, which counts nothing: write `store redis sentinel NAME 127.0.0.1:"},
+        {IS_MASTER, "refuses the login: no such user, or another password"},
+        {"-NOAUTH HELLO must be called with the client already authenticated\r\n", "refuses the login: no such user"},
+        {":1\r\n", "refuses the login: no such user"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        open_link();
+        hear(HELLO PING_TIME);
+        say("-WRONGPASS invalid username-password pair or user is disabled.\r\n-NOAUTH a\r\n-NOAUTH a\r\n");
+        hear(HELLO);
+        assert_int_equal(downs, i);
+        say(CASES[i].said);
+        RUN_UNTIL(downs == i + 1);
+        assert_int_equal(strncmp(why_down, CASES[i].why, strlen(CASES[i].why)), 0);
+        assert_int_equal(down_kind, REDIS_DOWN_CONFIGURATION);
+        redis_link_fini(&link_);
+    }
 }
 
 static void test_nothing_is_said(void **state)
@@ -265,11 +294,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_what_is_asked),        TEST(test_what_a_server_is),
-        TEST(test_byte_by_byte),         TEST(test_openings_that_fail),
-        TEST(test_server_without_hello), TEST(test_nothing_is_said),
-        TEST(test_nobody_is_there),      TEST(test_by_name),
-        TEST(test_refused_by_its_owner), TEST(test_bare),
+        TEST(test_what_is_asked),         TEST(test_what_a_server_is),
+        TEST(test_byte_by_byte),          TEST(test_openings_that_fail),
+        TEST(test_server_without_hello),  TEST(test_nothing_is_said),
+        TEST(test_nobody_is_there),       TEST(test_by_name),
+        TEST(test_refused_by_its_owner),  TEST(test_bare),
+        TEST(test_who_refuses_the_login),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

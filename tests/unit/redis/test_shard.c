@@ -61,7 +61,7 @@ static void test_errors(void **state)
         {"READONLY You can't write against a read only replica.", " is a replica now", true},
         {"NOAUTH Authentication required.", " wants a login: give `user` and `password-file` in `store`", true},
         {"NOPERM this user has no permissions", " does not allow its user what we ask: give it the ACL", false},
-        {"MOVED 1 127.0.0.1:1", " is a node of a Cluster: use `store redis cluster`", true},
+        {"MOVED 1 127.0.0.1:1", " is a node of a Cluster: name it in `store redis cluster`", true},
         {"TRYAGAIN Multiple keys request during rehashing of slot", NULL, false},
         {"CLUSTERDOWN Hash slot not served", NULL, false},
         {"OOM command not allowed when used memory > 'maxmemory'.", NULL, false},
@@ -112,16 +112,19 @@ static void test_errors(void **state)
 static void test_wrong_kinds_of_server(void **state)
 {
     static const struct {
-        const char *mode, *role, *why;
+        const char *mode, *role, *why, *version;
     } CASES[] = {
+        {"standalone", "master", " is Redis 6.0.16, and mailweir needs 6.2 or newer, or Valkey", "6.0.16"},
+        {"standalone", "replica", " is Redis 5.0.3, and mailweir needs 6.2 or newer, or Valkey", "5.0.3"},
         {"standalone", "replica", " is a replica: name its master, or use `store redis sentinel`"},
-        {"cluster", "master", " is a node of a Cluster: use `store redis cluster`"},
-        {"sentinel", "sentinel", " is a Sentinel: use `store redis sentinel`"},
+        {"cluster", "master", " is a node of a Cluster: write `store redis cluster 127.0.0.1:"},
+        {"sentinel", "sentinel", " is a Sentinel, which counts nothing: write `store redis sentinel NAME 127.0.0.1:"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
         struct asked a;
         open_client(CASES[i].mode, CASES[i].role);
+        fake.version = CASES[i].version ? CASES[i].version : fake.version;
         asked_init(&a, "GET k");
         assert_true(redis_send(r, STR("k"), &a.call)); /* it is believed in */
         assert_string_equal(redis_why_down(r, 0).ptr ? redis_why_down(r, 0).ptr : "", "");
@@ -135,6 +138,40 @@ static void test_wrong_kinds_of_server(void **state)
         redis_free(&r);
         fake_stop(&fake);
     }
+}
+
+static void test_versions(void **state)
+{
+    static const char *const GOOD[] = {"6.2.0", "7.2.4", "10.0.1", "unstable", "", "255.255.255"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(GOOD); i++) {
+        open_client("standalone", "master");
+        fake.version = GOOD[i];
+        RUN_UNTIL(redis_shard_ups(r, 0) == 1);
+        redis_free(&r);
+        fake_stop(&fake);
+    }
+}
+
+/* One of several clients of a node: what must be mended another one says; what befalls this one it says itself. */
+static void test_hushed(void **state)
+{
+    struct asked a;
+    (void)state;
+    open_client("standalone", "replica");
+    redis_hush(r);
+    RUN_UNTIL(!is_up());
+    assert_non_null(strstr(redis_why_down(r, 0).ptr, " is a replica"));
+    assert_int_equal(times_said("is a replica"), 0);
+    assert_int_equal(times_said("\"state\":\"down\""), 0);
+    fake.role = "master";
+    RUN_FOR_UNTIL(12000, is_up());
+    fake_say(&fake, "GET", "-NOPERM this user has no permissions to run the 'get' command\r\n");
+    asked_init(&a, "GET k");
+    assert_true(redis_send(r, STR("k"), &a.call));
+    RUN_UNTIL(!is_up());
+    assert_int_equal(times_said("does not allow its user what we ask"), 1);
+    asked_fini(&a);
 }
 
 static void be_late(struct asked *a, size_t count)
@@ -282,6 +319,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_errors),
         TEST(test_wrong_kinds_of_server),
+        TEST(test_versions),
+        TEST(test_hushed),
         TEST(test_probes_that_are_late),
         TEST(test_late_calls_with_others_between),
         TEST(test_late_though_nobody_said_so),
