@@ -182,7 +182,7 @@ def test_a_bad_configuration_is_printed_and_changes_nothing(start_mailweir, mta)
 
 def test_what_only_a_restart_can_change_is_refused_in_words(start_mailweir, mta):
     weir = start_mailweir(mta)
-    weir.config.write_text(weir.config.read_text().replace("user nobody", "user daemon"))
+    weir.config.write_text(weir.config.read_text().replace("user nobody", "user root"))
     assert "restart the service" in command(weir, "reload", code=1)
 
 
