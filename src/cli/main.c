@@ -33,9 +33,11 @@ static const struct cli_command COMMANDS[] = {
      "  FILE      a configuration, or a rules file alone (default " CLI_DEFAULT_CONFIG ")\n"
      "  --json    to standard output: {\"file\", \"ok\", \"errors\": [{\"file\", \"line\", \"col\", \"len\", "
      "\"message\",\n"
-     "            \"hint\"}], \"warnings\": [the same]}\n"
+     "            \"hint\"}], \"warnings\": [the same], \"starts_here\": would serve start on this machine?}\n"
      "\n"
      "Nothing is started or changed. Its tests run if nothing else is wrong, on a clock and counts of their own.\n"
+     "What is missing on this machine (files, the user of the service and what he may read, addresses) is a warning\n"
+     "here and stops serve and reload; only root can see all of it.\n"
      "Exit code 0: it may be used; 1: it has errors, or a test failed.\n",
      cli_check},
     {"fmt", "[-w] FILE...", "lay out configuration and rules files in one way",
