@@ -27,7 +27,7 @@ parts=() quick='' fuzz_seconds=5 fuzz_rules_seconds=60
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
-    --all) parts+=(units check system asan tsan valgrind fuzz clang tidy) ;;
+    --all) parts+=(units check system clang asan tsan valgrind fuzz tidy) ;;
     --units | --check | --system | --asan | --tsan | --valgrind | --clang | --tidy | --analyze | --faults | --long) parts+=("${1#--}") ;;
     --fuzz)
         case ${2-} in
@@ -81,6 +81,47 @@ build() {
     add "build $preset" 0 1 0
     return 1
 }
+
+# builds PART: what it needs.
+builds() {
+    case $1 in
+    units | valgrind) build debug ;;
+    check) build release mailweir ;;
+    system | faults | long) build release mailweir bench_greedy bench_sink ;;
+    clang) build clang ;;
+    asan) build release bench_greedy bench_sink && build asan ;;
+    tsan)
+        local tests
+        mapfile -t tests < <(find tests/unit/auth -name 'test_*.c' | sed -E 's|.*/(test_\w+)\.c|auth_\1|')
+        build tsan mailweir "${tests[@]}"
+        ;;
+    fuzz) build fuzz fuzzers ;;
+    tidy | analyze) build clang build.ninja ;; # no more than how each file is compiled
+    esac
+}
+
+# ahead PART…: builds what they need in time that nobody else wants, for tests wait through much of theirs. Whatever it
+# has not done when a part comes, or could not do, is done then.
+ahead() {
+    set -m # a process group of its own, which can be ended
+    {
+        renice -n 19 "$BASHPID"
+        local part
+        for part in "$@"; do
+            [ -f "$results/ahead-$part" ] || { builds "$part" && : >"$results/ahead-$part"; }
+        done
+    } >/dev/null 2>&1 &
+    builder=$!
+    disown # it is none of those that each() counts
+    set +m
+}
+
+builder='' # the process group of ahead()
+end_ahead() {
+    while [ -n "$builder" ] && kill -- -"$builder" 2>/dev/null; do sleep 0.1; done
+    builder=''
+}
+trap end_ahead EXIT
 
 # count KIND FILE: "PASSED FAILED SKIPPED" from what a test program left.
 count() { "$python" tests/summary.py "$@"; }
@@ -150,29 +191,25 @@ system() {
 # These press four nodes with crowds while a real Redis fails, and time what comes of it: alone, and not in --all.
 faults=tests/system/test_redis_faults.py
 run_faults() {
-    build release mailweir bench_greedy bench_sink || return
     say "limits while Redis fails"
     retries='' pytest_run faults "$root/build/release/mailweir" 1 -n 0 "$faults"
 }
 
 # Nothing runs beside them, so none is tried again: what fails here has failed.
 run_long() {
-    build release mailweir bench_greedy bench_sink || return
     say "limits for minutes"
     MAILWEIR_LONG=1 retries='' pytest_run long "$root/build/release/mailweir" 1 -n 0 -m long tests/system
     grep '^measured: ' "$results/long.log"
 }
 
-run_units() { build debug && units units debug; }
+run_units() { units units debug; }
 run_check() {
-    build release mailweir || return
     say "checks of the source"
     pytest_run check "$root/build/release/mailweir" 1 tests/check
 }
-run_system() { build release mailweir bench_greedy bench_sink && system system "$root/build/release/mailweir" 1; }
+run_system() { system system "$root/build/release/mailweir" 1; }
 
 run_asan() {
-    build asan && build release bench_greedy bench_sink || return
     export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
     units asan-units asan
     # How many a crowd gets through is measured on the release build: here it would be the sanitizers that are measured.
@@ -183,9 +220,6 @@ run_asan() {
 
 run_tsan() {
     # Only auth/ has threads; memory that processes share is beyond what ThreadSanitizer sees.
-    local targets
-    mapfile -t targets < <(find tests/unit/auth -name 'test_*.c' | sed -E 's|.*/(test_\w+)\.c|auth_\1|')
-    build tsan mailweir "${targets[@]}" || return
     export TSAN_OPTIONS=halt_on_error=1:exitcode=66
     units tsan-units tsan -R '^auth_'
     say "whole-program tests: tsan-logins"
@@ -213,7 +247,6 @@ valgrind_one() {
 }
 
 run_valgrind() {
-    build debug || return
     say "unit tests under valgrind"
     local name names good=0 bad=0
     # Debian 12's valgrind knows no pidfd_open, and a real Redis does not wait for a program that is twenty times slower
@@ -261,7 +294,6 @@ fuzz_one() {
 }
 
 run_fuzz() {
-    build fuzz || return
     say "fuzzers, $fuzz_seconds s each, those of rules $fuzz_rules_seconds s"
     local name good=0 bad=0 names
     mapfile -t names < <(find tests/fuzz -name 'fuzz_*.c' -printf '%f\n' | sed 's/\.c$//' | sort)
@@ -278,17 +310,16 @@ run_fuzz() {
     add fuzz $good $bad 0
 }
 
-run_clang() { build clang && units clang clang; }
+run_clang() { units clang clang; }
 
 # tidy NAME [CLANG-TIDY OPTION…]
 tidy() {
     local name=$1
     shift
-    # Clang's own build: it does not know all of gcc's warning options.
-    cmake --preset clang -G Ninja >"$results/tidy-cmake.log" 2>&1 || { add "$name" 0 1 0; return; }
     say "$name"
     local bad=0 files
     files=$(find src -name '*.c' | wc -l)
+    # As in clang's own build: it does not know all of gcc's warning options.
     if ! run-clang-tidy -p build/clang -quiet -j "$jobs" "$@" "^$root/src/" >"$results/tidy.raw" 2>&1; then
         sed $'s/\e\\[[0-9;]*m//g' "$results/tidy.raw" >"$results/tidy.log"
         grep -E '(warning|error):' "$results/tidy.log" | sort -u | head -n 60
@@ -303,9 +334,17 @@ run_tidy() { tidy clang-tidy '-checks=-clang-analyzer-*'; }
 run_analyze() { tidy analyzer; }
 
 started=$SECONDS took=()
-for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
-    began=$SECONDS
-    "run_$part"
+mapfile -t parts < <(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++')
+for i in "${!parts[@]}"; do
+    part=${parts[i]} began=$SECONDS
+    end_ahead
+    if builds "$part"; then
+        case $part in
+        faults | long) ;; # they want the machine for themselves
+        *) ahead "${parts[@]:i+1}" ;;
+        esac
+        "run_$part"
+    fi
     took+=("$part $((SECONDS - began)) s")
     printf '   (%s)\n' "${took[-1]}"
 done
