@@ -7,6 +7,7 @@
  */
 #include "limits/memory_slots.h"
 #include "limits/mirror_table.h"
+#include "limits/outage.h"
 
 /* A decision waits no longer for a lock than the worker's loop may stand still. */
 #define TAKE_WAIT_US 20000
@@ -110,6 +111,7 @@ void mirror_read(struct mirror *m, const struct counter *counter, struct str ste
         sum_up(e);
         e->read_at_us = reading->at_us;
         e->changes = reading->changes;
+        e->unseen = reading->unseen;
         if (reading->is_denial)
             e->denied_at_us = reading->at_us;
         if (reading->has_closed) {
@@ -255,9 +257,17 @@ static uint32_t clamped(uint64_t n)
     return (uint32_t)MIN_OF(n, UINT32_MAX);
 }
 
+/* Without the shares of nodes whose charges the last reading may lack, for as long as they count. */
+static uint64_t left_of(const struct mirror_entry *e, uint64_t allowed, uint64_t slot, const struct mirror_terms *terms)
+{
+    if (!e || !window_holds(slot, window_slot(e->read_at_us, e->period_s)))
+        return allowed;
+    return outage_left(allowed, terms->nodes, e->unseen);
+}
+
 /* The time until it fits if all nodes do as this one does and Redis stays away. */
-static int64_t wait_for(const struct take *take, size_t c, const struct sides *s, uint64_t slot, int64_t now_us,
-                        const struct mirror_terms *terms)
+static int64_t wait_for(const struct take *take, size_t c, uint64_t left, const struct sides *s, uint64_t slot,
+                        int64_t now_us, const struct mirror_terms *terms)
 {
     uint32_t ring[WINDOW_CELLS];
     for (size_t i = 0; i < WINDOW_CELLS; i++)
@@ -265,7 +275,7 @@ static int64_t wait_for(const struct take *take, size_t c, const struct sides *s
     if (take->cost[c] > take->allowed[c])
         return take->mode == TAKE_ALWAYS ? RETRY_US : WAIT_UNKNOWN;
     uint32_t cost = clamped((uint64_t)terms->nodes * take->cost[c]);
-    int64_t wait_us = memory_slots_wait(take, ring, slot, slot, cost, take->allowed[c], now_us);
+    int64_t wait_us = memory_slots_wait(take, ring, slot, slot, cost, left, now_us);
     return wait_us == WAIT_UNKNOWN || s->unaged ? RETRY_US : wait_us;
 }
 
@@ -286,14 +296,15 @@ static bool judge(const struct mirror_entry *e, struct take *take, uint64_t slot
         struct sides s;
         sides_of(&s, e, take, c, slot, terms);
         uint64_t told = window_used(s.told, slot, slot) + s.unaged, mine = window_used(s.mine, slot, slot);
+        uint64_t left = left_of(e, take->allowed[c], slot, terms);
         uint32_t cost = take->cost[c];
         take->used[c] = told + mine + cost;
         take->growth[c] = cost > s.held ? cost - s.held : 0;
         bool grows = take->growth[c] > 0 || take->mode == TAKE_NOTHING;
-        take->is_over[c] = grows && !terms->is_open && take->allowed[c] != ALLOWED_ANY &&
-                           told + (mine + cost) * terms->nodes > take->allowed[c];
+        take->is_over[c] =
+            grows && !terms->is_open && take->allowed[c] != ALLOWED_ANY && told + (mine + cost) * terms->nodes > left;
         if (take->is_over[c])
-            take->wait_us = MAX_OF(take->wait_us, wait_for(take, c, &s, slot, now_us, terms));
+            take->wait_us = MAX_OF(take->wait_us, wait_for(take, c, left, &s, slot, now_us, terms));
     }
     return take->wait_us == 0 || take->mode == TAKE_ALWAYS;
 }

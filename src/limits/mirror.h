@@ -69,7 +69,8 @@ bool mirror_look(struct mirror *m, const struct counter *counter, int64_t now_us
 struct mirror_reading {
     uint64_t slot; /* that the rings end with */
     int64_t at_us;
-    uint32_t changes; /* outage_changes before it was asked for */
+    uint32_t changes; /* outage_changes before it was asked for … */
+    uint32_t unseen;  /* … and outage_unseen: nodes whose charges may not be in it */
     uint64_t closed_window;
     bool has_closed; /* that window was read as well */
     bool is_denial;
@@ -108,9 +109,11 @@ struct mirror_terms {
  *
  * where what it holds counts no longer, so that all nodes that do so together stay within the limit, and an account
  * that this node never saw has its share of it; answered (used: what this node knows of; is_over; growth; wait_us); and
- * charged to own and since: held is overwritten then, with is_local set, and what was held before is the caller's to
- * give back. TAKE_ALWAYS and TAKE_NOTHING as in store.h; what is held and does not grow is never refused. stems[i] is
- * takes[i]'s name, now_us[i] its shard's clock, terms[i] its shard's terms. Takes are sorted by counter.id.lo. */
+ * charged to own and since. While the last reading counts, nodes that it did not see (mirror_reading.unseen) keep their
+ * shares of allowed: they may have used them before it, and this node may have been settled, and be so no more. held is
+ * overwritten then, with is_local set, and what was held before is the caller's to give back. TAKE_ALWAYS and
+ * TAKE_NOTHING as in store.h; what is held and does not grow is never refused. stems[i] is takes[i]'s name, now_us[i]
+ * its shard's clock, terms[i] its shard's terms. Takes are sorted by counter.id.lo. */
 enum mirror_result {
     MIRROR_TAKEN,
     MIRROR_FULL,  /* some take is over: nothing is charged */

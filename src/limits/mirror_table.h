@@ -25,6 +25,7 @@ struct mirror_entry {
     uint16_t columns;    /* in use */
     uint16_t stem_len;
     uint32_t changes, closed_changes; /* outage_changes at the last reading, and when the closed window was read */
+    uint32_t unseen;                  /* of the last reading */
     int64_t read_at_us;               /* 0: never */
     int64_t closed_read_at_us;        /* of closed_window; 0: never */
     uint64_t closed_window;

@@ -84,15 +84,23 @@ int64_t outage_unnoticed_us(const struct outage *o, unsigned domain, int64_t mon
     return alone_us < UNNOTICED_US ? alone_us + OUTAGE_READ_US : 0;
 }
 
-uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed)
+uint32_t outage_unseen(const struct outage *o, unsigned domain)
 {
     const struct outage_domain *d = domain_of(o, domain);
-    uint32_t elsewhere =
-        atomic_load_explicit(&d->missing, memory_order_relaxed) + atomic_load_explicit(&d->alone, memory_order_relaxed);
-    uint32_t nodes = outage_nodes(o, domain);
-    if (elsewhere == 0 || allowed == ALLOWED_ANY)
+    return atomic_load_explicit(&d->missing, memory_order_relaxed) +
+           atomic_load_explicit(&d->alone, memory_order_relaxed);
+}
+
+uint64_t outage_left(uint64_t allowed, uint32_t nodes, uint32_t unseen)
+{
+    if (unseen == 0 || allowed == ALLOWED_ANY)
         return allowed;
-    return allowed - allowed / nodes * MIN_OF(elsewhere, nodes - 1);
+    return allowed - allowed / nodes * MIN_OF(unseen, nodes - 1);
+}
+
+uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed)
+{
+    return outage_left(allowed, outage_nodes(o, domain), outage_unseen(o, domain));
 }
 
 uint32_t outage_changes(const struct outage *o, unsigned domain)

@@ -99,7 +99,11 @@ uint32_t outage_nodes(const struct outage *o, unsigned domain);
 /* How old a reading may be that counts as it was then, while the others may not know yet that this node is alone. 0:
  * they do, or are none. */
 int64_t outage_unnoticed_us(const struct outage *o, unsigned domain, int64_t monotonic_us);
-/* What is left of `allowed` when nodes that are missing or alone keep their shares. ALLOWED_ANY stays. */
+/* How many nodes' charges Redis does not have, perhaps: they are missing or alone. */
+uint32_t outage_unseen(const struct outage *o, unsigned domain);
+/* What is left of `allowed` when `unseen` of so many nodes keep their shares. ALLOWED_ANY stays. */
+uint64_t outage_left(uint64_t allowed, uint32_t nodes, uint32_t unseen);
+/* The same of those that are unseen now. */
 uint64_t outage_allowed(const struct outage *o, unsigned domain, uint64_t allowed);
 /* Grows whenever counts may have been pushed into windows that were closed: what was read of such a window before is no
  * longer known. */

@@ -333,6 +333,7 @@ static void remember(struct part *p, bool is_denial)
             .slot = s->slot,
             .at_us = p->now_us,
             .changes = s->changes,
+            .unseen = s->unseen,
             .has_closed = !s->knows_closed,
             .closed_window = window_of(s->slot) - 1,
             .is_denial = is_denial,

@@ -116,6 +116,7 @@ void redis_slots_begin(struct part *p)
     }
     look_ahead(p);
     s->changes = outage_changes(p->store->options.outage, p->domain);
+    s->unseen = outage_unseen(p->store->options.outage, p->domain);
     s->knows_closed = knows_closed(p, &view, s->changes);
     s->has_header = has_current(&view);
     s->knows_slots = knows_slots(p, &view, s->changes);

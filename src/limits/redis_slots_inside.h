@@ -37,7 +37,7 @@ struct slots {
     bool is_read; /* by this node, lately: the next three are of use */
     bool is_denied;
     uint64_t seen[COLUMNS], since[COLUMNS]; /* sums, as begin found them */
-    uint32_t changes;
+    uint32_t changes, unseen;               /* outage_changes, outage_unseen when the op began */
     uint32_t header[2]; /* what lay where ours was written: somebody else's value, if it is neither ours nor nothing */
     uint32_t rings[COLUMNS][WINDOW_CELLS];
     struct take_held before; /* of a decision alone: what was held */
