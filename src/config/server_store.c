@@ -123,9 +123,12 @@ static void build_prefix(struct config_builder *b, const struct value *v)
     b->config->store.prefix = str_of_z(builder_copy_text(b, prefix));
 }
 
+/* option: what `file` is called. */
 static void read_named_login(struct config_builder *b, const struct value *user, const struct value *file,
-                             const char **to_user, const char **to_password)
+                             const char *option, const char **to_user, const char **to_password)
 {
+    if (user && !file && !*to_password)
+        diag_error(b->diagnostics, user->at, "a user needs a password: %s \"FILE\"", option);
     if (user)
         *to_user = builder_copy_text(b, user->text);
     if (file)
@@ -138,9 +141,7 @@ static void build_login(struct config_builder *b, const struct statement *st, st
                        *file = builder_option(st, OPTION_STORE_REDIS_PASSWORD_FILE);
     if ((user || file) && redis->password)
         diag_error(b->diagnostics, (user ? user : file)->at, "the login stands in the URL already: say it once");
-    if (user && !file && !redis->password)
-        diag_error(b->diagnostics, user->at, "a user needs a password: password-file \"FILE\"");
-    read_named_login(b, user, file, &redis->user, &redis->password);
+    read_named_login(b, user, file, "password-file", &redis->user, &redis->password);
 }
 
 static void build_sentinel_login(struct config_builder *b, const struct statement *st, struct redis_options *redis)
@@ -150,9 +151,7 @@ static void build_sentinel_login(struct config_builder *b, const struct statemen
     if ((user || file) && redis->shape != REDIS_SENTINEL)
         diag_error(b->diagnostics, (user ? user : file)->at,
                    "no sentinels are asked here: that is the login with those of `store redis sentinel`");
-    if (user && !file)
-        diag_error(b->diagnostics, user->at, "a user needs a password: sentinel-password-file \"FILE\"");
-    read_named_login(b, user, file, &redis->sentinel_user, &redis->sentinel_password);
+    read_named_login(b, user, file, "sentinel-password-file", &redis->sentinel_user, &redis->sentinel_password);
 }
 
 static void build_tls(struct config_builder *b, const struct statement *st, struct redis_options *redis)

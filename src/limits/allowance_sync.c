@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "limits/index_pages.h"
 #include "limits/redis_keys.h"
 
 #define INDEX         "allowances"
@@ -15,7 +16,7 @@
 #define READ_AGAIN_US INT64_C(10000000) /* clocks of nodes differ, and writes take their time */
 #define US_A_MS       1000
 
-enum { TICK_MS = 250, POLL_TICKS = 4, PAGE = 256, FIELDS_MAX = 256 };
+enum { TICK_MS = 250, POLL_TICKS = 4, FIELDS_MAX = 256 };
 
 /* What the one call that is under way asks. */
 enum asks { ASKS_NOTHING, ASKS_INDEX, ASKS_HASH, ASKS_TO_WRITE, ASKS_TO_INDEX };
@@ -35,13 +36,11 @@ struct allowance_sync {
     bool has_errors;
     unsigned said_full;
     int64_t seen_us, reading_us; /* of the index, on Redis' clock: what changed until then was read, is being read */
-    /* Its next page: from this score on, of which so many were read. */
-    int64_t from_us;
-    size_t offset;
+    struct index_pages pages;
     bool is_amid;         /* there is a next page of the reading at hand */
     bool reads_anew;      /* the next reading is of all */
     struct entity now;    /* at work on */
-    struct entity *queue; /* [PAGE] whose hashes are to be read */
+    struct entity *queue; /* [INDEX_PAGE] whose hashes are to be read */
     size_t queued;
     struct allowance untold[FIELDS_MAX]; /* of `now`, as they are being written */
     size_t untold_count;
@@ -153,19 +152,16 @@ static int64_t skew_of(const struct allowance_sync *s, struct str key)
 /* A page of it: it remembers for a year, and one array holds no more than REDIS_REPLY_MAX_ELEMENTS. */
 static void ask_index(struct allowance_sync *s)
 {
-    char key_text[REDIS_KEY_MAX_BYTES], from[STR_OF_U64_MAX], offset[STR_OF_U64_MAX], count[STR_OF_U64_MAX];
+    char key_text[REDIS_KEY_MAX_BYTES];
     struct str key = index_key(s, key_text);
     if (!s->is_amid) {
         s->reads_anew = false;
-        s->from_us = MAX_OF(s->seen_us - READ_AGAIN_US, 0);
-        s->offset = 0;
+        index_pages_begin(&s->pages, s->seen_us - READ_AGAIN_US);
         s->reading_us = redis_now_us(s->redis, key);
     }
-    struct str words[] = {
-        STR("ZRANGEBYSCORE"), key,          str_of_u64(from, (uint64_t)s->from_us), STR("+inf"),
-        STR("WITHSCORES"),    STR("LIMIT"), str_of_u64(offset, s->offset),          str_of_u64(count, PAGE)};
     begin(s);
-    add(s, words, COUNT_OF(words));
+    if (!index_pages_ask(&s->pages, key, &s->call))
+        s->has_errors = true;
     ask(s, key, ASKS_INDEX);
 }
 
@@ -247,32 +243,21 @@ static bool text_of(const redisReply *r, struct str *text)
     return text->ptr != NULL;
 }
 
-static int64_t score_of(struct str text)
-{
-    char number[64];
-    str_copy_into(number, sizeof number, text);
-    double score = strtod(number, NULL);
-    return score > 0 && score < 9e15 ? (int64_t)score : 0;
-}
-
-/* The next page begins at the score of this one's last member: whoever changes meanwhile moves to the end, and those
- * behind him move up. */
 static void on_index(struct allowance_sync *s, const redisReply *reply)
 {
     int64_t last_us = 0;
-    for (size_t i = 0; i + 1 < reply->elements && i < 2 * (size_t)PAGE; i += 2) {
+    for (size_t i = 0; i + 1 < reply->elements && i < 2 * (size_t)INDEX_PAGE; i += 2) {
         struct str entity, score;
         if (!text_of(reply->element[i], &entity) || !text_of(reply->element[i + 1], &score))
             continue;
-        last_us = score_of(score);
+        last_us = index_pages_score(reply->element[i + 1]);
         if (entity.len > ALLOWANCE_ENTITY_MAX_BYTES)
             continue;
         str_copy_into(s->queue[s->queued].text, sizeof s->queue[0].text, entity);
         s->queued++;
     }
-    s->is_amid = reply->elements / 2 >= PAGE;
-    s->offset = last_us > s->from_us ? 0 : s->offset + PAGE;
-    s->from_us = MAX_OF(last_us, s->from_us);
+    s->is_amid = reply->elements / 2 >= INDEX_PAGE;
+    index_pages_turn(&s->pages, last_us);
 }
 
 static void on_hash(struct allowance_sync *s, const redisReply *reply)
@@ -363,7 +348,7 @@ struct allowance_sync *allowance_sync_new(struct loop *l, struct redis *redis, s
 {
     struct allowance_sync *s = calloc(1, sizeof *s);
     if (s)
-        s->queue = calloc(PAGE, sizeof *s->queue);
+        s->queue = calloc(INDEX_PAGE, sizeof *s->queue);
     if (!s || !s->queue) {
         free(s);
         err_no_memory(err);

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "limits/ban_text.h"
+#include "limits/index_pages.h"
 #include "limits/redis_keys.h"
 
 enum {
@@ -26,7 +27,6 @@ enum {
     WHOLE_MS = 600000, /* between two readings of the whole index */
     RETRY_MS = 2000,
     ERRANDS = 64,
-    PAGE = 256, /* members of the index read at once */
     RECENT = 1024
 };
 
@@ -75,10 +75,9 @@ struct ban_sync {
     struct redis_call poll;
     bool is_polling, has_poll_failed;
     bool is_reading, is_whole; /* some pages; from the very beginning */
-    struct member *page;       /* PAGE */
+    struct member *page;       /* INDEX_PAGE */
     size_t page_count, page_at;
-    int64_t from_us;             /* the page's: the score of the last member of the one before … */
-    size_t offset;               /* … of which so many were read */
+    struct index_pages pages;
     int64_t read_to_us, last_us; /* the highest score in this reading, and of all before it */
     int64_t next_poll_ms, next_whole_ms;
     unsigned ups;
@@ -360,13 +359,10 @@ static bool is_recent(const struct ban_sync *s, const struct member *m)
 
 static void poll_next_page(struct ban_sync *s)
 {
-    char key[REDIS_KEY_MAX_BYTES], from[STR_OF_U64_MAX], offset[STR_OF_U64_MAX], count[STR_OF_U64_MAX];
+    char key[REDIS_KEY_MAX_BYTES];
     struct str index = index_key(s, key);
-    struct str words[] = {
-        STR("ZRANGEBYSCORE"), index,        str_of_u64(from, (uint64_t)s->from_us), STR("+inf"),
-        STR("WITHSCORES"),    STR("LIMIT"), str_of_u64(offset, s->offset),          str_of_u64(count, PAGE)};
     s->page_count = s->page_at = 0;
-    s->is_polling = redis_call_add(&s->poll, words, COUNT_OF(words)) && redis_send(s->options.redis, index, &s->poll);
+    s->is_polling = index_pages_ask(&s->pages, index, &s->poll) && redis_send(s->options.redis, index, &s->poll);
     if (s->is_polling)
         return;
     redis_call_fini(&s->poll);
@@ -383,7 +379,7 @@ static void on_poll_reply(struct redis_call *c, size_t n, const redisReply *repl
         s->has_poll_failed = true;
         return;
     }
-    for (size_t i = 0; i + 1 < reply->elements && s->page_count < PAGE; i += 2) {
+    for (size_t i = 0; i + 1 < reply->elements && s->page_count < INDEX_PAGE; i += 2) {
         const redisReply *entity = reply->element[i], *score = reply->element[i + 1];
         struct member *m = &s->page[s->page_count];
         if (entity->type != REDIS_REPLY_STRING || score->type != REDIS_REPLY_STRING)
@@ -391,8 +387,7 @@ static void on_poll_reply(struct redis_call *c, size_t n, const redisReply *repl
         struct str name = str_of(entity->str, entity->len);
         if (!ban_entity_is_valid(name))
             name = STR(""); /* passed over, but counted: the next page begins behind it */
-        double at = strtod(score->str, NULL);
-        m->score_us = at > 0 && at < 9e15 ? (int64_t)at : 0;
+        m->score_us = index_pages_score(score);
         str_copy_into(m->entity, sizeof m->entity, name);
         s->page_count++;
     }
@@ -419,16 +414,6 @@ static void end_reading(struct ban_sync *s)
         s->next_whole_ms = now_ms(s) + WHOLE_MS;
 }
 
-/* Behind the page at hand. Not by how many were read: who is put in anew meanwhile leaves his place, all behind him
- * move up by one, and the first of the next page would be among those that were read. */
-static void turn_page(struct ban_sync *s)
-{
-    int64_t last_us = s->page[s->page_count - 1].score_us;
-    s->offset = last_us > s->from_us ? 0 : s->offset + PAGE;
-    s->from_us = MAX_OF(last_us, s->from_us);
-    poll_next_page(s);
-}
-
 /* Asks for the members of the page at hand, as many as there are errands for; then for the next page. */
 static void read_page(struct ban_sync *s)
 {
@@ -444,10 +429,12 @@ static void read_page(struct ban_sync *s)
     }
     if (!s->is_reading || s->is_polling || s->errands_of_reading || (s->page_at < s->page_count && !s->has_poll_failed))
         return;
-    if (s->page_count < PAGE || s->has_poll_failed)
+    if (s->page_count < INDEX_PAGE || s->has_poll_failed) {
         end_reading(s);
-    else
-        turn_page(s);
+    } else {
+        index_pages_turn(&s->pages, s->page[s->page_count - 1].score_us);
+        poll_next_page(s);
+    }
 }
 
 static void begin_reading(struct ban_sync *s)
@@ -467,8 +454,7 @@ static void begin_reading(struct ban_sync *s)
         memset(s->recent, 0, sizeof s->recent);
     s->has_poll_failed = false;
     s->is_reading = true;
-    s->from_us = s->is_whole ? 0 : MAX_OF(s->last_us - OVERLAP_US, 0);
-    s->offset = 0;
+    index_pages_begin(&s->pages, s->is_whole ? 0 : s->last_us - OVERLAP_US);
     s->read_to_us = 0;
     poll_next_page(s);
 }
@@ -499,7 +485,7 @@ static void on_turn(void *arg)
 struct ban_sync *ban_sync_new(const struct ban_sync_options *options, struct err *err)
 {
     struct ban_sync *s = calloc(1, sizeof *s);
-    struct member *page = calloc(PAGE, sizeof *page);
+    struct member *page = calloc(INDEX_PAGE, sizeof *page);
     if (!s || !page) {
         free(s);
         free(page);

@@ -75,21 +75,19 @@ static struct counter counter_of(const char *entity)
     return take.counter;
 }
 
-/* A reading of n in the newest slot, or of some in slots before. */
-static void read_at(struct mirror *m, const char *entity, uint32_t n, uint64_t slots_ago, int64_t now_us)
+/* A reading of n so many slots before the newest; of `unseen` nodes nothing may be in it. */
+static void read_without(struct mirror *m, const char *entity, uint32_t n, uint64_t slots_ago, int64_t now_us,
+                         uint32_t unseen)
 {
     struct counter counter = counter_of(entity);
-    struct mirror_reading r = {.slot = window_slot(now_us, HOUR), .at_us = now_us};
+    struct mirror_reading r = {.slot = window_slot(now_us, HOUR), .at_us = now_us, .unseen = unseen};
     r.rings[0][(r.slot - slots_ago) % WINDOW_CELLS] = n;
     mirror_read(m, &counter, STR("mw1:q:{u:a}:3600"), &r);
 }
 
-static void read_without(struct mirror *m, const char *entity, uint32_t n, uint32_t unseen)
+static void read_at(struct mirror *m, const char *entity, uint32_t n, uint64_t slots_ago, int64_t now_us)
 {
-    struct counter counter = counter_of(entity);
-    struct mirror_reading r = {.slot = window_slot(NOW, HOUR), .at_us = NOW, .unseen = unseen};
-    r.rings[0][r.slot % WINDOW_CELLS] = n;
-    mirror_read(m, &counter, STR("mw1:q:{u:a}:3600"), &r);
+    read_without(m, entity, n, slots_ago, now_us, 0);
 }
 
 static uint64_t sum_seen(const struct mirror_view *v)
@@ -284,6 +282,37 @@ static void test_the_share(void **state)
         if (admitted != CASES[i].admitted)
             fail_msg("%s: %u admitted, not %u", CASES[i].name, admitted, CASES[i].admitted);
         assert_int_equal(since(m, entity, NOW), admitted * CASES[i].cost);
+    }
+}
+
+/* This node was settled while others were not, read what Redis knew, and is alone again: what they had admitted by
+ * their shares is in no reading. */
+static void test_others_were_alone_at_the_reading(void **state)
+{
+    static const struct {
+        uint32_t read, unseen, nodes;
+        int slots_later;
+        uint32_t admitted; /* of 60 */
+    } CASES[] = {
+        {23, 0, 4, 0, 9}, {23, 2, 4, 0, 1},  {23, 3, 4, 0, 0},  {15, 2, 4, 0, 3},
+        {0, 7, 4, 0, 3},  {23, 2, 1, 0, 37}, {23, 2, 4, 16, 1}, {23, 2, 4, 17, 15},
+    };
+    struct mirror *m = *state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        char entity[16];
+        struct take take;
+        uint32_t admitted = 0;
+        snprintf(entity, sizeof entity, "u:%zu", i);
+        read_without(m, entity, 99, 0, NOW, 3); /* the last one counts */
+        read_without(m, entity, CASES[i].read, 0, NOW, CASES[i].unseen);
+        do
+            take_set(&take, entity, 1, 60);
+        while (take_by(m, &take, NOW + CASES[i].slots_later * SLOT_US,
+                       (struct mirror_terms){.nodes = CASES[i].nodes}) == MIRROR_TAKEN &&
+               ++admitted < 100);
+        assert_true(take.is_over[0] && take.wait_us > 0);
+        if (admitted != CASES[i].admitted)
+            fail_msg("%zu: %u admitted, not %u", i, admitted, CASES[i].admitted);
     }
 }
 
@@ -920,43 +949,11 @@ static void test_killed_at_any_instant(void **state)
     munmap(shared, sizeof *shared);
 }
 
-/* This node was settled while others were not, read what Redis knew, and is alone again: what they had admitted by
- * their shares is in no reading. */
-static void test_others_were_alone_at_the_reading(void **state)
-{
-    static const struct {
-        uint32_t read, unseen, nodes;
-        int slots_later;
-        uint32_t admitted; /* of 60 */
-    } CASES[] = {
-        {23, 0, 4, 0, 9}, {23, 2, 4, 0, 1},  {23, 3, 4, 0, 0},  {15, 2, 4, 0, 3},
-        {0, 7, 4, 0, 3},  {23, 2, 1, 0, 37}, {23, 2, 4, 16, 1}, {23, 2, 4, 17, 15},
-    };
-    struct mirror *m = *state;
-    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
-        char entity[16];
-        struct take take;
-        uint32_t admitted = 0;
-        snprintf(entity, sizeof entity, "u:%zu", i);
-        read_without(m, entity, 99, 3); /* the last one counts */
-        read_without(m, entity, CASES[i].read, CASES[i].unseen);
-        do
-            take_set(&take, entity, 1, 60);
-        while (take_by(m, &take, NOW + CASES[i].slots_later * SLOT_US,
-                       (struct mirror_terms){.nodes = CASES[i].nodes}) == MIRROR_TAKEN &&
-               ++admitted < 100);
-        assert_true(take.is_over[0] && take.wait_us > 0);
-        if (admitted != CASES[i].admitted)
-            fail_msg("%zu: %u admitted, not %u", i, admitted, CASES[i].admitted);
-    }
-}
-
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_others_were_alone_at_the_reading),
         CASE(test_a_reading_ages),
         CASE(test_older_readings_are_dropped),
         CASE(test_a_closed_window_and_a_denial_are_remembered),
@@ -964,6 +961,7 @@ int main(void)
         CASE(test_a_late_reading_only_adds),
         CASE(test_what_this_node_told_is_seen),
         CASE(test_the_share),
+        CASE(test_others_were_alone_at_the_reading),
         CASE(test_all_nodes_together),
         CASE(test_all_or_nothing),
         CASE(test_unaged),
