@@ -71,6 +71,18 @@ static void judge_replication(struct health *h, struct str info, enum redis_shap
                  "it is a replica that has lost its master: what is counted now it does not know");
 }
 
+/* "slave0:ip=127.0.0.1,port=6380,state=online,offset=14,lag=1" */
+bool health_is_followed(struct str info)
+{
+    while (info.len) {
+        struct str line = str_split(info, '\n', &info);
+        if (str_starts(line, STR("slave")) && line.len > 5 && line.ptr[5] >= '0' && line.ptr[5] <= '9' &&
+            str_contains_nocase(line, STR(",state=online")))
+            return true;
+    }
+    return false;
+}
+
 /* "7.0.15"; from 6.2 on. Valkey says which Redis it is like. */
 static void judge_version(struct health *h, struct str info)
 {

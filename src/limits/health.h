@@ -33,5 +33,8 @@ struct health {
  * missing is no trouble. has_skew:
  * skew_us says by how much Redis' clock is ahead of ours. */
 void health_judge(struct health *h, struct str info, enum redis_shape shape, bool has_skew, int64_t skew_us);
+/* From a reply to INFO that has its section "replication": does a replica follow this master, and hear all that it is
+ * told from now on? */
+bool health_is_followed(struct str info);
 
 #endif

@@ -165,6 +165,7 @@ static bool look_at_link(struct keeper_domain *d)
     d->ups = ups;
     d->next_health_ms = 0; /* it may be another one, or set up anew */
     forget_epochs(d);
+    keeper_proof_begin(d);
     if (was_up) {
         trouble(d);
         d->is_told = true;
@@ -218,7 +219,8 @@ static void domain_turn(struct keeper_domain *d)
     struct keeper *k = d->k;
     watch_call(k, &d->beat);
     watch_call(k, &d->info);
-    if (!look_at_link(d))
+    watch_call(k, &d->proof);
+    if (!look_at_link(d) || !keeper_proof_turn(d))
         return;
     if (!d->is_in_trouble && !outage_is_settled(k->options.outage, d->number))
         trouble(d);
@@ -334,6 +336,7 @@ struct keeper *keeper_new(const struct keeper_options *options, struct err *err)
     for (unsigned i = 0; i < OUTAGE_DOMAINS; i++) {
         k->all_domains[i].k = k;
         k->all_domains[i].number = i;
+        keeper_proof_init(&k->all_domains[i]);
         keeper_beat_init(&k->all_domains[i]);
         keeper_health_init(&k->all_domains[i]);
     }
@@ -378,6 +381,7 @@ void keeper_free(struct keeper **kp)
     keeper_push_fini(k);
     keeper_epoch_fini(k);
     for (unsigned i = 0; i < OUTAGE_DOMAINS; i++) {
+        redis_call_fini(&k->all_domains[i].proof.call);
         redis_call_fini(&k->all_domains[i].beat.call);
         redis_call_fini(&k->all_domains[i].info.call);
     }

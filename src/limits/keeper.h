@@ -10,7 +10,8 @@
  * A domain (outage.h) is unsettled by whoever decides alone, and is not only late, and by the keeper when its own link
  * was lost, Redis stood still, or the epoch is not the one it knew. It is settled again when, in this order:
  *
- *   1. the link is up, and the epochs of the shard's tags were read. One that is missing or changed: the data set was
+ *   1. the link is up, behind Sentinel to a master that a replica follows if it is another one than before (3 s at
+ * most: keeper_proof.c), and the epochs of the shard's tags were read. One that is missing or changed: the data set was
  *      lost, and all that this node admitted in the windows that still count is added again, once;
  *   2. every process of the node reaches it, and what was decided alone since is pushed;
  *   3. this node's heartbeat, which says just that, has been answered;

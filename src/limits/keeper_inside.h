@@ -1,6 +1,6 @@
 /*
  * keeper_inside.h - what the files of the keeper share: keeper.c (the turn of every 100 ms, when a domain is settled),
- * keeper_epoch.c, keeper_beat.c, keeper_push.c, keeper_health.c. For them alone.
+ * keeper_proof.c, keeper_epoch.c, keeper_beat.c, keeper_push.c, keeper_health.c. For them alone.
  */
 #ifndef LIMITS_KEEPER_INSIDE_H
 #define LIMITS_KEEPER_INSIDE_H
@@ -58,6 +58,12 @@ struct keeper_domain {
     bool is_used; /* some shard has it */
     size_t shard;
     unsigned ups;
+
+    char server[ENDPOINT_TEXT_MAX]; /* that was believed last */
+    bool is_to_be_proved;           /* the link is up, to another one */
+    bool is_followed;               /* by a replica, as the call under way says */
+    int64_t proof_until_ms, next_proof_ms;
+    struct keeper_call proof;
 
     bool is_checked;    /* all its epochs were read since the link came up */
     bool must_push_all; /* the data set was lost: what is not pushed yet of all that this node admitted … */
@@ -169,6 +175,14 @@ void keeper_distrust(struct keeper_domain *d);
 void keeper_try_settle(struct keeper_domain *d);
 /* `store` events. */
 void keeper_event(struct keeper *k, size_t shard, const char *state, const char *problem, const char *text);
+
+/* ---- keeper_proof.c ---- */
+
+void keeper_proof_init(struct keeper_domain *d);
+/* The link has come up. */
+void keeper_proof_begin(struct keeper_domain *d);
+/* May what is behind the link be told anything, and believed? */
+bool keeper_proof_turn(struct keeper_domain *d);
 
 /* ---- keeper_epoch.c ---- */
 

@@ -83,8 +83,21 @@ static void test_numbers(void **state)
     assert_string_equal(h.texts[HEALTH_CLOCK], ""); /* the clock was never read */
 }
 
+static void test_followed(void **state)
+{
+    (void)state;
+    assert_true(health_is_followed(STR("role:master\r\nconnected_slaves:2\r\n"
+                                       "slave0:ip=127.0.0.1,port=1,state=wait_bgsave,offset=0,lag=0\r\n"
+                                       "slave1:ip=127.0.0.1,port=2,state=online,offset=14,lag=1\r\n")));
+    assert_false(
+        health_is_followed(STR("connected_slaves:1\r\nslave0:ip=::1,port=1,state=send_bulk,offset=0,lag=0\r\n")));
+    assert_false(health_is_followed(STR("role:master\r\nconnected_slaves:0\r\nslaves_said:,state=online\r\nslave")));
+    assert_false(health_is_followed(STR_NONE));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_numbers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_numbers),
+                                       cmocka_unit_test(test_followed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,7 @@ struct node {
 
 struct stage {
     struct tiny_server server;
+    bool is_sentinel;
     struct node nodes[NODES];
     int64_t now_us;
 };
@@ -54,7 +55,9 @@ static void start(struct stage *st, size_t i)
     struct err err;
     struct keeper_options options = {.loop = &n->loop,
                                      .redis = &n->redis,
-                                     .shape = st->server.is_cluster ? REDIS_CLUSTER : REDIS_ALONE,
+                                     .shape = st->server.is_cluster ? REDIS_CLUSTER
+                                              : st->is_sentinel     ? REDIS_SENTINEL
+                                                                    : REDIS_ALONE,
                                      .mirror = n->mirror,
                                      .outage = &n->outage,
                                      .prefix = STR("mw1:"),
@@ -126,6 +129,14 @@ static int setup(void **state)
 static int setup_cluster(void **state)
 {
     *state = make_stage(true);
+    return 0;
+}
+
+static int setup_sentinel(void **state)
+{
+    struct stage *st = make_stage(false);
+    st->is_sentinel = true;
+    *state = st;
     return 0;
 }
 
@@ -766,6 +777,119 @@ static void test_two_with_the_same_id_are_noticed(void **state)
     assert_true(st->nodes[0].keeper->all_domains[0].foreign >= 10 || st->nodes[1].keeper->all_domains[0].foreign >= 10);
 }
 
+/* ---- another master, behind Sentinel ---- */
+
+static void is_followed(struct stage *st, const char *state)
+{
+    snprintf(st->server.info, sizeof st->server.info,
+             "redis_version:7.0.15\r\nmaxmemory_policy:noeviction\r\nrole:master\r\nconnected_slaves:%d\r\n",
+             state != NULL);
+    size_t len = strlen(st->server.info);
+    if (state)
+        snprintf(st->server.info + len, sizeof st->server.info - len, "slave0:ip=127.0.0.1,port=1,state=%s,lag=0\r\n",
+                 state);
+}
+
+/* Two nodes that told of 5 mails lost their master, decided on 3 and 4 alone, and reach another one now. */
+static void fail_over(struct stage *st)
+{
+    run_nodes(st, 2);
+    told(st, 0, "u:alice", 5);
+    for (size_t i = 0; i < 2; i++)
+        tiny_cut(&st->nodes[i].redis);
+    steps(st, 500);
+    for (size_t i = 0; i < 2; i++)
+        alone(st, i, "u:alice", (uint32_t)(3 + i));
+    st->server.master = 2;
+    for (size_t i = 0; i < 2; i++)
+        tiny_link(&st->nodes[i].redis);
+}
+
+static void assert_told(struct stage *st, bool is_told)
+{
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(is_settled(&st->nodes[i]), is_told);
+    assert_int_equal(counted(st, "u:alice", 0), is_told ? 12 : 5);
+}
+
+static void test_another_master_is_told_when_a_replica_follows_it(void **state)
+{
+    struct stage *st = *state;
+    is_followed(st, NULL);
+    fail_over(st);
+    steps(st, 1500);
+    assert_told(st, false);
+    is_followed(st, "wait_bgsave");
+    steps(st, 1000);
+    assert_told(st, false);
+    is_followed(st, "online");
+    steps(st, 600);
+    assert_told(st, true);
+}
+
+static void test_another_master_is_told_after_three_seconds(void **state)
+{
+    struct stage *st = *state;
+    is_followed(st, NULL);
+    fail_over(st);
+    steps(st, 2900);
+    assert_told(st, false);
+    steps(st, 700);
+    assert_told(st, true);
+}
+
+/* What was told to one that is replaced at once would be lost. */
+static void test_of_two_masters_in_a_row_the_second_is_told(void **state)
+{
+    struct stage *st = *state;
+    is_followed(st, NULL);
+    fail_over(st);
+    steps(st, 2500);
+    for (unsigned again = 0; again < 2; again++) {
+        for (size_t i = 0; i < 2; i++)
+            tiny_cut(&st->nodes[i].redis);
+        steps(st, 200);
+        st->server.master = again ? 3 : 2; /* the same one once more is no proof */
+        for (size_t i = 0; i < 2; i++)
+            tiny_link(&st->nodes[i].redis);
+        steps(st, 2500);
+        assert_told(st, false);
+    }
+    is_followed(st, "online");
+    steps(st, 600);
+    assert_told(st, true);
+}
+
+static void test_the_same_master_needs_no_replica(void **state)
+{
+    struct stage *st = *state;
+    is_followed(st, NULL);
+    run_nodes(st, 2);
+    told(st, 0, "u:alice", 5);
+    for (size_t i = 0; i < 2; i++)
+        tiny_cut(&st->nodes[i].redis);
+    steps(st, 500);
+    alone(st, 1, "u:alice", 7);
+    for (size_t i = 0; i < 2; i++)
+        tiny_link(&st->nodes[i].redis);
+    steps(st, 600);
+    assert_told(st, true);
+}
+
+static void test_who_leaves_tells_another_master_at_once(void **state)
+{
+    struct stage *st = *state;
+    is_followed(st, NULL);
+    fail_over(st);
+    steps(st, 500);
+    for (size_t i = 0; i < 2; i++)
+        keeper_leave(st->nodes[i].keeper, 1000, on_left, &st->nodes[i]);
+    steps(st, 600);
+    assert_int_equal(counted(st, "u:alice", 0), 12);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(st->nodes[i].has_left);
+}
+
 /* What our user may not do is found at once and each minute, and is no finding any more once he may. */
 static void test_what_is_denied_is_said(void **state)
 {
@@ -814,7 +938,8 @@ static void test_state(void **state)
     assert_false(keeper_finding_next(st->nodes[0].keeper, &at, &name, &text));
 }
 
-#define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define STORY(f)    cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define SENTINEL(f) cmocka_unit_test_setup_teardown(f, setup_sentinel, teardown)
 
 int main(void)
 {
@@ -843,6 +968,11 @@ int main(void)
         STORY(test_leaving_without_redis),
         cmocka_unit_test_setup_teardown(test_a_shard_of_a_cluster_is_lost, setup_cluster, teardown),
         STORY(test_two_with_the_same_id_are_noticed),
+        SENTINEL(test_another_master_is_told_when_a_replica_follows_it),
+        SENTINEL(test_another_master_is_told_after_three_seconds),
+        SENTINEL(test_of_two_masters_in_a_row_the_second_is_told),
+        SENTINEL(test_the_same_master_needs_no_replica),
+        SENTINEL(test_who_leaves_tells_another_master_at_once),
         STORY(test_what_is_denied_is_said),
         STORY(test_state),
     };

@@ -42,6 +42,7 @@ struct tiny_key {
 struct tiny_server {
     int64_t now_us; /* its clock */
     bool is_cluster;
+    unsigned master; /* which server it is: its port's last digit */
     struct tiny_key keys[TINY_KEYS];
     char info[1024];
     char refuses[64], refusal[128]; /* a command that begins so is answered with that error */
@@ -68,6 +69,7 @@ static void tiny_init(struct tiny_server *s, int64_t now_us)
 {
     memset(s, 0, sizeof *s);
     s->now_us = now_us;
+    s->master = 1;
     snprintf(s->info, sizeof s->info,
              "redis_version:7.0.15\r\nused_memory:1000000\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
              "role:master\r\nconnected_slaves:1\r\n");
@@ -560,8 +562,8 @@ unsigned redis_map_version(const struct redis *r)
 
 struct str redis_shard_name(const struct redis *r, size_t shard)
 {
-    (void)r;
-    return shard ? STR("127.0.0.1:7002") : STR("127.0.0.1:7001");
+    static char name[ENDPOINT_TEXT_MAX];
+    return str_of(name, (size_t)snprintf(name, sizeof name, "127.0.0.1:700%zu", r->server->master + shard));
 }
 
 unsigned redis_shard_ups(const struct redis *r, size_t shard)
