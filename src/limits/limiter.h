@@ -188,7 +188,12 @@ uint64_t limiter_tarpit_ms(const struct reservation *r);
  * `user-recipients: 200 per 1h used up, 201 with this mail; try again in 12m30s`
  * `user-recipients: 200 per 1h allowed, 300 in this mail; send it in parts of at most 200` */
 struct str limiter_refusal_text(const struct reservation *r, char *to, size_t size);
-/* `200 per 1h used up, 201 with this mail` of any reading: for `explain` and an observed limit's `would`. */
+/* The same for who runs the service: where Redis is away, or was for a node that is not back, and only what the other
+ * nodes may not have admitted is used up, it says so.
+ * `user-recipients: 200 per 1h used up but for the shares of other nodes, 101 with this mail; try again in 12m30s` */
+struct str limiter_refusal_logged(const struct reservation *r, char *to, size_t size);
+/* `200 per 1h used up, 201 with this mail` of any reading, with the shares: for `explain` and an observed limit's
+ * `would`. */
 struct str limiter_reading_text(const struct reading *reading, char *to, size_t size);
 
 #endif

@@ -15,19 +15,32 @@ static struct str amount_text(const struct reading *reading, char *to, size_t si
     return str_of(to, MIN_OF((size_t)MAX_OF(len, 0), size - 1));
 }
 
-struct str limiter_reading_text(const struct reading *reading, char *to, size_t size)
+/* What refuses with room left in the limit: the rest of it is for nodes whose counts are not known now. */
+static bool leaves_shares(const struct reading *reading)
+{
+    return reading->refuses && reading->used <= reading->allowed;
+}
+
+static struct str reading_text(const struct reading *reading, bool names_shares, char *to, size_t size)
 {
     char amount[96], used[32];
+    const char *but = names_shares && leaves_shares(reading) ? " but for the shares of other nodes" : "";
     amount_text(reading, amount, sizeof amount);
     limit_count_text(used, sizeof used, reading->limit->unit, reading->used);
     int len;
     if (!reading->refuses)
         len = snprintf(to, size, "%s of %s", used, amount);
     else if (reading->take->mode == TAKE_NOTHING)
-        len = snprintf(to, size, "%s used up, %s by now", amount, used);
+        len = snprintf(to, size, "%s used up%s, %s by now", amount, but, used);
     else
-        len = snprintf(to, size, "%s used up, %s with this %s", amount, used, limit_unit_noun(reading->limit->unit));
+        len = snprintf(to, size, "%s used up%s, %s with this %s", amount, but, used,
+                       limit_unit_noun(reading->limit->unit));
     return str_of(to, MIN_OF((size_t)MAX_OF(len, 0), size - 1));
+}
+
+struct str limiter_reading_text(const struct reading *reading, char *to, size_t size)
+{
+    return reading_text(reading, true, to, size);
 }
 
 uint64_t limiter_tarpit_ms(const struct reservation *r)
@@ -39,10 +52,10 @@ uint64_t limiter_tarpit_ms(const struct reservation *r)
     return sum_ms;
 }
 
-struct str limiter_refusal_text(const struct reservation *r, char *to, size_t size)
+static struct str refusal_text(const struct reservation *r, bool names_shares, char *to, size_t size)
 {
     const struct reading *by = r->refused_by;
-    char what[160], extra[64];
+    char what[192], extra[64];
     int len;
     if (!by) {
         len = snprintf(to, size, "limits cannot be checked now; try again later");
@@ -54,11 +67,21 @@ struct str limiter_refusal_text(const struct reservation *r, char *to, size_t si
         len = snprintf(to, size, PRI_STR ": %s allowed, %s in this mail; send it in parts of at most %s",
                        STR_ARG(by->limit->name), what, cost, extra);
     } else {
-        limiter_reading_text(by, what, sizeof what);
+        reading_text(by, names_shares, what, sizeof what);
         if (r->retry_after_ms)
             limit_wait_text(extra, sizeof extra, (uint64_t)(r->retry_after_ms + 999) / 1000);
         len = snprintf(to, size, PRI_STR ": %s; try again %s%s", STR_ARG(by->limit->name), what,
                        r->retry_after_ms ? "in " : "later", r->retry_after_ms ? extra : "");
     }
     return str_of(to, MIN_OF((size_t)MAX_OF(len, 0), size - 1));
+}
+
+struct str limiter_refusal_text(const struct reservation *r, char *to, size_t size)
+{
+    return refusal_text(r, false, to, size);
+}
+
+struct str limiter_refusal_logged(const struct reservation *r, char *to, size_t size)
+{
+    return refusal_text(r, true, to, size);
 }

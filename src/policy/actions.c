@@ -158,9 +158,9 @@ static enum policy_verdict verdict_of(enum action_kind kind)
 }
 
 /* What there is to say of an action: its own text, or its actor's words. */
-static struct str said(struct asking *a, const struct actor *actor, const struct policy_action *action)
+static struct str said(struct asking *a, const struct policy_action *action, struct str words)
 {
-    return action->text ? asking_render(a, action->text) : actor->words;
+    return action->text ? asking_render(a, action->text) : words;
 }
 
 static struct reply_code reply_of(const struct asking *a, const struct policy_action *action)
@@ -182,7 +182,7 @@ static bool decide(struct asking *a, const struct actor *actor, const struct pol
     str_copy_into(answer->enhanced, sizeof answer->enhanced, str_of_z(reply.enhanced));
     if (!reply.code)
         return true;
-    answer->text = said(a, actor, action);
+    answer->text = said(a, action, actor->words);
     return answer->text.ptr != NULL;
 }
 
@@ -204,7 +204,7 @@ static struct policy_effect effect_of(struct asking *a, enum policy_effect_kind 
     return (struct policy_effect){.kind = kind,
                                   .by = actor->by,
                                   .action = str_of_z(action_rows[action->kind].word),
-                                  .text = said(a, actor, action),
+                                  .text = said(a, action, actor->logged),
                                   .phase = a->phase};
 }
 

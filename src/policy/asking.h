@@ -70,9 +70,10 @@ MUST_USE bool asking_rules(struct asking *a);
 struct actor {
     struct str by;
     bool is_limit;
-    bool is_observed; /* only says what it would do */
-    struct str key;   /* of a limit: whose count it is, "user:alice@example.org" */
-    struct str words; /* of a limit: what a refusal, or a log, says that has no text of its own */
+    bool is_observed;  /* only says what it would do */
+    struct str key;    /* of a limit: whose count it is, "user:alice@example.org" */
+    struct str words;  /* of a limit: what a refusal says that has no text of its own */
+    struct str logged; /* and what a log, an alert or `would` says */
 };
 /* WAITS: for the limit that it charges; asked again, it goes on. TROUBLE: the answer says so, nothing more is done. */
 enum acted { ACTED, ACT_WAITS, ACT_TROUBLE };

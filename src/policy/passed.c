@@ -26,13 +26,18 @@ static bool is_its_turn(const struct reservation *r, const struct passed *p, con
     return is_refuser(r, p) && !r->permanent;
 }
 
-/* The sentence of the refusal, or how full it is. Empty: no memory. */
-static struct str words_of(struct asking *a, const struct reservation *r, const struct passed *p)
+/* The sentence of the refusal, for the client and for the log, or how full it is. Empty: no memory. */
+static void find_words(struct asking *a, const struct reservation *r, const struct passed *p, struct actor *actor)
 {
     char text[512];
-    struct str words = is_refuser(r, p) ? limiter_refusal_text(r, text, sizeof text)
-                                        : limiter_reading_text(&r->readings[p->reading], text, sizeof text);
-    return arena_copy(a->question->arena, words);
+    if (is_refuser(r, p)) {
+        actor->words = arena_copy(a->question->arena, limiter_refusal_text(r, text, sizeof text));
+        actor->logged = arena_copy(a->question->arena, limiter_refusal_logged(r, text, sizeof text));
+    } else {
+        actor->words =
+            arena_copy(a->question->arena, limiter_reading_text(&r->readings[p->reading], text, sizeof text));
+        actor->logged = actor->words;
+    }
 }
 
 bool asking_act_passed(struct asking *a, const struct reservation *r, const struct passed *p)
@@ -45,7 +50,7 @@ bool asking_act_passed(struct asking *a, const struct reservation *r, const stru
             continue;
         if (!actor.key.ptr) {
             actor.key = policy_key_text(r->readings[p->reading].entity, a->question->arena);
-            actor.words = words_of(a, r, p);
+            find_words(a, r, p, &actor);
         }
         if (asking_act(a, &actor, action) != ACTED)
             return false;

@@ -78,7 +78,7 @@ def test_bans_travel(nodes):
 
 # -- while Redis is away
 
-AWAY = PLAIN_RULES + "limit mails per user count messages { 20/1h }\n"
+AWAY = PLAIN_RULES + "limit mails per user count messages { 20/1h at 100% log, defer }\n"
 TOLD_LATER = "Redis is away: it is in force on this node now, and on the others when Redis is back"
 
 
@@ -138,6 +138,8 @@ def test_a_share_says_so(start_pair, redis):
     event = one.wait_event("mail", verdict="defer")
     assert (event["store"], event["share_of"], event["by"]) == ("share", 2, "mails")
     assert all("share_of" not in event for event in one.events("mail", verdict="accept"))
+    text = one.wait_event("limit", by="mails")["text"]
+    assert text.startswith("mails: 20 per 1h used up but for the shares of other nodes, 13 with this mail; try again in ")
     assert "the node's share of the limit, one of 2, was used up, not the limit" in command(one, "explain", "--event", event["id"])
 
     row = rows_of(asked(one, "limits", "user:alice@example.org"))["mails", 3600]

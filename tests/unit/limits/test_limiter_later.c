@@ -213,6 +213,12 @@ static void test_a_store_that_decides_alone(void **state)
     assert_int_equal(r->passed_count, 1);
     assert_int_equal(r->passed[0].threshold->refusal, REFUSAL_DEFER);
     assert_int_equal(r->retry_after_ms, 60000);
+    assert_refusal(r, "ten: 10 per 1h used up, 4 with this mail; try again in 1m");
+    char text[256];
+    limiter_refusal_logged(r, text, sizeof text);
+    assert_string_equal(text,
+                        "ten: 10 per 1h used up but for the shares of other nodes, 4 with this mail; try again in "
+                        "1m");
     late_of(&f->store)->decide = decide_open;
     const struct charge other = mail_charge(&TEN, "u:b", 4, 1);
     r = start(f, &other, NOW);

@@ -109,6 +109,32 @@ static void test_known_is_noted_unasked(void **state)
     }
 }
 
+static void refuse_by_share(struct store_op *op)
+{
+    struct take *take = op->takes[0];
+    take->used[COLUMN_MESSAGES] = 13;
+    take->growth[COLUMN_MESSAGES] = take->cost[COLUMN_MESSAGES];
+    take->is_over[COLUMN_MESSAGES] = true;
+    take->wait_us = WAIT_UNKNOWN;
+    op->result = STORE_FULL;
+}
+
+/* A client reads of the limit, who reads the log what it was that is used up. */
+static void test_a_share_is_logged(void **state)
+{
+    (void)state;
+    static const char LOGGED[] = "l: 20 per 1h used up but for the shares of other nodes, 13 with this mail; try again "
+                                 "later";
+    door_load("alert ops syslog\nlimit l per user count messages { 20/1h at 100% log, alert ops, defer }\n");
+    late_of(&T.store)->decide = refuse_by_share;
+    assert_int_equal(door_send(&A), POLICY_DEFER);
+    door_expect(451, "4.7.1", "l: 20 per 1h used up, 13 with this mail; try again later");
+    assert_int_equal(count_effects(POLICY_EFFECT_THRESHOLD), 1);
+    assert_int_equal(count_effects(POLICY_EFFECT_ALERT), 1);
+    for (const struct policy_effect *e = T.answer.effects; e; e = e->next)
+        assert_true(str_equal(e->text, str_of_z(LOGGED)));
+}
+
 /* Limits of what happens may ask how full others are. */
 static void test_events_that_ask(void **state)
 {
@@ -301,11 +327,17 @@ static void test_given_up_afterwards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        DOOR_TEST(test_used_and_left),   DOOR_TEST(test_charge),
-        DOOR_TEST(test_known_networks),  DOOR_TEST(test_known_is_noted_unasked),
-        DOOR_TEST(test_events_that_ask), LATE_TEST(test_one_round_trip),
-        LATE_TEST(test_notes_at_once),   LATE_TEST(test_away),
-        LATE_TEST(test_given_up),        LATE_TEST(test_given_up_afterwards),
+        DOOR_TEST(test_used_and_left),
+        DOOR_TEST(test_charge),
+        DOOR_TEST(test_known_networks),
+        DOOR_TEST(test_known_is_noted_unasked),
+        DOOR_TEST(test_events_that_ask),
+        LATE_TEST(test_a_share_is_logged),
+        LATE_TEST(test_one_round_trip),
+        LATE_TEST(test_notes_at_once),
+        LATE_TEST(test_away),
+        LATE_TEST(test_given_up),
+        LATE_TEST(test_given_up_afterwards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
