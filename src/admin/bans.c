@@ -47,10 +47,11 @@ static json_t *time_json(int64_t us, int64_t now_us)
 static json_t *ban_json(const struct ban *ban, int64_t now_us, struct arena *arena)
 {
     struct str key = policy_key_text(str_of_z(ban->entity), arena);
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:i}", "key", control_json_of(key), "by",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "key", control_json_of(key), "by",
                      control_json_of(str_of_z(ban->by)), "reason", control_json_of(str_of_z(ban->reason)), "since",
                      time_json(ban->since_us, now_us), "until", time_json(ban->until_us, now_us), "left",
-                     (json_int_t)((ban->until_us - now_us + SECOND_US - 1) / SECOND_US), "strikes", (int)ban->strikes);
+                     (json_int_t)((ban->until_us - now_us + SECOND_US - 1) / SECOND_US), "strikes",
+                     (json_int_t)ban->strikes);
 }
 
 static json_t *bans_json(const struct ban_list *list, int64_t now_us)

@@ -246,6 +246,12 @@ static int64_t lasts_us(const struct ban_terms *terms, uint32_t strikes)
     return (int64_t)s * SECOND_US;
 }
 
+/* However often somebody comes again, the number grows no smaller: 0 would say that the ban was lifted. */
+static uint32_t next_strike(uint32_t strikes)
+{
+    return strikes + (strikes < UINT32_MAX);
+}
+
 /* The entity's ban gets another, now. One in force that is only prolonged, without a word why, keeps its reason. */
 static void renew(struct ban_table *t, const struct spot *spot, const struct hit *hit, const struct ban_terms *terms,
                   int64_t now_us)
@@ -253,7 +259,7 @@ static void renew(struct ban_table *t, const struct spot *spot, const struct hit
     struct ban *ban = &hit->record->ban;
     bool in_force = ban->until_us > now_us;
     bool is_repeat = now_us - ban->until_us < BAN_STRIKES_S * SECOND_US;
-    uint32_t strikes = in_force ? ban->strikes : is_repeat ? ban->strikes + 1 : 1;
+    uint32_t strikes = in_force ? ban->strikes : is_repeat ? next_strike(ban->strikes) : 1;
     int64_t until_us = now_us + lasts_us(terms, strikes);
     if (until_us <= ban->until_us)
         return; /* in force, and for longer */

@@ -108,6 +108,19 @@ static void test_very_many_strikes(void **state)
     assert_int_equal(ban.strikes, 100);
 }
 
+/* The last number that there is: it stays, for 0 is said of what was lifted. */
+static void test_the_last_strike(void **state)
+{
+    struct ban_table *t = *state;
+    struct ban ban = {NOW, NOW + 900 * S, UINT32_MAX - 1, "u:a", "x", ""};
+    assert_true(ban_put(t, &ban));
+    for (int i = 0; i < 2; i++) {
+        assert_true(ban_add(t, STR("u:a"), &DOUBLING, ban.until_us, &ban));
+        assert_int_equal(ban.strikes, UINT32_MAX);
+        assert_int_equal((ban.until_us - ban.since_us) / S, 5 * HOUR);
+    }
+}
+
 /* Twenty connections that end in the same moment are one strike. */
 static void test_while_in_force(void **state)
 {
@@ -486,6 +499,7 @@ int main(void)
         CASE(test_from_then_until_then),
         CASE(test_strikes),
         CASE(test_very_many_strikes),
+        CASE(test_the_last_strike),
         CASE(test_while_in_force),
         CASE(test_lifted),
         CASE(test_the_list),
