@@ -105,6 +105,14 @@ void keeper_event(struct keeper *k, size_t shard, const char *state, const char 
 
 /* ---- trouble, and its end ---- */
 
+void keeper_tell_again(struct keeper *k)
+{
+    if (k->ban_sync)
+        ban_sync_again(k->ban_sync);
+    if (k->options.on_lost)
+        k->options.on_lost(k->options.arg);
+}
+
 /* Its end as far as this node can know it: from now on counts what others say. */
 static void trouble(struct keeper_domain *d)
 {

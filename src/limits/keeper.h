@@ -45,7 +45,8 @@ struct keeper_options {
     struct event_log *events; /* NULL: none */
     struct str prefix;        /* "mw1:" */
     struct str node;          /* node_id.h */
-    /* A data set was found lost: who keeps something else there puts it back. NULL: nobody. Not to free the keeper. */
+    /* A data set was found lost, or another server took a master's place and may not have all that it was told: who
+     * keeps something else there tells it again. NULL: nobody. Not to free the keeper. */
     void (*on_lost)(void *arg);
     void *arg;
 };

@@ -78,10 +78,7 @@ static void find_lost(struct keeper_domain *d)
     d->must_push_all = true;
     keeper_push_all_again(d);
     world_data_lost(&d->world);
-    if (k->ban_sync)
-        ban_sync_again(k->ban_sync);
-    if (k->options.on_lost)
-        k->options.on_lost(k->options.arg);
+    keeper_tell_again(k);
     const char *text = "its data was lost: what this node counted is added again";
     log_warning("store redis: " PRI_STR ": %s", STR_ARG(redis_shard_name(k->options.redis, d->shard)), text);
     keeper_event(k, d->shard, "lost", NULL, text);

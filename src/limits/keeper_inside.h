@@ -171,6 +171,8 @@ bool keeper_call_ended(struct keeper_call *c, enum redis_result result);
 void keeper_trouble(struct keeper_domain *d);
 /* The data set is not the one that was known: everything about the domain is to be found out again. */
 void keeper_distrust(struct keeper_domain *d);
+/* Something may be missing in Redis: what is not counters (bans …) is told once more. */
+void keeper_tell_again(struct keeper *k);
 /* Something was found out that may settle it. */
 void keeper_try_settle(struct keeper_domain *d);
 /* `store` events. */

@@ -1,11 +1,12 @@
 /*
- * keeper_proof.c - a master that took another's place behind Sentinel is believed only when a replica follows it, or
- * after some seconds.
+ * keeper_proof.c - another server took a master's place: what the lag of the replication may have cost is told again.
+ * But for counters: that much of them is lost (LIMITS.md, "When Redis is away").
  *
- * Sentinel may promote a second one right after the first, and the first then gives up all that it was told: what this
- * node admitted during the outage, had it been pushed there, would be lost without anybody noticing, for the epoch is
- * the same in both. So it is kept, and mail goes on by the node's share, until what is told is told to two. A replica
- * that cannot come (it was the last one) is not waited for longer than limits can bear to be shares.
+ * Behind Sentinel it is believed only when a replica follows it, or after some seconds. Sentinel may promote a second
+ * one right after the first, and the first then gives up all that it was told: what this node admitted during the
+ * outage, had it been pushed there, would be lost without anybody noticing, for the epoch is the same in both. So it is
+ * kept, and mail goes on by the node's share, until what is told is told to two. A replica that cannot come (it was the
+ * last one) is not waited for longer than limits can bear to be shares.
  */
 #include "base/log.h"
 #include "limits/keeper_inside.h"
@@ -24,8 +25,11 @@ static void on_reply(struct redis_call *c, size_t n, const redisReply *reply)
 
 static void believe(struct keeper_domain *d)
 {
+    struct str name = redis_shard_name(d->k->options.redis, d->shard);
     d->is_to_be_proved = false;
-    str_copy_into(d->server, sizeof d->server, redis_shard_name(d->k->options.redis, d->shard));
+    if (d->server[0] && !str_equal(name, str_of_z(d->server)))
+        keeper_tell_again(d->k);
+    str_copy_into(d->server, sizeof d->server, name);
 }
 
 static void on_done(struct redis_call *c, enum redis_result result)

@@ -31,6 +31,7 @@ struct node {
     struct keeper *keeper; /* NULL: not running */
     char id[NODE_ID_BYTES + 1];
     bool has_left;
+    unsigned told_again;
 };
 
 struct stage {
@@ -49,6 +50,12 @@ static void set_clocks(struct stage *st)
         loop_set_now(&st->nodes[i].loop, st->now_us / 1000 - NOW / 1000 + 1000000, st->now_us);
 }
 
+static void on_lost(void *arg)
+{
+    struct node *n = arg;
+    n->told_again++;
+}
+
 static void start(struct stage *st, size_t i)
 {
     struct node *n = &st->nodes[i];
@@ -61,7 +68,9 @@ static void start(struct stage *st, size_t i)
                                      .mirror = n->mirror,
                                      .outage = &n->outage,
                                      .prefix = STR("mw1:"),
-                                     .node = str_of_z(n->id)};
+                                     .node = str_of_z(n->id),
+                                     .on_lost = on_lost,
+                                     .arg = n};
     n->keeper = keeper_new(&options, &err);
     assert_non_null(n->keeper);
 }
@@ -822,9 +831,11 @@ static void test_another_master_is_told_when_a_replica_follows_it(void **state)
     is_followed(st, "wait_bgsave");
     steps(st, 1000);
     assert_told(st, false);
+    assert_int_equal(st->nodes[0].told_again, 0);
     is_followed(st, "online");
     steps(st, 600);
     assert_told(st, true);
+    assert_int_equal(st->nodes[0].told_again, 1); /* bans … */
 }
 
 static void test_another_master_is_told_after_three_seconds(void **state)
@@ -874,6 +885,7 @@ static void test_the_same_master_needs_no_replica(void **state)
         tiny_link(&st->nodes[i].redis);
     steps(st, 600);
     assert_told(st, true);
+    assert_int_equal(st->nodes[0].told_again, 0);
 }
 
 static void test_who_leaves_tells_another_master_at_once(void **state)
