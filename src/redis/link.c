@@ -137,19 +137,24 @@ static void fail_later(struct redis_link *link, const char *why)
 
 /* ---- connecting ---- */
 
-static void connect_to(struct redis_link *link, const struct endpoint *address)
+static bool connect_to(struct redis_link *link, const struct endpoint *address, struct err *err)
 {
-    struct err err;
     link->state = REDIS_LINK_CONNECTING;
-    if (!conn_init_connect(&link->conn, link->loop, address, &CONN_OPS, &LIMITS, step_until_ms(link), &err))
-        fail_later(link, err.text);
+    return conn_init_connect(&link->conn, link->loop, address, &CONN_OPS, &LIMITS, step_until_ms(link), err);
 }
 
+/* One that cannot be tried at all (there is no route to it) is passed over. */
 static void connect_to_next_address(struct redis_link *link)
 {
     struct endpoint address = {.kind = ENDPOINT_IP, .port = link->endpoint.port};
-    address.ip = link->addresses.addresses[link->address_next++];
-    connect_to(link, &address);
+    struct err err;
+    bool has_begun = false;
+    while (!has_begun && link->address_next < link->addresses.count) {
+        address.ip = link->addresses.addresses[link->address_next++];
+        has_begun = connect_to(link, &address, &err);
+    }
+    if (!has_begun)
+        fail_later(link, err.text);
 }
 
 static void on_addresses(void *arg, const struct resolved *found)
@@ -166,13 +171,15 @@ static void on_addresses(void *arg, const struct resolved *found)
 
 static void begin(struct redis_link *link)
 {
+    struct err err;
     link->state = REDIS_LINK_RESOLVING;
     if (!redis_reply_reader_init(&link->replies)) {
         fail_later(link, "out of memory");
         return;
     }
     if (link->endpoint.kind != ENDPOINT_NAME) {
-        connect_to(link, &link->endpoint);
+        if (!connect_to(link, &link->endpoint, &err))
+            fail_later(link, err.text);
         return;
     }
     if (link->resolver)

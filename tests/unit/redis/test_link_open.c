@@ -248,6 +248,23 @@ static void test_by_name(void **state)
     redis_link_fini(&link_); /* while the name is looked up */
 }
 
+/* The first refuses, to the second there is no way at all, the third is it. */
+static void test_a_name_of_several_addresses(void **state)
+{
+    (void)state;
+    struct endpoint closed = S.at;
+    assert_true(ip_parse(STR("127.0.0.9"), &closed.ip));
+    redis_link_init(&link_, &loop, resolver, &options, &ops, &link_);
+    redis_link_open(&link_, &closed);
+    assert_true(ip_parse(STR("255.255.255.255"), &link_.addresses.addresses[0]));
+    assert_true(ip_parse(STR("127.0.0.1"), &link_.addresses.addresses[1]));
+    link_.addresses.count = 2;
+    hear(HELLO PING_TIME);
+    say(WELCOME);
+    RUN_UNTIL(ups == 1);
+    assert_int_equal(downs, 0);
+}
+
 /* An owner that finds it is the wrong server. */
 static void test_refused_by_its_owner(void **state)
 {
@@ -294,11 +311,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_what_is_asked),         TEST(test_what_a_server_is),
-        TEST(test_byte_by_byte),          TEST(test_openings_that_fail),
-        TEST(test_server_without_hello),  TEST(test_nothing_is_said),
-        TEST(test_nobody_is_there),       TEST(test_by_name),
-        TEST(test_refused_by_its_owner),  TEST(test_bare),
+        TEST(test_what_is_asked),
+        TEST(test_what_a_server_is),
+        TEST(test_byte_by_byte),
+        TEST(test_openings_that_fail),
+        TEST(test_server_without_hello),
+        TEST(test_nothing_is_said),
+        TEST(test_nobody_is_there),
+        TEST(test_by_name),
+        TEST(test_a_name_of_several_addresses),
+        TEST(test_refused_by_its_owner),
+        TEST(test_bare),
         TEST(test_who_refuses_the_login),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
