@@ -8,8 +8,8 @@
  *   WRITING   SET mw1:b:{E}  SET mw1:k:{E}                   INDEXING ZADD mw1:bans NOW E   (written, or not in it)
  *
  * Errands are begun by the walk over what changed in the table, and by the reading of the index; there is a bounded
- * number of them, and both wait for a free one. What fails is not remembered by name: the walk, or the reading, begins
- * anew a while later.
+ * number of them, and both wait for a free one. What fails is not remembered by name, and holds nobody up: the walk, or
+ * the reading, goes on to its end, and a while later all of the table, or of the index, is gone through anew (again.h).
  */
 #include "limits/ban_sync.h"
 
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "limits/again.h"
 #include "limits/ban_text.h"
 #include "limits/index_pages.h"
 #include "limits/redis_keys.h"
@@ -25,6 +26,7 @@ enum {
     TURN_MS = 250,
     POLL_MS = 500,
     WHOLE_MS = 600000, /* between two readings of the whole index */
+    CLOCK_MS = 15000,  /* within so much all nodes know that Redis' clock was set: they read it every 10 s */
     RETRY_MS = 2000,
     ERRANDS = 64,
     RECENT = 1024
@@ -32,7 +34,7 @@ enum {
 
 #define SECOND_US INT64_C(1000000)
 /* Members are put in within so much of the moment that their score says, or once more; so the index is read from so
- * long before what was read last. */
+ * long before it was read last. */
 #define INDEX_SLACK_US (1 * SECOND_US)
 #define OVERLAP_US     (3 * SECOND_US)
 /* The index outlives every ban. */
@@ -68,8 +70,8 @@ struct ban_sync {
 
     /* The walk over the table. */
     struct ban_cursor cursor;
-    bool is_walking, has_walk_failed;
-    int64_t next_walk_ms;
+    bool is_walking, is_of_all; /* over the whole table */
+    struct again walk_again;
 
     /* The reading of the index. */
     struct redis_call poll;
@@ -78,9 +80,12 @@ struct ban_sync {
     struct member *page;       /* INDEX_PAGE */
     size_t page_count, page_at;
     struct index_pages pages;
-    int64_t read_to_us, last_us; /* the highest score in this reading, and of all before it */
+    int64_t begun_us, last_us; /* on Redis' clock: this reading, and the last one that came to its end */
+    int64_t begun_ms, last_ms; /* likewise, on the loop's */
+    bool was_set;              /* Redis' clock, between them */
     int64_t next_poll_ms, next_whole_ms;
-    unsigned ups;
+    struct again read_again; /* the whole of it */
+    unsigned ups;            /* of all shards */
     uint64_t recent[RECENT]; /* entity and score of what was read lately, hashed */
     struct ban_sync_stats stats;
 };
@@ -99,6 +104,13 @@ static struct str index_key(const struct ban_sync *s, char to[REDIS_KEY_MAX_BYTE
 {
     int len = snprintf(to, REDIS_KEY_MAX_BYTES, PRI_STR "bans", STR_ARG(s->options.prefix));
     return str_of(to, (size_t)len);
+}
+
+/* On the clock that scores are on. */
+static int64_t index_now_us(const struct ban_sync *s)
+{
+    char key[REDIS_KEY_MAX_BYTES];
+    return redis_now_us(s->options.redis, index_key(s, key));
 }
 
 static struct str entity_key(const struct errand *e, char letter, char to[REDIS_KEY_MAX_BYTES])
@@ -133,8 +145,7 @@ static void finish(struct errand *e, bool is_fine)
     s->errands_of_reading -= !e->is_of_walk;
     if (!is_fine) {
         s->stats.failed++;
-        s->has_walk_failed |= e->is_of_walk;
-        s->has_poll_failed |= !e->is_of_walk;
+        again_is_wanted(e->is_of_walk ? &s->walk_again : &s->read_again, now_ms(s));
     }
 }
 
@@ -220,11 +231,17 @@ static bool is_worth_telling(const struct ban_record *record, int64_t at_us)
     return last_us + BAN_STRIKES_S * SECOND_US > at_us;
 }
 
+/* Put into the index while Redis' clock was another one, and ahead: readings begin before it, until it has its place.
+ */
+static bool is_ahead(const struct errand *e)
+{
+    return e->score_us - index_now_us(e->sync) > OVERLAP_US;
+}
+
 /* Redis' word is here: both sides shall know what either knows. */
 static void merge(struct errand *e)
 {
     struct ban_sync *s = e->sync;
-    char key[REDIS_KEY_MAX_BYTES];
     struct ban_record record;
     bool is_read = e->has_ban || e->has_strikes;
     bool is_known = ban_record_find(s->options.bans, str_of_z(e->entity), &record);
@@ -240,7 +257,9 @@ static void merge(struct errand *e)
         start_writing(e, &record);
     else if (is_read && e->is_of_walk)
         start_listing(e);
-    else if (!is_read && !e->is_of_walk && redis_now_us(s->options.redis, index_key(s, key)) - e->score_us > STALE_US)
+    else if (is_read && is_ahead(e))
+        start_indexing(e);
+    else if (!is_read && !e->is_of_walk && index_now_us(s) - e->score_us > STALE_US)
         start_removing(e);
     else
         finish(e, true);
@@ -264,7 +283,11 @@ static void read_reply(struct errand *e, size_t n, const redisReply *reply)
 static void on_errand_reply(struct redis_call *c, size_t n, const redisReply *reply)
 {
     struct errand *e = c->arg;
-    if (reply->type == REDIS_REPLY_ERROR)
+    bool is_error = reply->type == REDIS_REPLY_ERROR;
+    /* A key of another type is no ban, and SET does not mind what it writes over. */
+    if (is_error && e->stage == READING && str_starts(str_of(reply->str, reply->len), STR("WRONGTYPE ")))
+        return;
+    if (is_error)
         e->has_failed = true;
     else if (e->stage == READING)
         read_reply(e, n, reply);
@@ -275,8 +298,7 @@ static void on_errand_reply(struct redis_call *c, size_t n, const redisReply *re
 /* The index says when it changed; who was long on the way may be passed over. */
 static bool is_in_time(const struct errand *e)
 {
-    char key[REDIS_KEY_MAX_BYTES];
-    return redis_now_us(e->sync->options.redis, index_key(e->sync, key)) - e->score_us < INDEX_SLACK_US;
+    return index_now_us(e->sync) - e->score_us < INDEX_SLACK_US;
 }
 
 static void on_errand_done(struct redis_call *c, enum redis_result result)
@@ -328,17 +350,21 @@ static void walk(struct ban_sync *s)
         else if (is_worth_telling(&record, now_us(s)))
             begin_errand(e, true, record.ban.entity, 0);
     }
-    if (s->is_walking || s->errands_of_walk || !s->has_walk_failed)
+    if (s->is_walking || s->errands_of_walk || !s->is_of_all)
         return;
-    s->has_walk_failed = false; /* it is not known which ones: all once more */
-    s->cursor = (struct ban_cursor){0};
-    s->next_walk_ms = now_ms(s) + RETRY_MS;
+    s->is_of_all = false;
+    again_has_ended(&s->walk_again);
 }
 
 static void begin_walk(struct ban_sync *s)
 {
-    if (s->is_walking || s->errands_of_walk || now_ms(s) < s->next_walk_ms ||
-        !ban_has_changes(s->options.bans, &s->cursor))
+    if (s->is_walking || s->errands_of_walk)
+        return;
+    if (again_is_due(&s->walk_again, now_ms(s))) {
+        s->cursor = (struct ban_cursor){0};
+        s->is_of_all = true;
+    }
+    if (!ban_has_changes(s->options.bans, &s->cursor))
         return;
     s->is_walking = true;
     walk(s);
@@ -409,25 +435,28 @@ static void end_reading(struct ban_sync *s)
     s->next_poll_ms = now_ms(s) + (s->has_poll_failed ? RETRY_MS : POLL_MS);
     if (s->has_poll_failed)
         return;
-    s->last_us = s->is_whole ? s->read_to_us : MAX_OF(s->last_us, s->read_to_us);
-    if (s->is_whole)
-        s->next_whole_ms = now_ms(s) + WHOLE_MS;
+    s->last_us = s->begun_us;
+    s->last_ms = s->begun_ms;
+    if (!s->is_whole)
+        return;
+    s->next_whole_ms = now_ms(s) + (s->was_set ? CLOCK_MS : WHOLE_MS);
+    s->was_set = false;
+    again_has_ended(&s->read_again);
 }
 
 /* Asks for the members of the page at hand, as many as there are errands for; then for the next page. */
 static void read_page(struct ban_sync *s)
 {
     struct errand *e;
-    while (s->is_reading && !s->is_polling && !s->has_poll_failed && s->page_at < s->page_count && (e = find_idle(s))) {
+    while (s->is_reading && !s->is_polling && s->page_at < s->page_count && (e = find_idle(s))) {
         const struct member *m = &s->page[s->page_at++];
         uint64_t h = recent_of(m);
         bool is_new = s->is_whole || !is_recent(s, m);
-        s->read_to_us = MAX_OF(s->read_to_us, m->score_us);
         s->recent[h % RECENT] = h;
         if (is_new && m->entity[0])
             begin_errand(e, false, m->entity, m->score_us);
     }
-    if (!s->is_reading || s->is_polling || s->errands_of_reading || (s->page_at < s->page_count && !s->has_poll_failed))
+    if (!s->is_reading || s->is_polling || s->errands_of_reading || s->page_at < s->page_count)
         return;
     if (s->page_count < INDEX_PAGE || s->has_poll_failed) {
         end_reading(s);
@@ -437,25 +466,41 @@ static void read_page(struct ban_sync *s)
     }
 }
 
+/* How often a server has come up: what it holds, or what failed while it was away, is to be read. */
+static unsigned ups_of(const struct ban_sync *s)
+{
+    unsigned ups = 0;
+    for (size_t shard = 0; shard < redis_shard_count(s->options.redis); shard++)
+        ups += redis_shard_ups(s->options.redis, shard);
+    return ups;
+}
+
+/* Scores are of two clocks until all nodes have read it anew: so the index is read as a whole, now and then. */
+static bool clock_was_set(const struct ban_sync *s)
+{
+    int64_t by_us = (s->begun_us - s->last_us) - (s->begun_ms - s->last_ms) * 1000;
+    return s->last_us && (by_us > OVERLAP_US || by_us < -OVERLAP_US);
+}
+
 static void begin_reading(struct ban_sync *s)
 {
-    char key[REDIS_KEY_MAX_BYTES];
-    struct str index = index_key(s, key);
-    size_t shard = redis_shard_of(s->options.redis, index);
-    unsigned ups = redis_shard_ups(s->options.redis, shard);
+    unsigned ups = ups_of(s);
     if (s->is_reading || s->errands_of_reading || now_ms(s) < s->next_poll_ms)
         return;
-    if (ups != s->ups || now_ms(s) >= s->next_whole_ms)
-        s->is_whole = true;
-    else
-        s->is_whole = s->has_poll_failed && s->is_whole;
+    if (ups != s->ups) {
+        s->next_whole_ms = now_ms(s);
+        again_now(&s->walk_again);
+        again_now(&s->read_again);
+    }
     s->ups = ups;
-    if (s->has_poll_failed) /* what was read and failed is to be read again */
-        memset(s->recent, 0, sizeof s->recent);
+    s->begun_us = index_now_us(s);
+    s->begun_ms = now_ms(s);
+    s->was_set |= clock_was_set(s);
+    bool is_due = again_is_due(&s->read_again, now_ms(s)) || now_ms(s) >= s->next_whole_ms;
+    s->is_whole = is_due || s->was_set || (s->has_poll_failed && s->is_whole);
     s->has_poll_failed = false;
     s->is_reading = true;
     index_pages_begin(&s->pages, s->is_whole ? 0 : s->last_us - OVERLAP_US);
-    s->read_to_us = 0;
     poll_next_page(s);
 }
 

@@ -34,6 +34,7 @@ struct stage {
     struct tiny_server server;
     struct node nodes[NODES];
     int64_t now_us;
+    int64_t ahead_us; /* so much is Redis' clock ahead of it */
 };
 
 static int64_t clock_of(const struct loop *l)
@@ -43,7 +44,7 @@ static int64_t clock_of(const struct loop *l)
 
 static void set_clocks(struct stage *st)
 {
-    st->server.now_us = st->now_us;
+    st->server.now_us = st->now_us + st->ahead_us;
     for (size_t i = 0; i < NODES; i++)
         loop_set_now(&st->nodes[i].loop, st->now_us / 1000 - NOW / 1000 + 1000000, st->now_us + st->nodes[i].skew_us);
 }
@@ -307,6 +308,9 @@ static void test_many(void **state)
         snprintf(entity, sizeof entity, "i:198.51.100.%d", i);
         assert_lasts(st, entity, 1798);
     }
+    /* And then nobody reads them again and again. */
+    steps(st, 3000);
+    assert_true(commands_of(st, 5000) <= NODES * 11);
 }
 
 /* While a node reads the index, page by page, some who stand in its first pages are banned anew and leave their places:
@@ -378,6 +382,112 @@ static void test_what_is_stale_leaves_the_index(void **state)
     assert_null(tiny_member(tiny_find(&st->server, STR("mw1:bans")), STR("i:192.0.2.99")));
 }
 
+static void ban_many(struct stage *st, size_t i, int count)
+{
+    char entity[32];
+    for (int n = 0; n < count; n++) {
+        snprintf(entity, sizeof entity, "i:198.51.100.%d", n);
+        ban(st, i, entity, &DAY);
+    }
+}
+
+/* A master of a Cluster is away from one node, as it comes: bans that lie there cannot be read; all others can, and
+ * those that are made meanwhile travel as fast as ever. Naive: the reading ends with the first that fails, and begins
+ * anew with the same. */
+static void test_bans_that_cannot_be_read_hold_up_no_others(void **state)
+{
+    enum { ALL = 200 };
+    struct stage *st = *state;
+    struct redis *r = &st->nodes[2].redis;
+    char key[64], entity[32];
+    size_t missed = 0;
+    st->server.is_cluster = true;
+    size_t away = !redis_shard_of(r, STR("mw1:bans"));
+    tiny_cut_shard(r, away);
+    ban_many(st, 0, ALL);
+    steps(st, 3000);
+    for (int round = 0; round < 2; round++) {
+        for (int n = 0; n < ALL; n++) {
+            snprintf(entity, sizeof entity, "i:198.51.100.%d", n);
+            int len = snprintf(key, sizeof key, "mw1:b:{%s}", entity);
+            bool is_away = redis_shard_of(r, str_of(key, (size_t)len)) == away;
+            missed += is_away;
+            if (!lasts(st, 2, entity) != (is_away && round == 0))
+                fail_msg("round %d: %s is %s", round, entity, is_away ? "away" : "there");
+        }
+        tiny_link(r); /* and when it is back, all are read */
+        steps(st, 3000);
+    }
+    assert_in_range(missed, 2, 2 * ALL - 2);
+}
+
+/* One key fails for ever: it is tried again, ever more seldom, and costs the others nothing. */
+static void test_what_fails_for_ever(void **state)
+{
+    struct stage *st = *state;
+    strcpy(st->server.refuses, "GET mw1:b:{i:192.0.2.1}");
+    strcpy(st->server.refusal, "TRYAGAIN Multiple keys request during rehashing of slot");
+    ban(st, 0, "i:192.0.2.1", &DAY);
+    ban_many(st, 0, 100);
+    steps(st, 200000);
+    assert_true(commands_of(st, 60000) < 1000);
+    ban(st, 0, "i:192.0.2.7", &HALF);
+    steps(st, 2000);
+    assert_lasts(st, "i:192.0.2.7", 1798);
+    assert_int_equal(lasts(st, 1, "i:192.0.2.1"), 0);
+    st->server.refuses[0] = '\0';
+    steps(st, 70000);
+    assert_true(lasts(st, 1, "i:192.0.2.1") > 0);
+    steps(st, 70000);
+    assert_true(commands_of(st, 5000) <= NODES * 11);
+}
+
+/* Where a ban is to lie is a key of another type: no ban, as any other nonsense, and written over. */
+static void test_a_key_of_another_type(void **state)
+{
+    struct stage *st = *state;
+    struct tiny_key *k = tiny_make(&st->server, STR("mw1:b:{i:192.0.2.1}"), "zset");
+    k->expires_ms = st->now_us / 1000 + 1000000;
+    ban(st, 0, "i:192.0.2.1", &HALF);
+    steps(st, 2000);
+    assert_lasts(st, "i:192.0.2.1", 1798);
+}
+
+/* Redis' clock is set, or another server has taken over, whose clock is another one; nodes hear of it one by one. What
+ * is put into the index by the new clock stands before what was read last, or what is put in by the old one does. */
+static void test_redis_clock_is_set(void **state)
+{
+    static const int64_t BY[] = {-3600 * S, 3600 * S};
+    struct stage *st = *state;
+    char entity[32];
+    ban_many(st, 0, 100);
+    steps(st, 5000);
+    for (size_t i = 0; i < COUNT_OF(BY); i++) {
+        for (size_t n = 0; n < NODES; n++)
+            st->nodes[n].redis.clock_is_off_us = -BY[i];
+        st->ahead_us += BY[i];
+        for (size_t n = 0; n < NODES; n++) {
+            st->nodes[n].redis.clock_is_off_us = 0; /* it has read TIME */
+            snprintf(entity, sizeof entity, "i:192.0.2.%zu", 3 * i + n);
+            ban(st, NODES - 1, entity, &DAY);
+            steps(st, 2500);
+        }
+        steps(st, 15000);
+        for (size_t n = 0; n < NODES * (i + 1); n++) {
+            snprintf(entity, sizeof entity, "i:192.0.2.%zu", n);
+            for (size_t k = 0; k < NODES; k++)
+                assert_true(lasts(st, k, entity) > 0);
+        }
+        snprintf(entity, sizeof entity, "i:203.0.113.%zu", i);
+        ban(st, 0, entity, &DAY);
+        steps(st, 2000);
+        for (size_t k = 0; k < NODES; k++)
+            assert_true(lasts(st, k, entity) > 0);
+        steps(st, 20000);
+        assert_true(commands_of(st, 5000) <= NODES * 11); /* and the index is in order again */
+    }
+}
+
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -394,6 +504,10 @@ int main(void)
         STORY(test_the_index_changes_while_it_is_read),
         STORY(test_what_somebody_else_put_there),
         STORY(test_what_is_stale_leaves_the_index),
+        STORY(test_bans_that_cannot_be_read_hold_up_no_others),
+        STORY(test_what_fails_for_ever),
+        STORY(test_a_key_of_another_type),
+        STORY(test_redis_clock_is_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,7 @@ struct redis {
     bool is_up[2];
     unsigned ups[2];
     unsigned map_version;
+    int64_t clock_is_off_us; /* what the client knows of the server's clock, since TIME was read last */
     struct {
         struct redis_call *call;
         size_t shard;
@@ -574,7 +575,7 @@ unsigned redis_shard_ups(const struct redis *r, size_t shard)
 int64_t redis_now_us(const struct redis *r, struct str key)
 {
     (void)key;
-    return r->server->now_us;
+    return r->server->now_us + r->clock_is_off_us;
 }
 
 void redis_shard_look_soon(struct redis *r, size_t shard)
@@ -584,7 +585,7 @@ void redis_shard_look_soon(struct redis *r, size_t shard)
 
 bool redis_skew_us(const struct redis *r, size_t shard, int64_t *skew_us)
 {
-    *skew_us = r->server->now_us - loop_wall_us(r->loop);
+    *skew_us = r->server->now_us + r->clock_is_off_us - loop_wall_us(r->loop);
     return r->ups[shard] > 0;
 }
 
