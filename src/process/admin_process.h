@@ -9,7 +9,7 @@
  *
  * One per generation, with the same configuration as its workers, so that what it says of limits is what they count by.
  * It has the rights of a worker and no more. Its death costs no mail: questions that it was asked get no answer, those
- * that come meanwhile wait in the socket's backlog for the next one.
+ * that come meanwhile wait in the socket's backlog for the next one. So where it hangs the supervisor kills it.
  */
 #ifndef PROCESS_ADMIN_PROCESS_H
 #define PROCESS_ADMIN_PROCESS_H

@@ -244,7 +244,8 @@ static void note_start(struct child *c, pid_t pid, int control_fd)
     atomic_store(&seat->pid, pid);
     atomic_store(&seat->worker_id, c->worker_id);
     atomic_store(&seat->started_wall_us, clock_wall_us());
-    c->is_ready = c->is_told = c->said_stuck = false;
+    c->is_ready = c->is_told = false;
+    c->said_stuck_ms = 0;
     c->epitaph[0] = '\0';
     c->started_ms = c->heartbeat_ms = loop_now_ms(&c->sup->loop);
     channel_open(&c->channel, &c->sup->loop, control_fd, on_message, on_gone, c);
@@ -360,6 +361,12 @@ void child_kill(struct child *c)
     if (c->pid == 0)
         return;
     c->is_told = true;
+    kill(c->pid, SIGKILL);
+}
+
+void child_kill_stuck(struct child *c)
+{
+    snprintf(c->epitaph, sizeof c->epitaph, "%s hung and was killed", c->name);
     kill(c->pid, SIGKILL);
 }
 

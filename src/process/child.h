@@ -91,7 +91,7 @@ struct child {
     struct timer restart;
     uint64_t heartbeat; /* as last seen, and when it moved */
     int64_t heartbeat_ms;
-    bool said_stuck;
+    int64_t said_stuck_ms; /* 0: it is not, or that was not said yet */
     char epitaph[600];
 };
 
@@ -107,6 +107,8 @@ void child_ended(struct child *c, int status);
 /* Running: tells it to end, in this way (RETIRE, DRAIN, QUIT). */
 void child_end(struct child *c, enum channel_kind kind, uint64_t value);
 void child_kill(struct child *c);
+/* Running, but it hangs: kills it; its end is a crash, so another takes its place. */
+void child_kill_stuck(struct child *c);
 /* After a death: at once, or held off in a crash loop. */
 void child_restart(struct child *c);
 /* "worker 1 died by signal SIGKILL"; what it said itself where it said something. Valid until it is started again. */

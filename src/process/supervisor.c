@@ -262,18 +262,25 @@ static void on_ready_due(void *arg)
     task_defer(&s->loop, &s->settle);
 }
 
+/* A worker that hangs holds sessions, which may yet go on: it is only named. An admin process holds nothing that the
+ * next one cannot take up, and while it hangs nobody is answered, and Redis told nothing: it is killed, unless it moves
+ * within another moment, for it may have been the machine that stood still. */
 static void look_at_heartbeat(struct supervisor *s, struct child *c)
 {
     int64_t now_ms = loop_now_ms(&s->loop);
     uint64_t beats = atomic_load(&s->shared->seats[c->seat].heartbeat);
+    bool is_replaced = c->role == ROLE_ADMIN;
     if (c->pid == 0 || beats != c->heartbeat) {
         c->heartbeat = beats;
         c->heartbeat_ms = now_ms;
-        c->said_stuck = false;
-    } else if (!c->said_stuck && now_ms - c->heartbeat_ms >= s->times.stuck_ms) {
-        c->said_stuck = true;
-        log_error("%s (pid %d) has not moved for %lld s", c->name, (int)c->pid,
-                  (long long)((now_ms - c->heartbeat_ms) / 1000));
+        c->said_stuck_ms = 0;
+    } else if (!c->said_stuck_ms && now_ms - c->heartbeat_ms >= s->times.stuck_ms) {
+        c->said_stuck_ms = now_ms;
+        log_error("%s (pid %d) has not moved for %lld s%s", c->name, (int)c->pid,
+                  (long long)((now_ms - c->heartbeat_ms) / 1000),
+                  is_replaced ? ": it is killed and started again" : "");
+    } else if (is_replaced && c->said_stuck_ms && !c->epitaph[0] && now_ms - c->said_stuck_ms >= s->times.quit_ms) {
+        child_kill_stuck(c);
     }
 }
 
@@ -288,6 +295,8 @@ static void on_tick(void *arg)
         struct generation *g = CONTAINER_OF(node, struct generation, node);
         for (unsigned i = 0; i < g->worker_count; i++)
             look_at_heartbeat(s, &g->workers[i]);
+        if (g->has_admin)
+            look_at_heartbeat(s, &g->admin);
     }
     timer_start(&s->tick, loop_now_ms(&s->loop) + TICK_MS);
 }

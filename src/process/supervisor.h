@@ -29,8 +29,8 @@ struct supervisor_times {
     int64_t ready_ms;           /* a new generation to become ready */
     int64_t reload_drain_ms;    /* an old generation to finish, at most; else the plan's drain_ms */
     int64_t stop_drain_ms;      /* the same when the service stops */
-    int64_t quit_ms;            /* from "end now" to SIGKILL */
-    int64_t stuck_ms;           /* a worker without heartbeat: said once */
+    int64_t quit_ms;            /* from "end now" to SIGKILL; and from "it is stuck" to an admin process' */
+    int64_t stuck_ms;           /* a worker or admin process without heartbeat: said once */
     int64_t ticket_keys_ms;     /* new ticket keys every so often */
     struct holdoff_times crash; /* crash loops */
     struct table_keeper_times tables;

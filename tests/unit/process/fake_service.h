@@ -9,7 +9,8 @@
  * for lines: every wait ends with the line or after PATIENCE_MS. At the end of file all processes are gone.
  *
  * A fake worker says, as lines on stderr, "hello SLOT GENERATION PID WRITER-PID", and to who connects "SLOT GENERATION"
- * and closes. When it has been told to end, and no longer listens, "bye SLOT GENERATION".
+ * and closes. When it has been told to end, and no longer listens, "bye SLOT GENERATION". Fake workers and admin
+ * processes beat; an admin process says "admin is PID".
  */
 #ifndef FAKE_SERVICE_H
 #define FAKE_SERVICE_H
@@ -53,8 +54,9 @@ struct script {
     const char *load_error;           /* literals: one address space layout after fork */
     uint16_t ports[SCRIPT_LISTENERS]; /* 0: none */
     unsigned workers;
-    bool has_auth;
-    char event_file[256]; /* empty: stderr */
+    bool has_auth, has_admin;
+    _Atomic int hanging_admin; /* pid of the one that beats no more; 0: all beat */
+    char event_file[256];      /* empty: stderr */
     char pidfile[256];
     const char *user;
     const char *state_dir;
@@ -92,6 +94,7 @@ static bool fake_load(void *arg, struct process_plan *plan, struct buf *report, 
         .workers = s->workers,
         .max_connections = 100,
         .has_auth = s->has_auth,
+        .has_admin = s->has_admin,
         .events = {s->event_file[0] ? strdup(s->event_file) : NULL, 0, 3},
         .drain_ms = 60000,
         .log_level = LOG_LEVEL_INFO,
@@ -125,7 +128,22 @@ struct fake {
     size_t acceptor_count;
     struct watch auth;
     struct event_log events;
+    struct timer beat;
 };
+
+static void fake_beat(void *arg)
+{
+    struct fake *f = arg;
+    if (atomic_load(&the_script->hanging_admin) != getpid())
+        atomic_fetch_add(&f->ctx->seat->heartbeat, 1);
+    timer_start(&f->beat, loop_now_ms(&f->loop) + 20);
+}
+
+static void fake_begin_beating(struct fake *f)
+{
+    timer_init(&f->beat, &f->loop, fake_beat, f);
+    fake_beat(f);
+}
 
 static void fake_accept(void *arg, int fd, const struct ip *peer, uint16_t port)
 {
@@ -151,7 +169,8 @@ static void fake_message(void *arg, const struct channel_message *m, int passed_
                 f->ctx->generation, (unsigned long long)m->value & ((1 << SCRIPT_LISTENERS) - 1));
     if (m->kind == CHANNEL_QUIT)
         dprintf(2, "quit %u %u\n", f->ctx->slot, f->ctx->generation);
-    if (m->kind != CHANNEL_SOCKET && atomic_load(&the_script->behaviour) != IS_STUBBORN)
+    bool tells_to_end = m->kind != CHANNEL_SOCKET && m->kind != CHANNEL_IN_FORCE;
+    if (tells_to_end && atomic_load(&the_script->behaviour) != IS_STUBBORN)
         loop_stop(&f->loop);
 }
 
@@ -206,6 +225,7 @@ static int fake_worker(void *arg, struct process_context *ctx)
         return 1;
     channel_open(&f->channel, &f->loop, ctx->control_fd, fake_message, fake_gone, f);
     event_log_init(&f->events, ctx->event_fd, "mx1", ctx->counters);
+    fake_begin_beating(f);
     for (size_t i = 0; i < ctx->socket_count; i++)
         fake_add(f, ctx->sockets[i].fd);
     if (ctx->auth_count) {
@@ -244,6 +264,23 @@ static int fake_auth(void *arg, struct process_context *ctx)
     while (poll(&p, 1, -1) < 0)
         ;
     dprintf(2, "auth ends\n");
+    return 0;
+}
+
+static int fake_admin(void *arg, struct process_context *ctx)
+{
+    static struct fake fake;
+    struct fake *f = &fake;
+    struct err err = {0};
+    the_script = arg;
+    f->ctx = ctx;
+    if (!process_drop_privileges(ctx, &err) || !loop_init(&f->loop, &err))
+        return 1;
+    channel_open(&f->channel, &f->loop, ctx->control_fd, fake_message, fake_gone, f);
+    fake_begin_beating(f);
+    dprintf(2, "admin is %d\n", (int)getpid());
+    process_say_ready(ctx);
+    loop_run(&f->loop);
     return 0;
 }
 
@@ -298,6 +335,7 @@ static void service_start(struct service *v)
                                         .worker = fake_worker,
                                         .auth = fake_auth,
                                         .alerts = fake_auth,
+                                        .admin = fake_admin,
                                         .on_worker_end = fake_worker_end,
                                         .arg = v->script};
         dup2(fds[1], 2);

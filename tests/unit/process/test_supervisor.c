@@ -107,6 +107,25 @@ static void test_the_auth_process_is_replaced_and_keeps_its_channels(void **stat
     assert_int_equal(count_lines(v, "auth ends"), 1);
 }
 
+/* One that stands still is killed, and no worker is. */
+static void test_an_admin_process_that_hangs_is_replaced(void **state)
+{
+    struct service *v = *state;
+    int first = 0, second = 0;
+    v->script->has_admin = true;
+    v->times.stuck_ms = v->times.quit_ms = 1000;
+    service_start(v);
+    assert_int_equal(sscanf(strstr(wait_line(v, "admin is"), "admin is"), "admin is %d", &first), 1);
+    wait_line(v, "\"event\":\"start\"");
+    atomic_store(&v->script->hanging_admin, first);
+    wait_line_2(v, "admin (pid ", ") has not moved for 1 s: it is killed and started again");
+    assert_non_null(strstr(wait_line(v, "\"event\":\"crash\""), "\"text\":\"admin hung and was killed\""));
+    assert_int_equal(sscanf(strstr(wait_line(v, "admin is"), "admin is"), "admin is %d", &second), 1);
+    assert_int_not_equal(second, first);
+    assert_int_equal(stop(v), 0);
+    assert_int_equal(count_lines(v, "hello "), 2);
+}
+
 static void test_the_event_writer_is_replaced(void **state)
 {
     struct service *v = *state;
@@ -319,6 +338,7 @@ int main(void)
         TEST(test_a_killed_worker_is_replaced_and_no_other),
         TEST(test_a_crash_loop_is_held_off_and_said_once),
         TEST(test_the_auth_process_is_replaced_and_keeps_its_channels),
+        TEST(test_an_admin_process_that_hangs_is_replaced),
         TEST(test_the_event_writer_is_replaced),
         TEST(test_half_a_line_of_a_dead_worker_spoils_nothing),
         TEST(test_a_full_disk_stops_nothing),
