@@ -20,6 +20,7 @@
 #include "limits/ban.h"
 #include "limits/keeper.h"
 #include "limits/store.h"
+#include "policy/whom.h"
 #include "stats/counters.h"
 
 /* One process of the service. */
@@ -84,6 +85,11 @@ void admin_fini(struct admin *a);
 
 /* Is a server of Redis away, so that what is changed by command reaches the other nodes only when it is back? */
 bool admin_waits_for_redis(const struct admin *a);
+
+/* What keeps somebody out: a ban of his own or, of a client, of his network. key: whose ban it is, as whom->text; it
+ * lies in the arena. False: nothing does. */
+bool admin_find_ban(const struct admin *a, const struct whom *whom, struct arena *arena, struct ban *ban,
+                    struct str *key);
 
 /* ---- the handlers; arg is the struct admin ---- */
 

@@ -7,7 +7,6 @@
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/grow.h"
-#include "policy/whom.h"
 #include "rules/shape.h"
 #include "stats/event.h"
 
@@ -90,16 +89,25 @@ void admin_bans(void *arg, struct control_ask *ask)
 
 /* ---- ban, unban ---- */
 
-/* Somebody that can be banned. */
-struct banned {
-    struct str entity; /* "i:192.0.2.7" */
-    struct str text;   /* "client:192.0.2.7" */
-};
-
-/* Whom the question names. False: refused. */
-static bool read_banned(struct admin *a, struct control_ask *ask, struct banned *banned, struct arena *arena)
+bool admin_find_ban(const struct admin *a, const struct whom *whom, struct arena *arena, struct ban *ban,
+                    struct str *key)
 {
-    struct whom guesses[WHOM_GUESSES_MAX];
+    const struct whom_prefixes prefixes = {a->config->ipv4_prefix, a->config->ipv6_prefix};
+    int64_t now_us = clock_steady_us();
+    struct whom network;
+    *key = whom->text;
+    if (ban_find(a->bans, whom->entity, now_us, ban))
+        return true;
+    if (!whom_network_of(&network, whom, &prefixes, arena) || !ban_find(a->bans, network.entity, now_us, ban))
+        return false;
+    *key = network.text;
+    return true;
+}
+
+/* Whom the question names: the first of the guesses, in their room. False: refused. */
+static bool read_banned(struct admin *a, struct control_ask *ask, struct whom guesses[WHOM_GUESSES_MAX],
+                        struct arena *arena)
+{
     const struct whom_prefixes prefixes = {a->config->ipv4_prefix, a->config->ipv6_prefix};
     struct err err = {0};
     struct str key;
@@ -112,12 +120,9 @@ static bool read_banned(struct admin *a, struct control_ask *ask, struct banned 
         err_set(&err, "a ban is of a client, a network or a user, not of " PRI_STR, STR_ARG(guesses[0].text));
         count = 0;
     }
-    if (!count) {
+    if (!count)
         control_refuse(ask, &err, false);
-        return false;
-    }
-    *banned = (struct banned){guesses[0].entity, guesses[0].text};
-    return true;
+    return count > 0;
 }
 
 static bool read_duration(struct control_ask *ask, uint32_t *seconds)
@@ -152,7 +157,7 @@ static void refuse_locked(struct control_ask *ask)
     control_refuse(ask, &err, true);
 }
 
-static void begin_ban(struct admin *a, struct control_ask *ask, const struct banned *banned, uint32_t seconds,
+static void begin_ban(struct admin *a, struct control_ask *ask, const struct whom *banned, uint32_t seconds,
                       struct arena *arena)
 {
     int64_t now_us = clock_steady_us();
@@ -180,34 +185,52 @@ void admin_ban(void *arg, struct control_ask *ask)
 {
     struct admin *a = arg;
     struct arena scratch;
-    struct banned banned;
+    struct whom banned[WHOM_GUESSES_MAX];
     uint32_t seconds;
     arena_init(&scratch, SCRATCH_MAX_BYTES);
-    if (read_banned(a, ask, &banned, &scratch) && read_duration(ask, &seconds))
-        begin_ban(a, ask, &banned, seconds, &scratch);
+    if (read_banned(a, ask, banned, &scratch) && read_duration(ask, &seconds))
+        begin_ban(a, ask, &banned[0], seconds, &scratch);
     arena_fini(&scratch);
+}
+
+static void refuse_unban(struct admin *a, struct control_ask *ask, const struct whom *whom, struct arena *arena)
+{
+    struct err err = {0};
+    struct str key;
+    struct ban ban;
+    err_set(&err, PRI_STR " is not banned", STR_ARG(whom->text));
+    if (admin_find_ban(a, whom, arena, &ban, &key)) {
+        err_set(&err, PRI_STR " is not banned, but " PRI_STR " is", STR_ARG(whom->text), STR_ARG(key));
+        err_set_hint(&err, "`mailweir unban " PRI_STR "` lets all in it in again", STR_ARG(key));
+    }
+    control_refuse(ask, &err, false);
+}
+
+static void end_ban(struct admin *a, struct control_ask *ask, const struct whom *whom, struct arena *arena)
+{
+    struct str key;
+    struct ban ban;
+    if (!ban_lift(a->bans, whom->entity, clock_steady_us())) {
+        refuse_unban(a, ask, whom, arena);
+        return;
+    }
+    event_begin(a->events, "unban", clock_wall_us());
+    event_str(a->events, "by", who(ask, arena));
+    event_str(a->events, "entity", whom->text);
+    event_end(a->events);
+    bool is_kept_out = admin_find_ban(a, whom, arena, &ban, &key);
+    control_answer(ask, json_pack("{s:o, s:o, s:b}", "key", control_json_of(whom->text), "still_banned",
+                                  is_kept_out ? control_json_of(key) : json_null(), "waits_for_redis",
+                                  admin_waits_for_redis(a)));
 }
 
 void admin_unban(void *arg, struct control_ask *ask)
 {
     struct admin *a = arg;
     struct arena scratch;
-    struct banned banned;
-    struct err err = {0};
-    int64_t now_us = clock_steady_us();
+    struct whom banned[WHOM_GUESSES_MAX];
     arena_init(&scratch, SCRATCH_MAX_BYTES);
-    if (read_banned(a, ask, &banned, &scratch)) {
-        if (ban_lift(a->bans, banned.entity, now_us)) {
-            event_begin(a->events, "unban", clock_wall_us());
-            event_str(a->events, "by", who(ask, &scratch));
-            event_str(a->events, "entity", banned.text);
-            event_end(a->events);
-            control_answer(ask, json_pack("{s:o, s:b}", "key", control_json_of(banned.text), "waits_for_redis",
-                                          admin_waits_for_redis(a)));
-        } else {
-            err_set(&err, PRI_STR " is not banned", STR_ARG(banned.text));
-            control_refuse(ask, &err, false);
-        }
-    }
+    if (read_banned(a, ask, banned, &scratch))
+        end_ban(a, ask, &banned[0], &scratch);
     arena_fini(&scratch);
 }

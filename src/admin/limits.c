@@ -94,15 +94,15 @@ static json_t *whoms_json(const struct account *c)
 
 /* ---- limits ---- */
 
-static json_t *ban_of(const struct account *c)
+static json_t *ban_of(struct account *c)
 {
     struct ban ban;
-    int64_t now_us = clock_steady_us();
+    struct str key;
     for (size_t i = 0; i < c->whom_count; i++)
-        if (ban_find(c->admin->bans, c->whoms[i].entity, now_us, &ban))
-            return json_pack("{s:o, s:o, s:o, s:o}", "key", control_json_of(c->whoms[i].text), "by",
+        if (admin_find_ban(c->admin, &c->whoms[i], &c->arena, &ban, &key))
+            return json_pack("{s:o, s:o, s:o, s:o}", "key", control_json_of(key), "by",
                              control_json_of(str_of_z(ban.by)), "reason", control_json_of(str_of_z(ban.reason)),
-                             "until", control_json_of_time(ban.until_us - now_us + clock_wall_us()));
+                             "until", control_json_of_time(ban.until_us - clock_steady_us() + clock_wall_us()));
     return json_null();
 }
 

@@ -17,7 +17,10 @@ int cli_unban(int argc, char **argv)
     if (c.json) {
         code = control_print_json(answer);
     } else {
+        const char *still = answer_text(answer, "still_banned");
         printf("%s is not banned any more\n", answer_text(answer, "key"));
+        if (*still)
+            printf("but %s is: `mailweir unban %s` lets all in it in again\n", still, still);
         control_print_notes(answer);
     }
     json_decref(answer);

@@ -221,6 +221,19 @@ void whom_read(struct whom to[WHOM_GUESSES_MAX], size_t *count, struct str text,
     }
 }
 
+bool whom_network_of(struct whom *to, const struct whom *whom, const struct whom_prefixes *prefixes,
+                     struct arena *arena)
+{
+    struct err ignored;
+    if (whom->key_count != 1 || whom->keys[0] != KEY_CLIENT)
+        return false;
+    const struct ip *ip = &whom->values[KEY_CLIENT].ip;
+    unsigned prefix = ip->family == ADDR_IPV4 ? prefixes->ipv4 : prefixes->ipv6;
+    *to = (struct whom){.keys = {KEY_NETWORK}, .key_count = 1};
+    to->values[KEY_NETWORK] = (struct fact){.kind = FACT_NETWORK, .network = ip_net_of(ip, prefix)};
+    return complete(to, arena, &ignored);
+}
+
 /* ---- to a limit ---- */
 
 static bool has_key(const struct whom *whom, enum key key)

@@ -37,6 +37,10 @@ struct whom_prefixes {
  * err says what is wrong with it. */
 void whom_read(struct whom to[WHOM_GUESSES_MAX], size_t *count, struct str text, const struct whom_prefixes *prefixes,
                struct arena *arena, struct err *err);
+/* The network in which a client lies, for whom a ban of it is a ban of his own. False: he is no client, or no memory.
+ */
+bool whom_network_of(struct whom *to, const struct whom *whom, const struct whom_prefixes *prefixes,
+                     struct arena *arena);
 /* Does the limit keep a count for just these keys, in this order or another? */
 bool whom_is_counted_by(const struct whom *whom, const struct policy_limit *limit);
 /* Who it is to that limit: keys in its order. ptr NULL: no memory. */

@@ -136,6 +136,32 @@ static void test_bans(void **state)
     assert_false(ban_find(D.ban_memory, STR("i:2001:db8::/64"), clock_steady_us(), NULL));
 }
 
+/* Of a client whose network is banned nobody is told that he is not. */
+static void test_a_banned_network(void **state)
+{
+    (void)state;
+    json_decref(desk_yes("{\"request\":\"ban\",\"key\":\"192.0.2.0/24\",\"duration\":\"2h\",\"why\":\"loud\"}"));
+    json_t *answer = desk_yes("{\"request\":\"limits\",\"key\":\"192.0.2.7\"}");
+    assert_string_equal(text(json_object_get(answer, "ban"), "key"), "network:192.0.2.0/24");
+    assert_string_equal(text(json_object_get(answer, "ban"), "reason"), "loud");
+    json_decref(answer);
+    answer = desk_no("{\"request\":\"unban\",\"key\":\"192.0.2.7\"}");
+    assert_string_equal(text(answer, "error"), "client:192.0.2.7 is not banned, but network:192.0.2.0/24 is");
+    assert_string_equal(text(answer, "hint"), "`mailweir unban network:192.0.2.0/24` lets all in it in again");
+    json_decref(answer);
+
+    json_decref(desk_yes("{\"request\":\"ban\",\"key\":\"192.0.2.7\",\"duration\":\"1h\"}"));
+    answer = desk_yes("{\"request\":\"unban\",\"key\":\"192.0.2.7\"}");
+    assert_string_equal(text(answer, "still_banned"), "network:192.0.2.0/24");
+    json_decref(answer);
+    answer = desk_yes("{\"request\":\"unban\",\"key\":\"192.0.2.0/24\"}");
+    assert_true(json_is_null(json_object_get(answer, "still_banned")));
+    json_decref(answer);
+    answer = desk_no("{\"request\":\"unban\",\"key\":\"192.0.2.7\"}");
+    assert_string_equal(text(answer, "error"), "client:192.0.2.7 is not banned");
+    json_decref(answer);
+}
+
 static void test_a_full_table_of_bans(void **state)
 {
     char question[128];
@@ -594,6 +620,7 @@ int main(void)
         CASE(test_refused),
         CASE(test_a_suggestion),
         CASE(test_bans),
+        CASE(test_a_banned_network),
         CASE(test_a_full_table_of_bans),
         CASE(test_limits),
         CASE(test_rates_of_a_table),

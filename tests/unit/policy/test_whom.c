@@ -121,6 +121,32 @@ static void test_wrong(void **state)
     }
 }
 
+static void test_networks_of_clients(void **state)
+{
+    static const struct {
+        const char *text, *network; /* NULL: lies in none */
+    } ROWS[] = {
+        {"192.0.2.7", "network:192.0.2.0/24"},
+        {"client:2001:db8:0:1ff::1", "network:2001:db8:0:100::/56"},
+        {"192.0.2.0/24", NULL},
+        {"alice@example.org", NULL},
+        {"user+client:alice+192.0.2.7", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct whom whoms[WHOM_GUESSES_MAX], network;
+        struct arena arena;
+        struct err err = {0};
+        size_t count;
+        arena_init(&arena, 65536);
+        whom_read(whoms, &count, str_of_z(ROWS[i].text), &PREFIXES, &arena, &err);
+        bool lies_in_one = whom_network_of(&network, &whoms[0], &PREFIXES, &arena);
+        assert_int_equal(lies_in_one, ROWS[i].network != NULL);
+        assert_true(!lies_in_one || str_equal(network.text, str_of_z(ROWS[i].network)));
+        arena_fini(&arena);
+    }
+}
+
 static void test_long_ones(void **state)
 {
     char text[WHOM_TEXT_MAX_BYTES + 2] = "user:";
@@ -144,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_right),
         cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_networks_of_clients),
         cmocka_unit_test(test_long_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
