@@ -49,6 +49,19 @@ struct allowance_table *allowance_table_reopen(void *memory, struct err *err)
     return NULL;
 }
 
+/* A run that was killed may have left the number of those untold one off. */
+void allowance_table_forget_told(struct allowance_table *t)
+{
+    t->untold = 0;
+    for (size_t i = 0; i < ALLOWANCE_TABLE_PLACES; i++) {
+        struct place *p = &t->places[i];
+        if (p->state == PLACE_USED && p->is_untold)
+            t->untold++;
+        else
+            p->allowance = (struct allowance){0}; /* its place is used again, and breaks no chain */
+    }
+}
+
 void allowance_table_fini(struct allowance_table *t)
 {
     memory_lock_fini(&t->lock);

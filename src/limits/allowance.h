@@ -41,6 +41,8 @@ size_t allowance_table_size(void);
  * with a reason: its locks cannot be made. */
 MUST_USE struct allowance_table *allowance_table_init(void *memory, struct err *err);
 MUST_USE struct allowance_table *allowance_table_reopen(void *memory, struct err *err);
+/* Of one that an earlier run left, before anybody uses it: keeps only what others have not been told of. */
+void allowance_table_forget_told(struct allowance_table *t);
 /* Its locks; the memory stays the caller's. */
 void allowance_table_fini(struct allowance_table *t);
 

@@ -82,16 +82,8 @@ size_t ban_table_size(size_t count)
     return sizeof(struct ban_table) + SHARDS * sets_for(count) * sizeof(struct set);
 }
 
-struct ban_table *ban_table_init(void *memory, size_t count, struct err *err)
+static struct ban_table *open_table(struct ban_table *t, size_t count, struct err *err)
 {
-    struct ban_table *t = memory;
-    t->key = hash_key_random();
-    return ban_table_reopen(memory, count, err);
-}
-
-struct ban_table *ban_table_reopen(void *memory, size_t count, struct err *err)
-{
-    struct ban_table *t = memory;
     if (count < BAN_TABLE_MIN || count > BAN_TABLE_MAX) {
         err_set(err, "bans must be from %d to %d, not %zu", BAN_TABLE_MIN, BAN_TABLE_MAX, count);
         return NULL;
@@ -107,6 +99,33 @@ struct ban_table *ban_table_reopen(void *memory, size_t count, struct err *err)
     }
     t->sets_per_shard = sets_for(count);
     return t;
+}
+
+struct ban_table *ban_table_init(void *memory, size_t count, struct err *err)
+{
+    struct ban_table *t = memory;
+    t->key = hash_key_random();
+    return open_table(t, count, err);
+}
+
+/* The numbers of an earlier run say nothing to cursors of this one. */
+struct ban_table *ban_table_reopen(void *memory, size_t count, struct err *err)
+{
+    struct ban_table *t = open_table(memory, count, err);
+    for (size_t i = 0; t && i < SHARDS * t->sets_per_shard; i++)
+        for (size_t k = 0; k < WAYS; k++)
+            t->sets[i].number[k] = NUMBER_PUT;
+    return t;
+}
+
+void ban_table_forget(struct ban_table *t, int64_t before_us)
+{
+    for (size_t i = 0; i < SHARDS * t->sets_per_shard; i++)
+        for (size_t k = 0; k < WAYS; k++) {
+            const struct ban_record *record = &t->sets[i].places[k].record;
+            if (MAX_OF(record->changed_us, record->lifted_us) < before_us)
+                t->sets[i].id_lo[k] = 0;
+        }
 }
 
 void ban_table_fini(struct ban_table *t)

@@ -53,8 +53,12 @@ struct ban_terms {
 size_t ban_table_size(size_t count);
 /* An empty table in ban_table_size(count) bytes of zeros (a fresh mapping), aligned to 64. */
 MUST_USE struct ban_table *ban_table_init(void *memory, size_t count, struct err *err);
-/* A table for that many that an earlier run of the service left, in memory that a file keeps: its bans hold on. */
+/* A table for that many that an earlier run of the service left, in memory that a file keeps: its bans hold on, and
+ * nobody has been told of any. */
 MUST_USE struct ban_table *ban_table_reopen(void *memory, size_t count, struct err *err);
+/* Of such a table, before anybody uses it: forgets what was changed last before then, and its bans are in force no
+ * longer. */
+void ban_table_forget(struct ban_table *t, int64_t before_us);
 /* Nobody may use it any more. */
 void ban_table_fini(struct ban_table *t);
 

@@ -59,7 +59,7 @@ static bool map(struct kept_memory *m, const char *path, size_t bytes, uint64_t 
         return false;
     m->is_old = is_usable(m->fd, bytes, layout);
     if (!m->is_old && !is_empty(m->fd))
-        log_warning("\"%s\" was made for other settings, or by another version: counts begin anew", path);
+        log_warning("\"%s\" was made for other settings, or by another version: it begins anew", path);
     if (!make_room(m->fd, path, bytes, !m->is_old, err))
         return false;
     m->head = mmap(NULL, PAGE_BYTES + bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "limits/allowance.h"
 #include "limits/ban.h"
@@ -16,9 +17,13 @@
 #include "process/plan.h"
 #include "process/privileges.h"
 
-/* Another number for every change in what the bytes of the two tables mean. */
+/* Another number for every change in what the bytes of the tables mean. */
 #define KEPT_LAYOUT 1
-#define KEPT_FILE   "counts"
+#define KEPT_COUNTS "counts" /* with all three tables */
+#define KEPT_ORDERS "bans"   /* with bans and allowances */
+
+/* Redis knows for so long, at least, that a ban was lifted: who comes back with one that is no older hears of it. */
+#define LIFTED_KNOWN_US (BAN_STRIKES_S * INT64_C(1000000))
 
 /* Zeros, which all children share. */
 static void *map(size_t bytes, const char *what, struct err *err)
@@ -35,17 +40,15 @@ static size_t align(size_t bytes)
     return (bytes + 63) & ~(size_t)63;
 }
 
-/* The tables that a file may keep, one after the other. */
-struct layout {
-    size_t bans, allowances, bytes; /* where they begin; the memory store's begins all */
-};
-
-static struct layout layout_of(size_t entries)
+static size_t counts_bytes(size_t entries)
 {
-    struct layout l = {.bans = align(store_memory_size(entries))};
-    l.allowances = l.bans + align(ban_table_size(BAN_TABLE_DEFAULT));
-    l.bytes = l.allowances + align(allowance_table_size());
-    return l;
+    return align(store_memory_size(entries));
+}
+
+/* Bans, and behind them allowances. */
+static size_t orders_bytes(void)
+{
+    return align(ban_table_size(BAN_TABLE_DEFAULT)) + align(allowance_table_size());
 }
 
 static bool make_state_dir(const struct config *cfg, struct err *err)
@@ -54,40 +57,86 @@ static bool make_state_dir(const struct config *cfg, struct err *err)
     return privileges_find(&p, cfg->user, err) && privileges_make_dir(&p, cfg->state_dir, err);
 }
 
-static bool open_kept(struct node_limits *n, const struct config *cfg, size_t bytes, struct err *err)
+static bool open_kept(struct node_limits *n, const struct config *cfg, const char *file, size_t bytes, struct err *err)
 {
     char path[PROCESS_PATH_MAX];
-    int len = snprintf(path, sizeof path, "%s/%s", cfg->state_dir, KEPT_FILE);
+    int len = snprintf(path, sizeof path, "%s/%s", cfg->state_dir, file);
     if (len < 0 || (size_t)len >= sizeof path)
         return err_set(err, "the name of the state directory is too long");
     return make_state_dir(cfg, err) && kept_memory_open(&n->kept, path, bytes, KEPT_LAYOUT, err);
 }
 
-static bool make_tables(struct node_limits *n, char *at, const struct layout *l, bool is_old, struct err *err)
+static bool make_counts(struct node_limits *n, char *at, bool is_old, struct err *err)
 {
     struct store_options options = {.memory = at, .owner = UINT32_MAX};
-    if (!(is_old ? store_memory_reopen : store_memory_init)(at, n->entries, err) ||
-        !store_open(&n->store, &store_memory_ops, &options, err))
+    return (is_old ? store_memory_reopen : store_memory_init)(at, n->entries, err) &&
+           store_open(&n->store, &store_memory_ops, &options, err);
+}
+
+static bool make_orders(struct node_limits *n, char *at, bool is_old, struct err *err)
+{
+    n->bans = (is_old ? ban_table_reopen : ban_table_init)(at, BAN_TABLE_DEFAULT, err);
+    at += align(ban_table_size(BAN_TABLE_DEFAULT));
+    n->allowances = n->bans ? (is_old ? allowance_table_reopen : allowance_table_init)(at, err) : NULL;
+    return n->allowances != NULL;
+}
+
+/* `store memory { persist on }`. */
+static bool make_all_kept(struct node_limits *n, const struct config *cfg, struct err *err)
+{
+    size_t counts = counts_bytes(n->entries);
+    if (!open_kept(n, cfg, KEPT_COUNTS, counts + orders_bytes(), err) ||
+        !make_counts(n, n->kept.at, n->kept.is_old, err) ||
+        !make_orders(n, (char *)n->kept.at + counts, n->kept.is_old, err))
         return false;
-    n->bans = (is_old ? ban_table_reopen : ban_table_init)(at + l->bans, BAN_TABLE_DEFAULT, err);
-    n->allowances = (is_old ? allowance_table_reopen : allowance_table_init)(at + l->allowances, err);
-    if (n->bans && n->allowances)
-        n->memory = at;
-    return n->memory != NULL;
+    n->memory = n->kept.at;
+    return true;
+}
+
+/* What Redis may not have been told of is to be told. Older bans are read there again, and what it was told of
+ * operators' orders: they may have been taken back since, and that be forgotten. */
+static bool make_kept_orders(struct node_limits *n, struct err *err)
+{
+    if (!make_orders(n, n->kept.at, n->kept.is_old, err))
+        return false;
+    if (n->kept.is_old) {
+        ban_table_forget(n->bans, clock_steady_us() - LIFTED_KNOWN_US);
+        allowance_table_forget_told(n->allowances);
+    }
+    return true;
+}
+
+static bool make_unkept_orders(struct node_limits *n, struct err *err)
+{
+    n->orders = map(orders_bytes(), "bans", err);
+    return n->orders && make_orders(n, n->orders, false, err);
+}
+
+static bool make_orders_of_redis(struct node_limits *n, const struct config *cfg, struct err *err)
+{
+    if (open_kept(n, cfg, KEPT_ORDERS, orders_bytes(), err))
+        return make_kept_orders(n, err);
+    log_warning("%s%s%s: what is ordered while Redis is away does not survive a stop of the service", err->text,
+                err->hint[0] ? ": " : "", err->hint);
+    return make_unkept_orders(n, err);
 }
 
 static bool make(struct node_limits *n, const struct config *cfg, struct err *err)
 {
-    struct layout l = layout_of(cfg->store.entries);
     n->entries = cfg->store.entries;
-    n->bytes = l.bytes;
+    n->bytes = counts_bytes(n->entries);
     n->is_kept = cfg->store.persists;
     if (n->is_kept)
-        return open_kept(n, cfg, l.bytes, err) && make_tables(n, n->kept.at, &l, n->kept.is_old, err);
-    char *at = map(l.bytes, "limits", err);
+        return make_all_kept(n, cfg, err);
+    char *at = map(n->bytes, "limits", err);
     if (!at)
         return err_set_hint(err, "lower the entries of `store memory`");
-    return make_tables(n, at, &l, false, err);
+    if (!make_counts(n, at, false, err))
+        return false;
+    if (!(cfg->store.is_redis ? make_orders_of_redis(n, cfg, err) : make_unkept_orders(n, err)))
+        return false;
+    n->memory = at;
+    return true;
 }
 
 /* Beside a store in Redis. */
@@ -126,10 +175,12 @@ void node_limits_release(struct node_limits *n, uint32_t owner)
 
 void node_limits_unmap(struct node_limits *n)
 {
-    if (n->is_kept)
-        kept_memory_close(&n->kept);
-    else if (n->memory)
+    if (n->memory && !n->is_kept)
         munmap(n->memory, n->bytes);
+    if (n->orders)
+        munmap(n->orders, orders_bytes());
+    if (n->kept.at)
+        kept_memory_close(&n->kept);
     if (n->mirror) {
         munmap(n->mirror, mirror_size(MIRROR_ENTRIES_DEFAULT));
         munmap(n->outage, sizeof *n->outage);

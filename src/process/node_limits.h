@@ -7,6 +7,9 @@
  * The mappings are made once, before the first fork that needs them, and outlive every configuration: counts and bans
  * survive reloads and crashes of workers, and in a file (`persist on`) a restart. What is never touched costs no
  * memory.
+ *
+ * Where the store is in Redis when the service starts, a file keeps bans and allowances, too: what is ordered while
+ * Redis is away, and the service stopped before it is back, is told after the next start.
  */
 #ifndef PROCESS_NODE_LIMITS_H
 #define PROCESS_NODE_LIMITS_H
@@ -21,10 +24,11 @@ struct ban_table;
 struct event_log;
 
 struct node_limits {
-    struct kept_memory kept; /* `persist on`: where the first three tables lie */
-    bool is_kept;
-    void *memory; /* the embedded store's; NULL before the first configuration */
+    struct kept_memory kept; /* a file: where all of the first three tables lie (`persist on`), or the last two */
+    bool is_kept;            /* `persist on` */
+    void *memory;            /* the embedded store's; NULL before the first configuration */
     size_t entries, bytes;
+    void *orders; /* bans and allowances, where they are not in the file */
     struct ban_table *bans;
     struct allowance_table *allowances;
     struct mirror *mirror; /* NULL before the first configuration with a store in Redis, as outage */

@@ -218,3 +218,28 @@ def test_what_is_ordered_reaches_the_others_when_redis_is_back(start_pair, redis
     text = command(two, "allow")
     assert "user:alice@example.org" in text and "100/1h for " in text and text.endswith(", by root: newsletter\n")
     assert TOLD_LATER not in command(one, "reset", "user:alice@example.org") + command(one, "unban", "127.0.0.7")
+
+
+def test_what_is_ordered_outlives_the_service(start_pair, redis):
+    """Ordered while Redis is away, on a node that is stopped before it is back: there at the next start, and told."""
+    one, two = start_pair()
+    for key in ("127.0.0.9", "127.0.0.10"):
+        command(two, "ban", key, "1h")
+    command(one, "allow", "user:bob@example.org", "mails", "50/1h")
+    eventually(lambda: len(asked(one, "bans")["bans"]) == 2 and len(asked(two, "allow")["allowances"]) == 1, 5 * SLOWNESS, "known on both")
+    away(redis, one)
+    for words in (("allow", "user:alice@example.org", "mails", "100/1h"), ("ban", "127.0.0.7", "2h"), ("unban", "127.0.0.9")):
+        assert command(one, *words).endswith(TOLD_LATER + "\n")
+    assert one.stop() == 0
+    one.start(wait=False)
+    one.wait_event("start", count=2)
+    eventually(lambda: [a["key"] for a in asked(one, "allow")["allowances"]] == ["user:alice@example.org"], 5 * SLOWNESS,
+               "what Redis knows is not kept here, where nobody could take it back")
+    assert sorted(ban["key"] for ban in asked(one, "bans")["bans"]) == ["client:127.0.0.10", "client:127.0.0.7"]
+
+    back(redis, one, two)
+    for weir in (one, two):
+        eventually(lambda: sorted(a["key"] for a in asked(weir, "allow")["allowances"]) ==
+                   ["user:alice@example.org", "user:bob@example.org"], 5 * SLOWNESS, "the allowances are on both")
+        eventually(lambda: sorted(ban["key"] for ban in asked(weir, "bans")["bans"]) == ["client:127.0.0.10", "client:127.0.0.7"],
+                   5 * SLOWNESS, "and the bans are")

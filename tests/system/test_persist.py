@@ -64,7 +64,7 @@ def test_other_settings_begin_anew_and_say_so(start_mailweir, mta):
     assert weir.stop() == 0
     weir.start(wait=False)
     weir.wait_event("start", count=2)
-    assert "counts begin anew" in weir.stderr()
+    assert "it begins anew" in weir.stderr()
     assert codes(weir, 1) == [250]
 
 

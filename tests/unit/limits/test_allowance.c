@@ -126,6 +126,37 @@ static void test_what_others_must_hear(void **state)
     assert_false(allowance_untold_next(t, &at, &a));
 }
 
+/* A table that a file kept: what others know they may have taken back meanwhile. */
+static void test_what_an_earlier_run_left(void **state)
+{
+    struct allowance_table *t = *state;
+    struct allowance a;
+    struct err err;
+    size_t at = 0;
+    set(t, "u:told", "x", 1, NOW, DAY, true);
+    assert_true(allowance_untold_next(t, &at, &a));
+    allowance_is_told(t, &a);
+    set(t, "u:theirs", "x", 2, NOW, DAY, false);
+    set(t, "u:ours", "x", 3, NOW, DAY, true);
+    set(t, "u:back", "x", 4, NOW, DAY, false);
+    assert_true(allowance_end(t, STR("u:back"), STR("x"), NOW + S));
+    allowance_table_fini(t);
+    assert_ptr_equal(allowance_table_reopen(t, &err), t);
+    allowance_table_forget_told(t);
+    assert_int_equal(found(t, "u:told", "x", NOW + 2 * S), -1);
+    assert_int_equal(found(t, "u:theirs", "x", NOW + 2 * S), -1);
+    assert_int_equal(found(t, "u:ours", "x", NOW + 2 * S), 3);
+    at = 0;
+    for (int i = 0; i < 2; i++) {
+        assert_true(allowance_untold_next(t, &at, &a));
+        assert_true(strcmp(a.entity, "u:ours") == 0 || (strcmp(a.entity, "u:back") == 0 && a.until_us == 0));
+        allowance_is_told(t, &a);
+    }
+    assert_false(allowance_has_untold(t));
+    set(t, "u:told", "x", 5, NOW - S, DAY, false); /* as Redis has it now: nothing here is younger */
+    assert_int_equal(found(t, "u:told", "x", NOW), 5);
+}
+
 static void test_walk(void **state)
 {
     struct allowance_table *t = *state;
@@ -169,6 +200,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_later_one_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_others_must_hear, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_an_earlier_run_left, setup, teardown),
         cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
     };

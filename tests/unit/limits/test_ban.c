@@ -478,6 +478,38 @@ static void test_what_others_told_is_no_change(void **state)
     assert_int_equal(walk(t, &fresh, "", &r), 1);
 }
 
+/* A table that a file kept: all that is in it is news to who follows it from now on, but what was forgotten. */
+static void test_what_an_earlier_run_left(void **state)
+{
+    struct ban_table *t = *state;
+    struct ban_cursor c = {{0}, 0, 0};
+    struct ban_record r;
+    struct err err;
+    assert_true(add(t, "i:old", &DOUBLING, NOW));
+    assert_true(add(t, "i:a", &DOUBLING, NOW + 60 * S));
+    assert_true(add(t, "i:lifted", &DOUBLING, NOW));
+    assert_true(ban_lift(t, STR("i:lifted"), NOW + 70 * S));
+    ban_table_fini(t);
+    assert_ptr_equal(ban_table_reopen(t, PLACES, &err), t);
+    ban_table_forget(t, NOW + 60 * S);
+    assert_true(ban_has_changes(t, &c));
+    bool saw_ban = false, saw_lifting = false;
+    while (ban_change_next(t, &c, &r)) {
+        saw_ban |= strcmp(r.ban.entity, "i:a") == 0 && r.ban.until_us == NOW + 960 * S;
+        saw_lifting |= strcmp(r.ban.entity, "i:lifted") == 0 && r.lifted_us == NOW + 70 * S;
+        assert_string_not_equal(r.ban.entity, "i:old");
+    }
+    assert_true(saw_ban && saw_lifting);
+    assert_false(ban_has_changes(t, &c));
+    assert_true(is_banned(t, "i:a", NOW + 61 * S));
+    assert_false(is_banned(t, "i:old", NOW + 61 * S));
+    assert_true(add(t, "i:a", &DOUBLING, NOW + 2000 * S));
+    assert_true(ban_change_next(t, &c, &r));
+    assert_string_equal(r.ban.entity, "i:a");
+    assert_int_equal(r.ban.strikes, 2);
+    assert_false(ban_change_next(t, &c, &r));
+}
+
 static void test_lifted_forgets_strikes(void **state)
 {
     struct ban_table *t = *state;
@@ -512,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_merge),
         CASE(test_changes_are_found_once),
         CASE(test_what_others_told_is_no_change),
+        CASE(test_what_an_earlier_run_left),
         CASE(test_lifted_forgets_strikes),
         CASE(test_killed_at_any_instant),
     };
