@@ -136,8 +136,11 @@ bool allowance_set(struct allowance_table *t, const struct allowance *a, bool is
         return err_set(err, "the table of allowances is locked by a process that stands still");
     struct place *p = find(t, str_of_z(a->entity), str_of_z(a->limit), a->changed_us, &room);
     bool has_place = p || room;
-    if (has_place && (!p || p->allowance.changed_us <= a->changed_us))
-        write(t, p ? p : room, a, is_ours);
+    struct allowance now = *a;
+    if (is_ours && p) /* it was there when it was changed, whatever the clock says */
+        now.changed_us = MAX_OF(now.changed_us, p->allowance.changed_us + 1);
+    if (has_place && (!p || p->allowance.changed_us <= now.changed_us))
+        write(t, p ? p : room, &now, is_ours);
     memory_lock_drop(&t->lock);
     return has_place || err_set(err, "there is no room for another allowance: end some, or wait until they do");
 }

@@ -30,7 +30,7 @@ struct allowance {
     char limit[ALLOWANCE_LIMIT_MAX_BYTES + 1];   /* the limit's name */
     struct rate rates[ALLOWANCE_RATES_MAX];      /* instead of the limit's own */
     uint32_t rate_count;                         /* 0: no limit at all */
-    int64_t since_us, until_us;                  /* wall clock; taken back: until_us 0 */
+    int64_t since_us, until_us;                  /* clock_steady_us; taken back: until_us 0 */
     int64_t changed_us;                          /* who knows of two takes the later one */
     char by[64], why[128];                       /* without control characters */
 };
@@ -47,7 +47,8 @@ void allowance_table_forget_told(struct allowance_table *t);
 void allowance_table_fini(struct allowance_table *t);
 
 /* From now on (changed_us) so it is. An older one for the same entity and limit is replaced, a younger one stays.
- * is_ours: made on this node, so that others must hear of it. False with a reason: the table is full or locked. */
+ * is_ours: made on this node, so that others must hear of it, and what is there is older, for whoever gave it had a
+ * clock that was ahead. False with a reason: the table is full or locked. */
 MUST_USE bool allowance_set(struct allowance_table *t, const struct allowance *a, bool is_ours, struct err *err);
 /* Takes one back. False: there was none in force. */
 bool allowance_end(struct allowance_table *t, struct str entity, struct str limit, int64_t now_us);

@@ -1,4 +1,10 @@
-/* allowance_sync.c - see allowance_sync.h. */
+/*
+ * allowance_sync.c - see allowance_sync.h.
+ *
+ * One call after the other: the index, page by page; of each entity in a page its hash; then of each whose allowances
+ * the others have not heard of, its hash, which is merged and written. What fails holds nobody up: it is passed over,
+ * and a while later all of the index is read, all that is untold told, anew (again.h).
+ */
 #include "limits/allowance_sync.h"
 
 #include <inttypes.h>
@@ -6,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "limits/again.h"
 #include "limits/index_pages.h"
 #include "limits/redis_keys.h"
 
@@ -16,7 +24,7 @@
 #define READ_AGAIN_US INT64_C(10000000) /* clocks of nodes differ, and writes take their time */
 #define US_A_MS       1000
 
-enum { TICK_MS = 250, POLL_TICKS = 4, FIELDS_MAX = 256 };
+enum { TICK_MS = 250, POLL_TICKS = 4, WHOLE_MS = 600000, FIELDS_MAX = REDIS_CALL_COMMANDS_MAX - 1 };
 
 /* What the one call that is under way asks. */
 enum asks { ASKS_NOTHING, ASKS_INDEX, ASKS_HASH, ASKS_TO_WRITE, ASKS_TO_INDEX };
@@ -26,6 +34,7 @@ struct entity {
 };
 
 struct allowance_sync {
+    struct allowance_sync_options options;
     struct redis *redis;
     struct allowance_table *table;
     struct loop *loop;
@@ -37,8 +46,16 @@ struct allowance_sync {
     unsigned said_full;
     int64_t seen_us, reading_us; /* of the index, on Redis' clock: what changed until then was read, is being read */
     struct index_pages pages;
-    bool is_amid;         /* there is a next page of the reading at hand */
-    bool reads_anew;      /* the next reading is of all */
+    bool is_amid;            /* there is a next page of the reading at hand */
+    bool reads_anew;         /* the next reading is of all */
+    bool reads_all;          /* so is this one */
+    unsigned ups;            /* of all shards */
+    struct again read_again; /* the whole index */
+    int64_t next_whole_ms;
+    size_t untold_at; /* how far what is untold was told, this time */
+    bool is_telling;  /* `now` is one of those */
+    bool has_untellable;
+    int64_t next_telling_ms;
     struct entity now;    /* at work on */
     struct entity *queue; /* [INDEX_PAGE] whose hashes are to be read */
     size_t queued;
@@ -131,22 +148,29 @@ static void add(struct allowance_sync *s, const struct str *words, size_t count)
         s->has_errors = true;
 }
 
-/* What cannot be sent is tried again with the next tick. */
+static void fail(struct allowance_sync *s)
+{
+    if (s->is_telling)
+        s->has_untellable = true;
+    else
+        again_is_wanted(&s->read_again, loop_now_ms(s->loop));
+}
+
 static void ask(struct allowance_sync *s, struct str key, enum asks asks)
 {
     s->asks = !s->has_errors && redis_send(s->redis, key, &s->call) ? asks : ASKS_NOTHING;
-    if (s->asks == ASKS_NOTHING)
-        redis_call_fini(&s->call);
+    if (s->asks != ASKS_NOTHING)
+        return;
+    redis_call_fini(&s->call);
+    if (asks != ASKS_INDEX) /* a page is asked for again with the next tick */
+        fail(s);
 }
 
-/* Of the shard that has the key. */
+/* By how much the clock of the key's shard is ahead of the table's. */
 static int64_t skew_of(const struct allowance_sync *s, struct str key)
 {
-    int64_t skew_us = 0;
-    size_t shard = redis_shard_of(s->redis, key);
-    if (shard == SIZE_MAX || !redis_skew_us(s->redis, shard, &skew_us))
-        skew_us = 0;
-    return skew_us;
+    int64_t now_us = s->options.now_us ? s->options.now_us(s->loop) : clock_steady_us();
+    return redis_now_us(s->redis, key) - now_us;
 }
 
 /* A page of it: it remembers for a year, and one array holds no more than REDIS_REPLY_MAX_ELEMENTS. */
@@ -155,6 +179,7 @@ static void ask_index(struct allowance_sync *s)
     char key_text[REDIS_KEY_MAX_BYTES];
     struct str key = index_key(s, key_text);
     if (!s->is_amid) {
+        s->reads_all = s->seen_us == 0;
         s->reads_anew = false;
         index_pages_begin(&s->pages, s->seen_us - READ_AGAIN_US);
         s->reading_us = redis_now_us(s->redis, key);
@@ -165,8 +190,9 @@ static void ask_index(struct allowance_sync *s)
     ask(s, key, ASKS_INDEX);
 }
 
-static void ask_hash(struct allowance_sync *s, const char *entity)
+static void ask_hash(struct allowance_sync *s, const char *entity, bool is_telling)
 {
+    s->is_telling = is_telling;
     char key_text[REDIS_KEY_MAX_BYTES];
     str_copy_into(s->now.text, sizeof s->now.text, str_of_z(entity));
     struct str key = hash_key(s, key_text);
@@ -302,9 +328,11 @@ static void on_done(struct redis_call *call, enum redis_result result)
     redis_call_fini(call);
     if (asked == ASKS_INDEX && went_well && !s->is_amid)
         s->seen_us = s->reads_anew ? 0 : s->reading_us;
-    if (!went_well)
+    if (!went_well && asked == ASKS_INDEX)
         return; /* with the next tick */
-    if (asked == ASKS_HASH)
+    if (!went_well)
+        fail(s);
+    else if (asked == ASKS_HASH)
         write_hash(s);
     else if (asked == ASKS_TO_WRITE)
         write_index(s);
@@ -316,35 +344,86 @@ static void on_done(struct redis_call *call, enum redis_result result)
 
 /* ---- what is to be done next ---- */
 
-static void next(struct allowance_sync *s)
+/* All of them were asked for. */
+static void end_reading(struct allowance_sync *s)
+{
+    if (s->reads_all)
+        again_has_ended(&s->read_again);
+    s->reads_all = false;
+}
+
+/* The next of those that the others have not heard of. False: there is none, or they have to wait. */
+static bool tell_next(struct allowance_sync *s)
 {
     struct allowance a;
-    size_t at = 0;
+    if (loop_now_ms(s->loop) < s->next_telling_ms)
+        return false;
+    if (allowance_untold_next(s->table, &s->untold_at, &a)) {
+        ask_hash(s, a.entity, true);
+        return true;
+    }
+    if (s->has_untellable)
+        s->next_telling_ms = loop_now_ms(s->loop) + AGAIN_FIRST_MS;
+    s->has_untellable = false;
+    s->untold_at = 0;
+    return false;
+}
+
+static void next(struct allowance_sync *s)
+{
+    bool has_more = true;
+    while (s->asks == ASKS_NOTHING && has_more) {
+        if (s->queued) {
+            struct entity e = s->queue[--s->queued];
+            ask_hash(s, e.text, false);
+        } else if (s->is_amid) {
+            ask_index(s);
+            has_more = false;
+        } else {
+            end_reading(s);
+            has_more = tell_next(s);
+        }
+    }
+}
+
+/* How often a server has come up: what it holds, or what failed while it was away, is to be read and told. */
+static void note_ups(struct allowance_sync *s)
+{
+    unsigned ups = 0;
+    for (size_t shard = 0; shard < redis_shard_count(s->redis); shard++)
+        ups += redis_shard_ups(s->redis, shard);
+    if (ups != s->ups)
+        s->next_whole_ms = s->next_telling_ms = 0;
+    s->ups = ups;
+}
+
+static void begin_reading(struct allowance_sync *s)
+{
+    int64_t now_ms = loop_now_ms(s->loop);
+    if (again_is_due(&s->read_again, now_ms) || now_ms >= s->next_whole_ms) {
+        s->seen_us = 0;
+        s->next_whole_ms = now_ms + WHOLE_MS;
+    }
+    ask_index(s);
+}
+
+void allowance_sync_turn(struct allowance_sync *s)
+{
+    timer_start(&s->tick, loop_now_ms(s->loop) + TICK_MS);
     if (s->asks != ASKS_NOTHING)
         return;
-    if (s->queued) {
-        struct entity e = s->queue[--s->queued];
-        ask_hash(s, e.text);
-    } else if (s->is_amid) {
-        ask_index(s);
-    } else if (allowance_untold_next(s->table, &at, &a)) {
-        ask_hash(s, a.entity);
-    }
+    note_ups(s);
+    if (s->ticks++ % POLL_TICKS == 0 && !s->is_amid && s->queued == 0)
+        begin_reading(s);
+    next(s);
 }
 
 static void on_tick(void *arg)
 {
-    struct allowance_sync *s = arg;
-    timer_start(&s->tick, loop_now_ms(s->loop) + TICK_MS);
-    if (s->asks != ASKS_NOTHING)
-        return;
-    if (s->ticks++ % POLL_TICKS == 0 && !s->is_amid && s->queued == 0)
-        ask_index(s);
-    next(s);
+    allowance_sync_turn(arg);
 }
 
-struct allowance_sync *allowance_sync_new(struct loop *l, struct redis *redis, struct allowance_table *table,
-                                          struct str prefix, struct err *err)
+struct allowance_sync *allowance_sync_new(const struct allowance_sync_options *options, struct err *err)
 {
     struct allowance_sync *s = calloc(1, sizeof *s);
     if (s)
@@ -354,12 +433,13 @@ struct allowance_sync *allowance_sync_new(struct loop *l, struct redis *redis, s
         err_no_memory(err);
         return NULL;
     }
-    s->loop = l;
-    s->redis = redis;
-    s->table = table;
-    str_copy_into(s->prefix, sizeof s->prefix, prefix);
-    timer_init(&s->tick, l, on_tick, s);
-    timer_start(&s->tick, loop_now_ms(l) + TICK_MS);
+    s->options = *options;
+    s->loop = options->loop;
+    s->redis = options->redis;
+    s->table = options->table;
+    str_copy_into(s->prefix, sizeof s->prefix, options->prefix);
+    timer_init(&s->tick, s->loop, on_tick, s);
+    timer_start(&s->tick, loop_now_ms(s->loop) + TICK_MS);
     return s;
 }
 

@@ -27,7 +27,9 @@ bool node_keeper_begin(struct node_keeper *n, const struct node_limits *limits, 
         .on_lost = on_lost,
         .arg = n,
     };
-    n->allowances = allowance_sync_new(l, redis, limits->allowances, cfg->store.prefix, err);
+    struct allowance_sync_options allowances = {
+        .loop = l, .redis = redis, .table = limits->allowances, .prefix = cfg->store.prefix};
+    n->allowances = allowance_sync_new(&allowances, err);
     n->keeper = n->allowances ? keeper_new(&options, err) : NULL;
     return n->keeper != NULL;
 }

@@ -84,6 +84,20 @@ static void test_the_later_one_holds(void **state)
     assert_int_equal(found(t, "u:a", "x", NOW + 3 * S), 700);
 }
 
+/* What somebody gave whose clock was ahead does not stand for ever: who gives another one now is heard, here and, for
+ * it is the later one, everywhere. */
+static void test_the_last_word_is_here(void **state)
+{
+    struct allowance_table *t = *state;
+    struct allowance a;
+    size_t at = 0;
+    set(t, "u:a", "x", 500, NOW + DAY, DAY, false);
+    set(t, "u:a", "x", 300, NOW, DAY, true);
+    assert_int_equal(found(t, "u:a", "x", NOW + S), 300);
+    assert_true(allowance_untold_next(t, &at, &a));
+    assert_true(a.changed_us > NOW + DAY);
+}
+
 static void test_taken_back(void **state)
 {
     struct allowance_table *t = *state;
@@ -198,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_holds_for_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_later_one_holds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_last_word_is_here, setup, teardown),
         cmocka_unit_test_setup_teardown(test_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_others_must_hear, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_an_earlier_run_left, setup, teardown),

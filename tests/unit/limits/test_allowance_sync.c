@@ -25,7 +25,9 @@ static void node_open(struct node *n)
     memset(memory, 0, allowance_table_size());
     n->table = allowance_table_init(memory, &err);
     n->redis = client_open(&options);
-    n->sync = allowance_sync_new(&loop, n->redis, n->table, STR("mw1:"), &err);
+    n->sync = allowance_sync_new(
+        &(struct allowance_sync_options){.loop = &loop, .redis = n->redis, .table = n->table, .prefix = STR("mw1:")},
+        &err);
     assert_non_null(n->sync);
 }
 

@@ -7,7 +7,7 @@
  *   tiny_cut(&node): its link is lost; calls under way are LOST  tiny_flush(&server): the data set is lost
  *
  * A server alone, or with is_cluster two shards that share the slots in halves. Commands are those that the keeper, the
- * bans and the audit use, as Redis 7 answers them.
+ * bans, the allowances and the audit use, as Redis 7 answers them.
  */
 #ifndef TEST_TINY_REDIS_H
 #define TEST_TINY_REDIS_H
@@ -23,7 +23,7 @@ struct str redis_call_command(const struct redis_call *c, size_t n);
 void redis_call_deliver(struct redis_call *c, size_t n, const redisReply *reply);
 void redis_call_finish(struct redis_call *c, enum redis_result result);
 
-enum { TINY_KEYS = 1024, TINY_MEMBERS = 600, TINY_BYTES = 4096, TINY_SLOTS_HALF = 8192 };
+enum { TINY_KEYS = 1024, TINY_MEMBERS = 600, TINY_BYTES = 8192, TINY_SLOTS_HALF = 8192 };
 
 struct tiny_member {
     double score;
@@ -201,6 +201,51 @@ static void tiny_set(struct tiny_ask *a)
     memcpy(k->bytes, value.ptr, k->len);
     k->expires_ms = expires_ms;
     assert_true(buf_append_str(a->to, STR("+OK\r\n")));
+}
+
+/* A hash is its fields and values by turns, as they are answered. Takes one off the front of `rest`. */
+static struct str tiny_next(struct str *rest)
+{
+    size_t digits = str_find(*rest, '\r') - 1, len = (size_t)tiny_number(str_sub(*rest, 1, digits));
+    struct str text = str_sub(*rest, digits + 3, len);
+    *rest = str_from(*rest, digits + 3 + len + 2);
+    return text;
+}
+
+static void tiny_hgetall(struct tiny_ask *a)
+{
+    bool is_wrong;
+    size_t count = 0;
+    struct tiny_key *k = tiny_key_of(a, "hash", false, &is_wrong);
+    if (is_wrong)
+        return;
+    struct str all = k ? str_of(k->bytes, k->len) : STR("");
+    for (struct str rest = all; rest.len; count++)
+        (void)tiny_next(&rest);
+    assert_true(buf_printf(a->to, "*%zu\r\n", count) && buf_append_str(a->to, all));
+}
+
+static void tiny_hset(struct tiny_ask *a)
+{
+    bool is_wrong, is_there = false;
+    struct tiny_key *k = tiny_key_of(a, "hash", true, &is_wrong);
+    if (!k)
+        return;
+    for (struct str rest = str_of(k->bytes, k->len), from = rest; rest.len && !is_there; from = rest) {
+        is_there = str_equal(tiny_next(&rest), tiny_word(a, 2));
+        (void)tiny_next(&rest);
+        if (is_there) {
+            memmove(k->bytes + (from.ptr - k->bytes), rest.ptr, rest.len);
+            k->len -= (size_t)(rest.ptr - from.ptr);
+        }
+    }
+    for (size_t i = 2; i < 4; i++) {
+        struct str word = tiny_word(a, i);
+        k->len += (size_t)snprintf(k->bytes + k->len, sizeof k->bytes - k->len, "$%zu\r\n" PRI_STR "\r\n", word.len,
+                                   STR_ARG(word));
+        assert_true(k->len < sizeof k->bytes);
+    }
+    tiny_int(a, !is_there);
 }
 
 static void tiny_del(struct tiny_ask *a)
@@ -400,6 +445,8 @@ static const struct {
     {"GET", tiny_get},
     {"SET", tiny_set},
     {"DEL", tiny_del},
+    {"HSET", tiny_hset},
+    {"HGETALL", tiny_hgetall},
     {"PEXPIREAT", tiny_pexpireat},
     {"PTTL", tiny_pttl},
     {"TYPE", tiny_type},
