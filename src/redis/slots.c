@@ -51,6 +51,8 @@ bool slots_endpoint_of(struct str host, uint64_t port, const struct endpoint *as
                 return false;
             to->kind = ENDPOINT_NAME;
             str_copy_into(to->name, sizeof to->name, host);
+        } else if (ip_is_any(&to->ip)) {
+            return false; /* connecting there would reach this host, whoever listens on it */
         }
     }
     to->port = (uint16_t)port;

@@ -55,7 +55,7 @@ struct slots_redirect {
 struct slots_redirect slots_redirect_parse(const redisReply *reply, const struct endpoint *asked);
 
 /* Where a node of a Cluster is that tells host and port of itself or of another: host empty is the host of `asked`.
- * Also for what Sentinel answers. False: no host's name or address, or port 0. */
+ * Also for what Sentinel answers. False: no host's name or address (0.0.0.0 is nobody's), or port 0. */
 MUST_USE bool slots_endpoint_of(struct str host, uint64_t port, const struct endpoint *asked, struct endpoint *to);
 
 #endif
