@@ -76,11 +76,17 @@ static bool set_time(struct str lasts, int64_t now_us, struct allowance *to, str
     return true;
 }
 
-static void set_words(const struct control_ask *ask, struct allowance *to)
+/* As they travel to other nodes, which take no others (limits/allowance_sync.c). */
+static bool set_words(const struct control_ask *ask, struct allowance *to, struct err *err)
 {
     struct str who = control_text(ask, "who"), why = control_text(ask, "why");
+    if (str_has_control(why))
+        return err_set(err, "why it is allowed is one line of text, without tabs and other control characters");
+    if (str_has_control(who) || str_find(who, '|') < who.len)
+        return err_set(err, "who allows it is a name, without control characters and |");
     str_copy_into(to->by, sizeof to->by, who.len ? who : STR("root"));
     str_copy_into(to->why, sizeof to->why, why);
+    return true;
 }
 
 /* ---- the answer ---- */
@@ -167,8 +173,8 @@ void admin_allow(void *arg, struct control_ask *ask)
     const struct policy_limit *l = policy_find_limit(a->config->policy, name);
     bool is_taken_back = str_equal(rate, TAKEN_BACK);
     bool may_come_again = false;
-    set_words(ask, &to);
-    bool ok = set_whom(c, l->limit.name, &to, &err) && (is_taken_back || set_rates(l, rate, &to, &err)) &&
+    bool ok = set_words(ask, &to, &err) && set_whom(c, l->limit.name, &to, &err) &&
+              (is_taken_back || set_rates(l, rate, &to, &err)) &&
               set_time(control_text(ask, "for"), clock_steady_us(), &to, &err);
     if (ok && !is_taken_back)
         may_come_again = !(ok = allowance_set(a->allowances, &to, true, &err));

@@ -74,6 +74,10 @@ static const struct {
      "user:alice has no rates of its own at limit mails that somebody allowed"},
     {"{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"5/1h\",\"for\":\"0s\"}",
      "\"0s\" is no duration from 1s to 366d, such as 2h or 7d"},
+    {"{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"5/1h\",\"why\":\"a\\tb\"}",
+     "why it is allowed is one line of text, without tabs and other control characters"},
+    {"{\"request\":\"allow\",\"key\":\"alice\",\"limit\":\"mails\",\"rate\":\"5/1h\",\"who\":\"a|b\"}",
+     "who allows it is a name, without control characters and |"},
 };
 
 static void test_refused(void **state)
