@@ -187,6 +187,16 @@ void node_limits_unmap(struct node_limits *n)
     }
 }
 
+/* What was counted while Redis was away goes with the mirror. */
+static void say_what_is_lost(const struct node_limits *n)
+{
+    struct mirror_stats stats;
+    mirror_stats_get(n->mirror, clock_steady_us(), &stats);
+    if (stats.due)
+        log_warning("Redis was not told of all that this node counted while it was away: %llu counter%s lost",
+                    (unsigned long long)stats.due, stats.due == 1 ? " is" : "s are");
+}
+
 void node_limits_free(struct node_limits *n)
 {
     if (n->memory) {
@@ -195,8 +205,10 @@ void node_limits_free(struct node_limits *n)
         ban_table_fini(n->bans);
         allowance_table_fini(n->allowances);
     }
-    if (n->mirror)
+    if (n->mirror) {
+        say_what_is_lost(n);
         mirror_fini(n->mirror);
+    }
     node_limits_unmap(n);
     *n = (struct node_limits){0};
 }

@@ -44,7 +44,7 @@ MUST_USE bool node_limits_prepare(struct node_limits *n, const struct config *cf
 void node_limits_release(struct node_limits *n, uint32_t owner);
 /* In a child that has no business there. */
 void node_limits_unmap(struct node_limits *n);
-/* Nobody uses them any more. */
+/* Nobody uses them any more: says what is lost with them. */
 void node_limits_free(struct node_limits *n);
 
 /* One process's way in. */

@@ -243,3 +243,14 @@ def test_what_is_ordered_outlives_the_service(start_pair, redis):
                    ["user:alice@example.org", "user:bob@example.org"], 5 * SLOWNESS, "the allowances are on both")
         eventually(lambda: sorted(ban["key"] for ban in asked(weir, "bans")["bans"]) == ["client:127.0.0.10", "client:127.0.0.7"],
                    5 * SLOWNESS, "and the bans are")
+
+
+def test_what_is_counted_does_not_and_that_is_said(start_pair, redis):
+    one, two = start_pair()
+    assert send(one, 2) is None
+    assert two.stop() == 0 and "Redis was not told" not in two.stderr()
+    away(redis, one)
+    assert send(one, 2) is None
+    assert one.stop() == 0
+    assert "Redis was not told of all that this node counted while it was away: 1 counter is lost" in one.stderr()
+    redis.server.start()
