@@ -21,6 +21,8 @@ struct store_suite {
     /* Lets come what comes by itself: places of dead owners, in a store that looks for them when they are missed. NULL:
      * nothing does. */
     void (*pass_a_moment)(struct store *store);
+    /* How many takes failed, or charges could not be given back, for want of a lock. NULL: the store has none. */
+    uint64_t (*not_given_back)(void *context);
     /* As store_close, when all that nobody waits for has been said. NULL: store_close. */
     void (*close)(struct store *store);
     /* What the cases' time begins with; a whole number of half days since 1970. 0: 2026-01-05. A store that lets what

@@ -7,11 +7,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "base/clock.h"
+#include "slowness.h"
 #include "store_suite.h"
 
 #define S    INT64_C(1000000)
@@ -20,6 +21,8 @@
 
 #define WORKERS 8
 #define NAMES   3000 /* that are tried */
+
+enum { COST_MAX = 4 };
 
 /* What children tell, shared with them. */
 struct shared {
@@ -45,7 +48,7 @@ static void fork_workers(struct suite_fixture *f, pid_t pids[WORKERS],
         assert_true(pids[i] >= 0);
         if (pids[i] == 0) {
             struct store store;
-            alarm(30); /* no child outlives its test */
+            alarm(60 * tests_slowness()); /* no child outlives its test, nor does one hang */
             suite->open(f->context, &store, 10 + i);
             work(&store, i, shared);
             suite_close(&store);
@@ -64,6 +67,23 @@ static void wait_for_workers(const pid_t pids[WORKERS])
     }
 }
 
+/* Until a worker has done so much. The wait leaves the processor to those that are waited for. */
+static void wait_until_done(const uint64_t *done, uint64_t count, pid_t pid)
+{
+    static const struct timespec A_MOMENT = {.tv_nsec = 200000};
+    while (__atomic_load_n(done, __ATOMIC_SEQ_CST) < count) {
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        nanosleep(&A_MOMENT, NULL);
+    }
+}
+
+/* How many charges may count that were to be given back: a store in shared memory gives that up where a lock is not had
+ * in time, which happens on a machine that has no processor for the lock's owner. It says so. */
+static uint64_t not_given_back(const struct suite_fixture *f)
+{
+    return suite->not_given_back ? suite->not_given_back(f->context) : 0;
+}
+
 static void be_greedy(struct store *store, uint32_t worker, struct shared *shared)
 {
     for (int refused = 0; refused < 200;) {
@@ -74,21 +94,23 @@ static void be_greedy(struct store *store, uint32_t worker, struct shared *share
     }
 }
 
-/* Defect: GET, compare, INCR: 127 admitted for a limit of 100 with 50 clients. And no place is lost either. */
+/* Defect: GET, compare, INCR: 127 admitted for a limit of 100 with 50 clients. And no place is lost either: those who
+ * try at once for the last one may all be refused, each by the other's try, but then it is still there. */
 void test_greedy_processes_get_exactly_the_limit(void **state)
 {
     struct suite_fixture *f = *state;
     struct shared *shared = shared_new();
     pid_t pids[WORKERS];
-    int64_t began_us = clock_monotonic_us();
     fork_workers(f, pids, be_greedy, shared);
     wait_for_workers(pids);
-    uint64_t sum = 0;
+    uint64_t sum = 0, left = 0;
     for (int i = 0; i < WORKERS; i++)
         sum += shared->admitted[i];
-    assert_int_equal(sum, 2000);
+    while (suite_admits(&f->store, "u:a", HOUR, 1, 2000, NOW))
+        left++;
+    assert_true(left < WORKERS);
+    assert_int_equal(sum + left, 2000);
     assert_int_equal(suite_used(&f->store, "u:a", HOUR, NOW), 2000);
-    assert_true(clock_monotonic_us() - began_us < 5 * S);
     munmap(shared, sizeof *shared);
 }
 
@@ -105,7 +127,7 @@ static void send_mails(struct store *store, uint32_t worker, struct shared *shar
         suite_take_set(&all, store, "g", HOUR, mine.cost[0], 4000);
         if (suite_take_both(store, &mine, &all, NOW) != STORE_TAKEN)
             continue;
-        mine.cost[0] = all.cost[0] = 1 + (rnd >> 24) % 4;
+        mine.cost[0] = all.cost[0] = 1 + (rnd >> 24) % COST_MAX;
         if (rnd >> 28 & 1 || suite_take_both(store, &mine, &all, NOW) != STORE_TAKEN) {
             suite_give_back(store, &mine);
             suite_give_back(store, &all);
@@ -124,15 +146,15 @@ void test_what_was_kept_is_what_is_counted(void **state)
     pid_t pids[WORKERS];
     fork_workers(f, pids, send_mails, shared);
     wait_for_workers(pids);
-    uint64_t sum = 0;
+    uint64_t sum = 0, lost = COST_MAX * not_given_back(f);
     for (uint32_t i = 0; i < WORKERS; i++) {
         char own[16];
         snprintf(own, sizeof own, "u:%u", i);
-        assert_int_equal(suite_used(&f->store, own, HOUR, NOW), shared->admitted[i]);
+        assert_in_range(suite_used(&f->store, own, HOUR, NOW), shared->admitted[i], shared->admitted[i] + lost);
         sum += shared->admitted[i];
     }
-    assert_int_equal(suite_used(&f->store, "g", HOUR, NOW), sum);
-    assert_true(sum > 3900 && sum <= 4000);
+    assert_in_range(suite_used(&f->store, "g", HOUR, NOW), sum, sum + lost);
+    assert_in_range(sum, 3900 - lost, 4000);
     munmap(shared, sizeof *shared);
 }
 
@@ -168,8 +190,7 @@ void test_killed_at_any_instant(void **state)
         memset(shared, 0, sizeof *shared);
         fork_workers(f, pids, work_till_killed, shared);
         for (uint32_t i = 0; i < WORKERS; i++) {
-            while (__atomic_load_n(&shared->admitted[i], __ATOMIC_SEQ_CST) < 50 + (uint64_t)round * 13)
-                assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0);
+            wait_until_done(&shared->admitted[i], 50 + (uint64_t)round * 5, pids[i]);
             kill(pids[i], SIGKILL);
         }
         for (uint32_t i = 0; i < WORKERS; i++) {
@@ -219,6 +240,18 @@ static void try_names(struct store *store, uint32_t worker, struct shared *share
     }
 }
 
+static bool keeps_name(struct store *store, int number)
+{
+    char name[16];
+    struct suite_values v;
+    snprintf(name, sizeof name, "%d", number);
+    suite_values_set(&v, store, "n:a", HOUR, name, 700);
+    if (suite_take(store, &v.take, NOW) != STORE_TAKEN)
+        return false;
+    suite_keep(store, &v.take, NOW);
+    return true;
+}
+
 void test_greedy_processes_get_exactly_so_many_values(void **state)
 {
     struct suite_fixture *f = *state;
@@ -226,10 +259,13 @@ void test_greedy_processes_get_exactly_so_many_values(void **state)
     pid_t pids[WORKERS];
     fork_workers(f, pids, try_names, shared);
     wait_for_workers(pids);
-    uint64_t different = 0;
+    uint64_t different = 0, left = 0, lost = not_given_back(f);
     for (int i = 0; i < NAMES; i++)
         different += shared->seen[i];
-    assert_int_equal(different, 700);
+    for (int i = 0; i < NAMES; i++) /* what those who tried at once for the last places have left */
+        left += !shared->seen[i] && keeps_name(&f->store, i);
+    assert_true(left < WORKERS);
+    assert_in_range(different + left, 700 - lost, 700);
     assert_int_equal(suite_values_used(&f->store, "n:a", HOUR, NOW), 700);
     munmap(shared, sizeof *shared);
 }
@@ -265,8 +301,7 @@ void test_values_killed_at_any_instant(void **state)
         memset(shared, 0, sizeof *shared);
         fork_workers(f, pids, hold_names_till_killed, shared);
         for (uint32_t i = 0; i < WORKERS; i++) {
-            while (__atomic_load_n(&shared->admitted[i], __ATOMIC_SEQ_CST) < 50 + (uint64_t)round * 13)
-                assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0);
+            wait_until_done(&shared->admitted[i], 50 + (uint64_t)round * 5, pids[i]);
             kill(pids[i], SIGKILL);
         }
         for (uint32_t i = 0; i < WORKERS; i++) {

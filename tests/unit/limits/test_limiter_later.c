@@ -431,6 +431,13 @@ static void suite_open(void *memory, struct store *store, uint32_t owner)
         abort();
 }
 
+static uint64_t suite_not_given_back(void *memory)
+{
+    struct store_memory_stats stats;
+    store_memory_stats_get(memory, SUITE_NOW, &stats);
+    return stats.timeouts;
+}
+
 static void suite_wait(void *context, struct store *store, const bool *done)
 {
     (void)context;
@@ -460,6 +467,7 @@ int main(void)
         .teardown = suite_teardown,
         .open = suite_open,
         .wait = suite_wait,
+        .not_given_back = suite_not_given_back,
     };
     int failed = store_suite_run(&SUITE);
     return failed + cmocka_run_group_tests_name("the limiter over it", tests, NULL, NULL);

@@ -44,6 +44,13 @@ static void table_open(void *memory, struct store *store, uint32_t owner)
         abort();
 }
 
+static uint64_t table_timeouts(void *memory)
+{
+    struct store_memory_stats stats;
+    store_memory_stats_get(memory, SUITE_NOW, &stats);
+    return stats.timeouts;
+}
+
 struct fixture {
     void *memory;
     struct store store;
@@ -385,6 +392,7 @@ int main(void)
         .setup = table_setup,
         .teardown = table_teardown,
         .open = table_open,
+        .not_given_back = table_timeouts,
     };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_size_and_arguments, setup, teardown),
