@@ -69,6 +69,7 @@ struct admin {
     struct ban_table *bans;
     struct redis *redis;         /* NULL: the store is in memory */
     const struct keeper *keeper; /* NULL: the store is not in Redis, or the configuration not yet in force */
+    const struct outage *outage; /* what decisions go by while Redis is away; NULL: the store is in memory */
     struct allowance_table *allowances;
     struct event_log *events;
     struct list reloads; /* questions that wait for one */

@@ -157,6 +157,15 @@ static json_t *since_json(const struct keeper_state *k)
     return control_json_of_time(clock_wall_us() - (clock_monotonic_us() - k->alone_since_us));
 }
 
+/* As decisions count them: a keeper that has not reached Redis yet, after a reload, has heard of nobody. */
+static uint32_t nodes_alone(const struct admin *a)
+{
+    uint32_t nodes = 1;
+    for (unsigned i = 0; i < OUTAGE_DOMAINS && a->outage; i++)
+        nodes = MAX_OF(nodes, outage_nodes(a->outage, i));
+    return nodes;
+}
+
 static json_t *redis_json(const struct admin *a)
 {
     struct keeper_state k;
@@ -164,6 +173,8 @@ static json_t *redis_json(const struct admin *a)
     keeper_state(a->keeper, &k);
     json_t *servers = servers_json(a, k.shard_count, &state);
     bool is_ok = strcmp(state, "ok") == 0;
+    if (!is_ok)
+        k.nodes = MAX_OF(k.nodes, nodes_alone(a));
     const char *decides = is_ok ? a->store->ops->name : store_failure_name(a->config->store.failure);
     json_t *json =
         json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "kind", a->store->ops->name,

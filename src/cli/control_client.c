@@ -37,6 +37,15 @@ static bool read_option(char **argv, int *i, int argc, const char *option, const
     return true;
 }
 
+/* What is wrong with a word that begins with - and is none of ours, or the last one of the line. */
+static int wrong_option(const struct command_line *c, const char *word, unsigned options)
+{
+    bool has_value = strcmp(word, "-c") == 0 || strcmp(word, "--control") == 0 ||
+                     (options & COMMAND_WHY && strcmp(word, "--why") == 0) ||
+                     (options & COMMAND_FOR && strcmp(word, "--for") == 0);
+    return cli_usage(c->command, has_value ? "%s needs a value" : "unknown option %s", word);
+}
+
 bool command_line_read(struct command_line *c, int argc, char **argv, unsigned options, size_t min, size_t max,
                        const char *what, int *code)
 {
@@ -52,7 +61,9 @@ bool command_line_read(struct command_line *c, int argc, char **argv, unsigned o
         else if (options & COMMAND_REPAIR && strcmp(argv[i], "--repair") == 0)
             c->repairs = true;
         else if (argv[i][0] == '-')
-            *code = cli_usage(c->command, "unknown option %s, or its value is missing", argv[i]);
+            *code = wrong_option(c, argv[i], options);
+        else if (!argv[i][0])
+            *code = cli_usage(c->command, "an empty word is none: it needs %s", what);
         else if (c->word_count == max)
             *code = cli_usage(c->command, "%s, not \"%s\" too", what, argv[i]);
         else
@@ -304,7 +315,7 @@ void control_print_keys(const json_t *answer)
 void control_print_notes(const json_t *answer)
 {
     if (json_is_false(json_object_get(answer, "counted"))) {
-        printf("nothing has been counted so far of ");
+        printf("at present nothing is counted of ");
         control_print_keys(answer);
         printf("\n");
     }

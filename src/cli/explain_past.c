@@ -93,7 +93,8 @@ static bool say_absent(const struct search *s, const char *path, unsigned files)
     err_set(s->err, "no event has the id \"%s\" in \"%s\"%s", s->id, path, files > 1 ? " and its older files" : "");
     return err_set_hint(
         s->err,
-        "the id of a mail stands in the event log, in its Received line and, if it was taken, in the reply to it");
+        "the id of a mail stands in the event log, in its Received line and, if it was taken, in the reply to it; "
+        "each node has a log of its own");
 }
 
 bool explain_find_past(const struct config *cfg, const char *events, const char *id, struct past *past, struct err *err)

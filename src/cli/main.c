@@ -73,7 +73,8 @@ static const struct cli_command COMMANDS[] = {
      "  --events FILE   the event log (default: that of the configuration, with its older files)\n"
      "\n"
      "Every rule and limit that is looked at, in order, with the values it saw; what decided; what the client\n"
-     "would read. Limits begin at nothing: this mail alone is counted. No connection is made, nothing looked up.\n"
+     "would read. Limits begin at nothing: this mail alone is counted, and who is banned now is not asked (`limits`\n"
+     "and `bans` say both). No connection is made, nothing looked up.\n"
      "Of an event the same is said, as if it came now, and what the log says of it.\n",
      cli_explain},
     {"replay", "EVENTS.jsonl... [OPTION...]", "decide past mails again under other rules",
@@ -291,7 +292,7 @@ static int run(int argc, char **argv)
     const struct cli_command *c = find(argv[1]);
     if (!c)
         return no_command(argv[1]);
-    if (argc > 2 && is_help(argv[2]))
+    if (argc > 2 && (is_help(argv[2]) || is_help(argv[argc - 1]))) /* "store audit --help" */
         return help(2, argv);
     return c->run(argc - 1, argv + 1);
 }

@@ -50,17 +50,35 @@ static void print_server(const json_t *s)
     printf("\n");
 }
 
+/* Of a Cluster a part may be away: then the others' counts are decided by them, as ever. */
+static void print_part(const json_t *servers)
+{
+    size_t i, good = 0;
+    json_t *s;
+    json_array_foreach(servers, i, s) good +=
+        json_is_true(json_object_get(s, "up")) && json_is_true(json_object_get(s, "believed"));
+    if (good)
+        printf("%-14s for counts that lie on %zu of %zu servers only; the others are ok:\n", "",
+               json_array_size(servers) - good, json_array_size(servers));
+}
+
+static const char *what_to_do(const json_t *s)
+{
+    if (strcmp(answer_text(s, "state"), "away") == 0)
+        return "what is to be mended stands below; when Redis answers, counts are put right by themselves";
+    if (json_array_size(json_object_get(s, "warnings")))
+        return "Redis answers, but the nodes have not told it all they admitted: mend what the warnings say";
+    return "Redis answers again, but the nodes have not told it all they admitted: nothing is to be done";
+}
+
 /* What mails are decided by while Redis cannot be asked, and what is to be done. */
 static void print_alone(const json_t *s)
 {
     const char *decides = answer_text(s, "decides"), *since = answer_text(s, "since");
-    bool is_away = strcmp(answer_text(s, "state"), "away") == 0;
+    print_part(json_object_get(s, "servers"));
     printf("%-14s %s (failure %s)%s%s\n", "", alone_text(decides, answer_number(s, "nodes")), decides,
            *since ? ", since " : "", since);
-    printf("%-14s %s\n", "",
-           is_away
-               ? "see that Redis runs and can be reached from here; when it is back, counts are put right by themselves"
-               : "Redis answers again, but the nodes have not told it all they admitted: nothing is to be done");
+    printf("%-14s %s\n", "", what_to_do(s));
 }
 
 static void print_redis(const json_t *s)
@@ -72,7 +90,8 @@ static void print_redis(const json_t *s)
     if (answer_number(s, "missing"))
         printf(", %lld of them silent", answer_number(s, "missing"));
     if (answer_number(s, "due"))
-        printf("; %lld counts that Redis is still to be told of", answer_number(s, "due"));
+        printf("; Redis is still to be told of %lld count%s", answer_number(s, "due"),
+               answer_number(s, "due") == 1 ? "" : "s");
     if (answer_text(s, "why")[0])
         printf(" (%s)", answer_text(s, "why"));
     printf("\n");

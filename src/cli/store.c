@@ -53,8 +53,11 @@ static void print_redis(const json_t *answer)
 static int print_audit(const json_t *answer)
 {
     const json_t *memory = json_object_get(answer, "memory");
+    bool is_whole = !answer_text(answer, "why")[0];
     printf("store          %s: %s\n", answer_text(answer, "kind"),
-           json_is_true(json_object_get(answer, "clean")) ? "nothing is wrong" : "something is wrong");
+           json_is_true(json_object_get(answer, "clean"))                       ? "nothing is wrong"
+           : !is_whole && !json_array_size(json_object_get(answer, "findings")) ? "could not be looked through"
+                                                                                : "something is wrong");
     if (memory)
         print_memory(memory, json_is_true(json_object_get(answer, "repaired")));
     else

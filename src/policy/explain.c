@@ -268,7 +268,8 @@ static void tell_what_else(struct teller *e)
         TELL(e, "note:    the mail goes on to %zu other recipient%s\n", t->accepted_count,
              t->accepted_count == 1 ? "" : "s");
     if (e->saw_a_limit)
-        TELL(e, "note:    limits count this mail alone, not what a running server has counted\n");
+        TELL(e,
+             "note:    limits count this mail alone, not what a running server has counted: `mailweir limits KEY`\n");
 }
 
 bool explain(struct trial *t, enum explained what, struct buf *to)

@@ -76,6 +76,7 @@ void asking_passed(struct asking *a, const struct reservation *r)
 {
     if (r->verdict == VERDICT_FAILED) {
         asking_trouble(a);
+        a->answer->text = STR("Limits cannot be checked now; try again later");
         return;
     }
     for (size_t i = 0; i < r->passed_count; i++)

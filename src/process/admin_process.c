@@ -239,6 +239,7 @@ static bool join(struct admin_process *p, struct err *err)
         .store = &p->way.store,
         .store_memory = p->limits->memory,
         .redis = p->way.redis,
+        .outage = p->limits->outage,
         .bans = p->limits->bans,
         .allowances = p->limits->allowances,
         .events = &p->pulse.events,

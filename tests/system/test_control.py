@@ -135,6 +135,21 @@ def test_wrong_usage(words):
     assert done.returncode == 2 and "usage: mailweir %s" % words[0] in done.stderr
 
 
+@pytest.mark.parametrize("words,said", (
+    (("bans", "-c"), "-c needs a value"),
+    (("ban", "192.0.2.7", "2h", "--why"), "--why needs a value"),
+    (("bans", "--why"), "unknown option --why"),
+    (("limits", "--jsn"), "unknown option --jsn"),
+    (("limits", ""), "an empty word is none: it needs one key, such as user:alice@example.org")))
+def test_what_is_wrong_is_named(words, said):
+    assert run(*words).stderr.splitlines()[0] == "mailweir %s: %s" % (words[0], said)
+
+
+def test_help_at_the_end_of_a_line():
+    done = run("store", "audit", "--help")
+    assert done.returncode == 0 and done.stdout == run("help", "store").stdout
+
+
 @pytest.mark.parametrize("name", ("status", "reload", "drain", "stop", "bans", "ban", "unban"))
 def test_help(name):
     assert run("help", name).stdout == run(name, "--help").stdout
@@ -541,7 +556,7 @@ def test_reset_lets_mail_through_again(start_mailweir, mta):
         for _ in range(3):
             assert client.mail(message()).code == 250
         assert client.mail(message()).code == 450
-        assert command(weir, "reset", "bob@example.org").endswith("nothing has been counted so far of user:bob@example.org, sender:bob@example.org, rcpt:bob@example.org\n")
+        assert command(weir, "reset", "bob@example.org").endswith("at present nothing is counted of user:bob@example.org, sender:bob@example.org, rcpt:bob@example.org\n")
         assert client.mail(message()).code == 450
         said = command(weir, "reset", "user:alice@example.org", "mails")
         assert said.splitlines() == ["mails: messages in 1h of user:alice@example.org are forgotten", "mails: messages in 1d of user:alice@example.org are forgotten"]
@@ -603,7 +618,7 @@ def test_who_was_allowed_what(start_mailweir, mta):
     weir = start_mailweir(mta, rules=LIMITS)
     assert command(weir, "allow") == "nobody has rates of his own that somebody allowed\n"
     said = command(weir, "allow", "user:alice@example.org", "volume", "1G/1d,10G/7d", "--for", "2d", "--why", "newsletter")
-    assert said.endswith("nothing has been counted so far of user:alice@example.org\n")
+    assert said.endswith("at present nothing is counted of user:alice@example.org\n")
     command(weir, "allow", "client:192.0.2.7", "places", "500")
     command(weir, "allow", "user:bob@example.org", "mails", "none", "--for", "1h")
     first, second, third = asked(weir, "allow")["allowances"]

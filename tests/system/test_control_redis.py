@@ -156,12 +156,33 @@ def test_a_share_says_so(start_pair, redis):
     text = command(one, "status")
     assert "store          redis, away: 2 nodes" in text
     assert "it admits its share of what is left of each limit (failure share), since %s" % store["since"] in text
-    assert "see that Redis runs and can be reached from here" in text
+    assert "what is to be mended stands below; when Redis answers" in text
     back(redis, one, two)
     assert (store_of(one)["decides"], store_of(one)["since"]) == ("redis", None)
     row = rows_of(asked(two, "limits", "user:alice@example.org"))["mails", 3600]
     assert (row["store"], row["used"]) == ("redis", 12)
     assert "decides by itself" not in command(one, "status") + command(one, "limits", "user:alice@example.org")
+
+
+def test_a_reload_while_redis_is_away_forgets_no_node(start_pair, redis):
+    one, _ = start_pair()
+    away(redis, one)
+    command(one, "reload")
+    eventually(lambda: store_of(one)["state"] == "away", 15 * SLOWNESS, "the new admin process has looked, too")
+    assert store_of(one)["nodes"] == 2
+    assert "it admits its share of what is left of each limit (failure share)" in command(one, "status")
+    redis.server.start()
+
+
+def test_a_part_of_a_cluster_is_away(place, start_mailweir, mta):
+    with Cluster(place / "redis") as servers:
+        weir = start_mailweir(mta, rules=AWAY, server=servers.statement())
+        eventually(lambda: store_of(weir)["state"] == "ok", 20 * SLOWNESS, "Redis is reached")
+        servers.servers[1].stop()
+        eventually(lambda: store_of(weir)["state"] == "away", 15 * SLOWNESS, "it is noticed")
+        text = command(weir, "status")
+        assert "for counts that lie on 1 of 3 servers only; the others are ok:\n" in text
+        servers.servers[1].start()
 
 
 @pytest.mark.parametrize("failure,said,code", (
@@ -173,6 +194,7 @@ def test_other_ways_say_so(start_pair, redis, failure, said, code):
     away(redis, one)
     reply = send(one, 22)
     assert (reply and reply.code) == code
+    assert code != 451 or reply.text == "Limits cannot be checked now; try again later"
     row = rows_of(asked(one, "limits", "user:alice@example.org"))["mails", 3600]
     assert (row["store"], row["full"]) == (failure, failure == "local") and "share_of" not in row
     assert said in command(one, "limits", "user:alice@example.org") and said in command(one, "status")

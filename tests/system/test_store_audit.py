@@ -90,3 +90,4 @@ def test_redis_is_away(weir, redis):
     eventually(lambda: asked(weir, "status")["store"]["state"] == "away", 15 * SLOWNESS, "it is noticed")
     audit = asked(weir, "store", "audit", code=1)
     assert not audit["complete"] and "is not there" in audit["why"]
+    assert ": could not be looked through\n" in run("store", "audit", "--control", weir.control).stdout

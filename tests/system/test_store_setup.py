@@ -76,6 +76,16 @@ def test_another_redis_than_was_meant(start_mailweir, mta, start_redis, name, ca
         weir.stop()
 
 
+def test_what_keeps_redis_from_being_believed_is_to_be_mended(start_mailweir, mta, start_redis):
+    shape = start_redis("redis", acl=" ".join(word for word in ACL.split() if word != "+zadd"))
+    weir = start_mailweir(mta, workers=WORKERS, server=shape.statement())
+
+    def shown():
+        return run("status", "--control", weir.control).stdout
+    eventually(lambda: "all they admitted: mend what the warnings say\n" in shown(), 20 * SLOWNESS, "it is said")
+    assert "nothing is to be done" not in shown()
+
+
 @pytest.mark.parametrize("name", ("redis", "cluster"))
 def test_a_user_who_may_not_do_all(start_mailweir, mta, start_redis, name):
     shape = start_redis(name, acl=" ".join(word for word in ACL.split() if word not in ("+pfadd", "+smismember")))

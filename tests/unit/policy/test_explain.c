@@ -14,7 +14,7 @@ struct explain_case {
 #define NO_RELAY                                                                                                       \
     "on rcpt { rule no-relay reject 550 5.7.1 \"Relaying denied\" unless authenticated or rcpt.domain in local }\n"    \
     "table local domains { example.org }\n"
-#define LIMITS_NOTE "note:    limits count this mail alone, not what a running server has counted\n"
+#define LIMITS_NOTE "note:    limits count this mail alone, not what a running server has counted: `mailweir limits KEY`\n"
 
 static const struct explain_case CASES[] = {
     {"refused for each recipient that a rule does not like",
