@@ -203,16 +203,16 @@ def test_what_only_a_restart_can_change_is_refused_in_words(start_mailweir, mta)
 
 def test_reloads_side_by_side_all_get_an_answer(start_mailweir, mta):
     weir = start_mailweir(mta)
-    codes = []
+    done = []
 
     def reload():
-        codes.append(run("reload", "-c", weir.config).returncode)
+        done.append(run("reload", "-c", weir.config))
     threads = [threading.Thread(target=reload) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60 * SLOWNESS)
-    assert codes == [0] * 6
+    assert [answer.returncode for answer in done] == [0] * 6, (done, weir.stderr())
     assert asked(weir, "status")["config"]["generation"] >= 2
 
 

@@ -4,20 +4,20 @@ import pytest
 from harness.client import Client, message, session
 from harness.mailweir import PLAIN_RULES, SLOWNESS
 from harness.ports import eventually
-from harness.redis_servers import Alone, Cluster
+from harness.redis_servers import CALM, Alone, Cluster
 from test_control import LIMITS, asked, command, rows_of
 
 
 @pytest.fixture(params=(Alone, Cluster), ids=("alone", "cluster"))
 def shape(request, place):
     with request.param(place / "redis") as servers:
-        yield servers
+        yield servers.calm()
 
 
 @pytest.fixture
 def nodes(shape, start_mailweir, mta):
     """Two of one cluster, once their store is reached."""
-    both = [start_mailweir(mta, rules=LIMITS, workers=2, server=shape.statement()) for _ in range(2)]
+    both = [start_mailweir(mta, rules=LIMITS, workers=2, server=shape.statement(CALM)) for _ in range(2)]
     for weir in both:
         eventually(lambda: asked(weir, "status")["store"]["state"] == "ok", 20 * SLOWNESS, "Redis is reached")
     return both
@@ -91,7 +91,7 @@ def redis(place):
 @pytest.fixture
 def start_pair(redis, start_mailweir, mta):
     def start(failure="share"):
-        server = redis.statement("failure %s" % failure)
+        server = redis.statement("failure %s  %s" % (failure, CALM))
         both = [start_mailweir(mta, rules=AWAY, server=server, hostname="mx%d.example.org" % n) for n in (1, 2)]
         for weir in both:
             eventually(lambda: (store_of(weir)["state"], store_of(weir)["nodes"]) == ("ok", 2), 20 * SLOWNESS, "they know each other")
@@ -205,7 +205,7 @@ def test_other_ways_say_so(start_pair, redis, failure, said, code):
 
 def test_a_node_that_never_reached_redis(start_mailweir, mta, redis):
     redis.server.stop()
-    weir = start_mailweir(mta, rules=AWAY, server=redis.statement())
+    weir = start_mailweir(mta, rules=AWAY, server=redis.statement(CALM))
     assert (store_of(weir)["state"], store_of(weir)["decides"], store_of(weir)["since"]) == ("away", "share", None)
     assert "it knows of no other, and admits what is left of each limit, whole (failure share)\n" in command(weir, "status")
     assert send(weir, 21).code == 450

@@ -13,9 +13,8 @@ from harness.clocks import Clock
 from harness.field import GREEDY, MODEST, Field, Site, assert_kept
 from harness.mailweir import wait_until
 from harness.promise import most_within
+from harness.redis_servers import CALM
 
-# Redis is well here, so no node may take a busy machine for its fault.
-CALM = "timeout 2s"
 GRACE = 10.5  # seconds: src/process/worker.c, RETIRE_MS, and a moment
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(240)]

@@ -11,7 +11,7 @@ import pytest
 from harness.client import Client, Closed, message, session
 from harness.mailweir import PLAIN_RULES, SLOWNESS
 from harness.ports import eventually
-from harness.redis_servers import Alone, Cluster
+from harness.redis_servers import CALM, Alone, Cluster
 from test_control import asked, rows_of
 
 LIMITS = PLAIN_RULES + """
@@ -25,12 +25,12 @@ limit guesses per user count guesses { 2/1h }
 @pytest.fixture(params=(Alone, Cluster), ids=("alone", "cluster"))
 def shape(request, place):
     with request.param(place / "redis") as servers:
-        yield servers
+        yield servers.calm()
 
 
 @pytest.fixture
 def nodes(shape, start_mailweir, mta):
-    both = [start_mailweir(mta, rules=LIMITS, workers=2, server=shape.statement(), listeners=("plain",)) for _ in range(2)]
+    both = [start_mailweir(mta, rules=LIMITS, workers=2, server=shape.statement(CALM), listeners=("plain",)) for _ in range(2)]
     for weir in both:
         eventually(lambda: asked(weir, "status")["store"]["state"] == "ok", 20 * SLOWNESS, "Redis is reached")
     return both

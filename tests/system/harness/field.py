@@ -233,7 +233,7 @@ class Field:
             if node.process is None:
                 node.start(wait=False, environment=self.site(self.nodes.index(node)).environment)
         for node in self.nodes:
-            node.wait_event("start", timeout=15)
+            node.wait_event("start", timeout=30)
         if self.shape:
             self.wait_settled(10)
         return self

@@ -98,7 +98,7 @@ class Mailweir:
                                             stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, cwd="/",
                                             env=dict(os.environ, **(environment or {})))
         if wait:
-            self.wait_event("start", timeout=15)
+            self.wait_event("start", timeout=30)
         return self
 
     def stderr(self):

@@ -32,6 +32,11 @@ ADMIN, ADMIN_PASSWORD = "admin", "test-admin"
 MASTER_NAME = "mw"
 SLOTS = 16384
 
+# Where a test makes no fault, nobody may take a busy machine for one: neither mailweir, by this option of its statement,
+# nor the servers one another (Shape.calm).
+CALM = "timeout 2s"
+CALM_MS = 60000
+
 
 def write_acl(path, acl=ACL):
     path.write_text("user default off\nuser %s on >%s ~* &* +@all\nuser %s on >%s %s\n" %
@@ -212,6 +217,10 @@ class Shape:
     def credentials(self):
         return 'user "%s"  password-file "%s"' % (USER, self.password_file)
 
+    def calm(self):
+        """No server takes another one for dead that only waits for its turn."""
+        return self
+
     def stop(self):
         for server in self.servers:
             server.stop()
@@ -332,6 +341,11 @@ sentinel failover-timeout mw 1500
         with Redis(("127.0.0.1", self.ports[number])) as sentinel:
             return sentinel(*words)
 
+    def calm(self):
+        for n in range(3):
+            self.ask_sentinel(n, "SENTINEL", "SET", MASTER_NAME, "down-after-milliseconds", CALM_MS)
+        return self
+
     def _know_each_other(self):
         with contextlib.suppress(OSError):
             for n in range(3):
@@ -413,6 +427,11 @@ class Cluster(Shape):
         for n, server in enumerate(self.servers[3:]):
             eventually(lambda s=server, m=self.servers[n % 3]: self._replicate(s, m), 10, "a replica follows", pause=0.1)
         eventually(self.is_whole, 20, "the cluster is ready", pause=0.05)
+        return self
+
+    def calm(self):
+        for server in self.servers:
+            server.ask("CONFIG", "SET", "cluster-node-timeout", CALM_MS)
         return self
 
     @staticmethod
