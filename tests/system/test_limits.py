@@ -38,6 +38,7 @@ def test_the_sliding_check_itself():
 
 
 @pytest.mark.heavy
+@pytest.mark.measures
 @pytest.mark.timeout(240)
 def test_20_per_10_seconds_under_50_greedy_clients_on_2_workers(start_mailweir, mta):
     limit, period, clients, run_for = 20, 10, 50, 35

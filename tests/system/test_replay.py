@@ -9,7 +9,7 @@ import pytest
 
 from harness import past
 from harness.client import Client, Closed, message, session
-from harness.mailweir import BINARY, SLOWNESS, run
+from harness.mailweir import BINARY, run
 from harness.mta import say
 
 NO_RULES = "on mail { rule never reject if sender = \"nobody@nowhere.example\" }\n"
@@ -109,6 +109,7 @@ def test_it_equals_a_fresh_simulation(binary, tmp_path, rules, seed):
     assert sum(row["mails"]["newly_refused"] for row in told["users"]) == len(refused)
 
 
+@pytest.mark.measures
 def test_a_hundred_thousand_mails(binary, tmp_path, rules):
     """`bench/run.sh replay` measures; here only that it is nowhere near too slow. Half as many."""
     past.write(tmp_path / "events.jsonl", past.traffic(7, 50000, 2000, 86400))
@@ -355,7 +356,7 @@ def test_an_empty_log(binary, tmp_path, rules):
     assert told["mails"] == 0 and told["from"] is None and told["list"] == []
 
 
-@pytest.mark.skipif(SLOWNESS != 1, reason="a sanitizer has memory of its own")
+@pytest.mark.measures
 def test_its_memory_is_bounded(binary, tmp_path, rules):
     """A log of many megabytes, again and again: it only grows older. What is held of it, and the counts, have a bound."""
     past.write(tmp_path / "events.jsonl", past.traffic(5, 60000, 500, 86400))

@@ -130,6 +130,7 @@ def processor_ms(pid):
 
 
 @pytest.mark.heavy
+@pytest.mark.measures
 def test_a_million_addresses_are_replaced_and_nobody_waits(start_mailweir, mta):
     """Neither a wrong refusal nor a turn of the loop of ten milliseconds: what the worker itself ran between a command and its reply, for on a
     loaded machine it also waits for a processor."""
