@@ -119,10 +119,10 @@ static void on_resent(struct redis_call *c, enum redis_result result)
         task_defer(rd->cluster->redis->loop, &rd->cluster->redis->bury_task);
     if (re->again.kind != SLOTS_NO_REDIRECT) {
         struct redis_shard *to = cluster_follow(rd->cluster, &re->again);
-        if (to && send_on(re, to))
-            return;
+        if (to)
+            (void)send_on(re, to);
     }
-    deliver(rd);
+    deliver(rd); /* or, where it went on, whose fault it is now */
 }
 
 /* False: nothing was sent. */

@@ -328,6 +328,29 @@ static void test_moved_in_circles(void **state)
 }
 
 /* ASKING before each command, the map stays; a key that is still there is answered there, in the order of the call. */
+/* A command that was sent on twice is late: that is the fault of the node that has it now, and not of the one that sent
+ * it on, which may be gone from the map by then. */
+static void test_late_after_two_hops(void **state)
+{
+    enum { CALLS = 3 };
+    struct asked late[CALLS];
+    (void)state;
+    open_on_map(3);
+    say_moved(&nodes[2], "GET foo", &nodes[1]);
+    say_moved(&nodes[1], "GET foo", &nodes[0]);
+    fake_say(&nodes[0], "GET foo", "%s", "");
+    for (size_t i = 0; i < CALLS; i++)
+        ask(&late[i], "GET foo");
+    RUN_UNTIL(strcmp(nodes[0].heard, "GET foo;GET foo;GET foo;") == 0);
+    for (size_t i = 0; i < CALLS; i++)
+        redis_call_is_late(r, &late[i].call);
+    assert_false(redis_shard_is_up(r, 0));
+    assert_true(redis_shard_is_up(r, 1) && redis_shard_is_up(r, 2));
+    redis_free(&r);
+    for (size_t i = 0; i < CALLS; i++)
+        asked_fini(&late[i]);
+}
+
 static void test_ask(void **state)
 {
     struct asked a, b;
@@ -462,6 +485,7 @@ int main(void)
         CASE(test_no_node_of_a_cluster),
         CASE(test_storm),
         CASE(test_moved_in_circles),
+        CASE(test_late_after_two_hops),
         CASE(test_ask),
         CASE(test_ask_stranger),
         CASE(test_errors),
