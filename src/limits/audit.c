@@ -55,6 +55,7 @@ struct audit {
     bool is_over;
 
     size_t shard;
+    unsigned map_version; /* of which that is a number */
     struct redis_call scan;
     bool is_scanning;
     char cursor[STR_OF_U64_MAX + 1]; /* "0" at a shard's begin and end */
@@ -453,6 +454,10 @@ static void go_on(struct audit *a)
         return;
     if (a->on_progress)
         a->on_progress(a->arg, a->looked_at);
+    if (redis_map_version(a->options.redis) != a->map_version) {
+        finish(a, "the map of the Cluster has changed meanwhile, and some keys may have been missed: ask again");
+        return;
+    }
     if (strcmp(a->cursor, "0") != 0) {
         scan(a);
         return;
@@ -479,6 +484,7 @@ struct audit *audit_start(const struct audit_options *options, void (*on_progres
     a->on_done = on_done;
     a->arg = arg;
     a->findings = findings;
+    a->map_version = redis_map_version(options->redis);
     timer_init(&a->deadline, options->loop, on_deadline, a);
     task_init(&a->end, on_end, a);
     arena_init(&a->names, 1 << 24);

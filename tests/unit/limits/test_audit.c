@@ -343,6 +343,21 @@ static void test_the_link_is_lost_meanwhile(void **state)
     assert_string_equal(st->report.why, "1 key could not be looked at, or repaired");
 }
 
+/* A master was added or left: the numbers of shards are others now, and one could be passed over. */
+static void test_the_map_changes_meanwhile(void **state)
+{
+    struct stage *st = *state;
+    put(st, "mw1:q:{u:a}:3600:491004", "string", HOUR, "#0:3");
+    start(st, false);
+    tiny_answer_one(&st->redis); /* the names */
+    st->redis.map_version++;
+    tiny_answer(&st->redis);
+    loop_run_tasks(&st->loop);
+    assert_int_equal(st->done, 1);
+    assert_false(st->report.is_complete);
+    assert_non_null(strstr(st->report.why, "the map of the Cluster has changed"));
+}
+
 static void test_scan_is_refused(void **state)
 {
     struct stage *st = *state;
@@ -377,6 +392,7 @@ int main(void)
         STORY(test_more_than_can_be_listed),
         STORY(test_redis_is_not_there),
         STORY(test_the_link_is_lost_meanwhile),
+        STORY(test_the_map_changes_meanwhile),
         STORY(test_scan_is_refused),
         STORY(test_a_prefix_of_wildcards),
     };
