@@ -25,7 +25,7 @@ static bool find_rates(struct account *c, const struct whom *whom, const struct 
         return false;
     bool is_allowed =
         a->allowances && allowance_find(a->allowances, entity, l->limit.name, now_us, ignored, &ignored_count);
-    row->source = is_allowed ? RATE_OF_OPERATOR : *rates ? RATE_OF_TABLE : RATE_OF_LIMIT;
+    row->source = !*rates ? RATE_OF_LIMIT : is_allowed ? RATE_OF_OPERATOR : RATE_OF_TABLE;
     if (row->source == RATE_OF_LIMIT) {
         *rates = l->limit.rates;
         *count = l->limit.rate_count;

@@ -101,7 +101,7 @@ static bool read_rates(struct str text, struct allowance *a)
         struct str period, count = str_split(str_split(text, ',', &text), '/', &period);
         uint64_t n, s;
         if (a->rate_count == ALLOWANCE_RATES_MAX || !str_to_u64(count, INT32_MAX, &n) || n == 0 ||
-            !str_to_u64(period, UINT64_C(366) * 86400, &s) || s == 0)
+            !str_to_u64(period, UINT64_C(366) * 86400, &s)) /* 0: of open connections (policy/overrides.c) */
             return false;
         a->rates[a->rate_count++] = (struct rate){(uint32_t)n, (uint32_t)s};
     }

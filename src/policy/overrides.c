@@ -81,13 +81,27 @@ static bool find_in_table(const struct policy_limit *l, const struct facts *fact
     return true;
 }
 
+/* Rates of open connections have no window, and all others have one. They were given to a limit by its name, which may
+ * have been another one then, or be another one on the node that they come from. */
+static bool fit(const struct policy_limit *l, const struct rate *rates, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((rates[i].period_s == 0) != (l->limit.unit == UNIT_OPEN_CONNECTIONS))
+            return false;
+    return true;
+}
+
 /* False: no memory. */
 static bool find_allowed(const struct policy_engine *engine, const struct policy_limit *l, struct str entity,
                          int64_t now_us, struct arena *arena, const struct rate **rates, size_t *count)
 {
     struct rate found[ALLOWANCE_RATES_MAX];
-    if (!engine->allowances || !allowance_find(engine->allowances, entity, l->limit.name, now_us, found, count))
+    size_t found_count;
+    if (!engine->allowances ||
+        !allowance_find(engine->allowances, entity, l->limit.name, now_us, found, &found_count) ||
+        !fit(l, found, found_count))
         return true;
+    *count = found_count;
     struct rate *copy = arena_alloc(arena, sizeof found);
     if (copy)
         memcpy(copy, found, *count * sizeof *found);

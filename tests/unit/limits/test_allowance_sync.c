@@ -165,7 +165,8 @@ static void test_forms(void **state)
         {"1 100 100 200 5/60,6/3600 root|because", true},
         {"1 100 100 0 none |", true},
         {"1 100 100 200 5/60", true},
-        {"1 100 100 200 5/0 root|because", false}, /* a window of no length */
+        {"1 100 100 200 5/0 root|because", true}, /* of open connections */
+        {"1 100 100 200 5/ root|because", false},
         {"2 100 100 200 5/60 root|", false},
         {"1 100 100 200  root|", false},
         {"1 100 x 200 5/60 root|", false},

@@ -221,6 +221,22 @@ static void test_what_was_refused_is_read_later(void **state)
     assert_in_range(commands_of(st, 10000), 1, 50);
 }
 
+/* Of a limit of open connections, whose rates are numbers without a window. */
+static void test_of_open_connections(void **state)
+{
+    struct stage *st = *state;
+    struct rate rates[ALLOWANCE_RATES_MAX];
+    size_t count;
+    struct err err;
+    struct allowance a = {.entity = "i:192.0.2.7", .limit = "open", .rates = {{500, 0}}, .rate_count = 1};
+    a.since_us = a.changed_us = st->now_us;
+    a.until_us = st->now_us + DAY;
+    assert_true(allowance_set(st->nodes[0].table, &a, true, &err));
+    steps(st, 3000);
+    assert_true(allowance_find(st->nodes[1].table, STR("i:192.0.2.7"), STR("open"), st->now_us, rates, &count));
+    assert_true(count == 1 && rates[0].count == 500 && rates[0].period_s == 0);
+}
+
 /* More limits than one call has commands. */
 static void test_of_very_many_limits(void **state)
 {
@@ -247,6 +263,7 @@ int main(void)
         STORY(test_one_that_cannot_be_told_holds_up_no_others),
         STORY(test_what_could_not_be_read_is_read_later),
         STORY(test_what_was_refused_is_read_later),
+        STORY(test_of_open_connections),
         STORY(test_of_very_many_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

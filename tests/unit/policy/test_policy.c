@@ -94,14 +94,19 @@ static void test_units_and_conditions(void **state)
 
 /* ---- what an operator allowed ---- */
 
-static void allow(const char *entity, const char *limit, uint32_t count, int64_t for_us)
+static void allow_per(const char *entity, const char *limit, uint32_t count, uint32_t period_s, int64_t for_us)
 {
     struct err err;
-    struct allowance a = {.rates = {{count, 3600}}, .rate_count = count ? 1 : 0, .changed_us = T.now_us};
+    struct allowance a = {.rates = {{count, period_s}}, .rate_count = count ? 1 : 0, .changed_us = T.now_us};
     snprintf(a.entity, sizeof a.entity, "%s", entity);
     snprintf(a.limit, sizeof a.limit, "%s", limit);
     a.until_us = T.now_us + for_us;
     assert_true(allowance_set(T.engine.allowances, &a, true, &err));
+}
+
+static void allow(const char *entity, const char *limit, uint32_t count, int64_t for_us)
+{
+    allow_per(entity, limit, count, 3600, for_us);
 }
 
 /* It goes before the limit's table and its own rates, for whom it was given, until it is over. */
@@ -127,6 +132,10 @@ static void test_allowed_by_an_operator(void **state)
     for (int i = 0; i < 20; i++)
         assert_int_equal(door_send(&BOB), POLICY_GO_ON);
     T.now_us += 60 * INT64_C(1000000);
+    assert_int_equal(door_send(&BOB), POLICY_DEFER);
+    /* Given while the limit of that name counted open connections: of a number without a window no mail can be one of
+     * so many. */
+    allow_per("u:bob", "pace", 9, 0, 60 * INT64_C(1000000));
     assert_int_equal(door_send(&BOB), POLICY_DEFER);
     allowance_table_fini(T.engine.allowances);
     T.engine.allowances = NULL;
