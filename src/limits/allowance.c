@@ -39,27 +39,49 @@ struct allowance_table *allowance_table_init(void *memory, struct err *err)
     return allowance_table_reopen(memory, err);
 }
 
+static uint64_t hash_of(const struct allowance_table *t, struct str entity, struct str limit)
+{
+    return hash64(&t->key, entity) ^ hash64(&t->key, limit) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* Is what lies there whole? A machine that crashed may have brought one half to its disk and not the other. */
+static bool is_whole(const struct allowance_table *t, const struct place *p)
+{
+    const struct allowance *a = &p->allowance;
+    bool ok = !a->entity[sizeof a->entity - 1] && !a->limit[sizeof a->limit - 1] && !a->by[sizeof a->by - 1] &&
+              !a->why[sizeof a->why - 1] && a->rate_count <= ALLOWANCE_RATES_MAX;
+    for (size_t i = 0; ok && i < a->rate_count; i++)
+        ok = a->rates[i].count > 0;
+    return ok && p->hash == hash_of(t, str_of_z(a->entity), str_of_z(a->limit));
+}
+
+/* Also what is kept of the whole table was not written in one moment with it. */
 struct allowance_table *allowance_table_reopen(void *memory, struct err *err)
 {
     struct allowance_table *t = memory;
     int rc = memory_lock_init(&t->lock);
-    if (rc == 0)
-        return t;
-    err_set(err, "cannot make the lock of the table of allowances: %s", strerror(rc));
-    return NULL;
-}
-
-/* A run that was killed may have left the number of those untold one off. */
-void allowance_table_forget_told(struct allowance_table *t)
-{
+    if (rc) {
+        err_set(err, "cannot make the lock of the table of allowances: %s", strerror(rc));
+        return NULL;
+    }
     t->untold = 0;
     for (size_t i = 0; i < ALLOWANCE_TABLE_PLACES; i++) {
         struct place *p = &t->places[i];
-        if (p->state == PLACE_USED && p->is_untold)
-            t->untold++;
-        else
-            p->allowance = (struct allowance){0}; /* its place is used again, and breaks no chain */
+        if (p->state == PLACE_EMPTY)
+            continue;
+        if (!is_whole(t, p))
+            *p = (struct place){.state = PLACE_USED}; /* it is used again, and breaks no chain */
+        t->untold += p->is_untold != 0;
+        t->last_until_us = MAX_OF(t->last_until_us, p->allowance.until_us);
     }
+    return t;
+}
+
+void allowance_table_forget_told(struct allowance_table *t)
+{
+    for (size_t i = 0; i < ALLOWANCE_TABLE_PLACES; i++)
+        if (!t->places[i].is_untold)
+            t->places[i].allowance = (struct allowance){0}; /* likewise */
 }
 
 void allowance_table_fini(struct allowance_table *t)
@@ -73,11 +95,6 @@ static bool lock(struct allowance_table *t, int64_t wait_us)
 }
 
 /* ---- places; all with the lock held ---- */
-
-static uint64_t hash_of(const struct allowance_table *t, struct str entity, struct str limit)
-{
-    return hash64(&t->key, entity) ^ hash64(&t->key, limit) * UINT64_C(0x9e3779b97f4a7c15);
-}
 
 static bool is_of(const struct place *p, uint64_t hash, struct str entity, struct str limit)
 {

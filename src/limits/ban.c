@@ -108,13 +108,36 @@ struct ban_table *ban_table_init(void *memory, size_t count, struct err *err)
     return open_table(t, count, err);
 }
 
+static struct hash128 id_of(const struct ban_table *t, struct str entity)
+{
+    struct hash128 id = hash128(&t->key, entity);
+    id.lo |= id.lo == 0;
+    return id;
+}
+
+/* Is what lies there whole? A machine that crashed may have brought one half to its disk and not the other. */
+static bool is_whole(const struct ban_table *t, const struct set *set, size_t place)
+{
+    const struct ban *ban = &set->places[place].record.ban;
+    if (ban->entity[sizeof ban->entity - 1] || ban->by[sizeof ban->by - 1] || ban->reason[sizeof ban->reason - 1])
+        return false;
+    struct hash128 id = id_of(t, str_of_z(ban->entity));
+    return id.lo == set->id_lo[place] && id.hi == set->places[place].id_hi;
+}
+
 /* The numbers of an earlier run say nothing to cursors of this one. */
 struct ban_table *ban_table_reopen(void *memory, size_t count, struct err *err)
 {
     struct ban_table *t = open_table(memory, count, err);
     for (size_t i = 0; t && i < SHARDS * t->sets_per_shard; i++)
-        for (size_t k = 0; k < WAYS; k++)
-            t->sets[i].number[k] = NUMBER_PUT;
+        for (size_t k = 0; k < WAYS; k++) {
+            struct set *set = &t->sets[i];
+            set->number[k] = NUMBER_PUT;
+            if (set->id_lo[k] && is_whole(t, set, k))
+                t->last_until_us = MAX_OF(t->last_until_us, set->places[k].record.ban.until_us);
+            else
+                set->id_lo[k] = 0;
+        }
     return t;
 }
 
@@ -141,8 +164,7 @@ static struct str clip(struct str entity)
 
 static struct spot spot_of(struct ban_table *t, struct str entity)
 {
-    struct hash128 id = hash128(&t->key, clip(entity));
-    id.lo |= id.lo == 0;
+    struct hash128 id = id_of(t, clip(entity));
     size_t shard = id.lo % SHARDS;
     struct set *base = &t->sets[shard * t->sets_per_shard];
     uint64_t two[2];

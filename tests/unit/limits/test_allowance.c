@@ -171,6 +171,34 @@ static void test_what_an_earlier_run_left(void **state)
     assert_int_equal(found(t, "u:told", "x", NOW), 5);
 }
 
+/* The machine crashed, and of what the file keeps some pages are as they were a while before. */
+static void test_what_a_crash_left(void **state)
+{
+    struct allowance_table *t = *state;
+    struct allowance *torn, a;
+    struct err err;
+    size_t at = 0;
+    set(t, "u:whole", "x", 1, NOW, DAY, false);
+    set(t, "u:half", "x", 2, NOW, DAY, true);
+    set(t, "u:other", "x", 3, NOW, DAY, true);
+    torn = memmem((void *)t, allowance_table_size(), "u:half", 7);
+    assert_non_null(torn);
+    torn->rate_count = 1U << 31;
+    torn = memmem((void *)t, allowance_table_size(), "u:other", 8);
+    assert_non_null(torn);
+    memcpy(torn->entity, "u:wrong", 8);
+    allowance_table_fini(t);
+    assert_ptr_equal(allowance_table_reopen(t, &err), t);
+    assert_int_equal(found(t, "u:whole", "x", NOW + S), 1);
+    assert_int_equal(found(t, "u:half", "x", NOW + S), -1);
+    assert_true(allowance_next(t, &at, NOW + S, &a));
+    assert_string_equal(a.entity, "u:whole");
+    assert_false(allowance_next(t, &at, NOW + S, &a));
+    assert_false(allowance_has_untold(t));
+    set(t, "u:half", "x", 4, NOW + S, DAY, false);
+    assert_int_equal(found(t, "u:half", "x", NOW + 2 * S), 4);
+}
+
 static void test_walk(void **state)
 {
     struct allowance_table *t = *state;
@@ -216,6 +244,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_others_must_hear, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_an_earlier_run_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_a_crash_left, setup, teardown),
         cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
     };

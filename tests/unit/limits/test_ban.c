@@ -510,6 +510,28 @@ static void test_what_an_earlier_run_left(void **state)
     assert_false(ban_change_next(t, &c, &r));
 }
 
+/* The machine crashed, and of what the file keeps some pages are as they were a while before. */
+static void test_what_a_crash_left(void **state)
+{
+    struct ban_table *t = *state;
+    char head[64]; /* what is known of the whole table */
+    struct err err;
+    memcpy(head, (void *)t, sizeof head);
+    assert_true(add(t, "i:whole", &DOUBLING, NOW) && add(t, "i:other", &DOUBLING, NOW));
+    char *torn = memmem((void *)t, ban_table_size(PLACES), "i:other", 8);
+    assert_non_null(torn);
+    memcpy(torn, "i:wrong", 8);
+    memcpy((void *)t, head, sizeof head);
+    ban_table_fini(t);
+    assert_ptr_equal(ban_table_reopen(t, PLACES, &err), t);
+    assert_true(is_banned(t, "i:whole", NOW + S));
+    assert_false(is_banned(t, "i:other", NOW + S));
+    size_t at = 0, count = 0;
+    for (struct ban ban; ban_next(t, &at, NOW + S, &ban); count++)
+        assert_string_equal(ban.entity, "i:whole");
+    assert_int_equal(count, 1);
+}
+
 static void test_lifted_forgets_strikes(void **state)
 {
     struct ban_table *t = *state;
@@ -545,6 +567,7 @@ int main(void)
         CASE(test_changes_are_found_once),
         CASE(test_what_others_told_is_no_change),
         CASE(test_what_an_earlier_run_left),
+        CASE(test_what_a_crash_left),
         CASE(test_lifted_forgets_strikes),
         CASE(test_killed_at_any_instant),
     };
