@@ -47,6 +47,14 @@ static bool is_usable(int fd, size_t bytes, uint64_t layout)
            head.layout == layout && head.bytes == bytes;
 }
 
+/* The folder is the service's, and we may still be root: a name there that leads to another file of this machine is
+ * none that we write to. */
+static bool is_own_file(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
+}
+
 static bool is_empty(int fd)
 {
     struct stat st;
@@ -55,6 +63,8 @@ static bool is_empty(int fd)
 
 static bool map(struct kept_memory *m, const char *path, size_t bytes, uint64_t layout, struct err *err)
 {
+    if (!is_own_file(m->fd))
+        return err_set(err, "\"%s\" is no file, or has other names, too: remove it", path);
     if (!lock(m->fd, path, err))
         return false;
     m->is_old = is_usable(m->fd, bytes, layout);
@@ -75,7 +85,7 @@ static bool map(struct kept_memory *m, const char *path, size_t bytes, uint64_t 
 
 bool kept_memory_open(struct kept_memory *m, const char *path, size_t bytes, uint64_t layout, struct err *err)
 {
-    *m = (struct kept_memory){.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    *m = (struct kept_memory){.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)};
     if (m->fd < 0)
         return err_set(err, "cannot open \"%s\": %s", path, strerror(errno));
     if (map(m, path, bytes, layout, err))

@@ -1,4 +1,5 @@
 """`store memory { persist on }`: counts and bans survive a restart of the service, and its death."""
+import os
 import signal
 
 import pytest
@@ -66,6 +67,24 @@ def test_other_settings_begin_anew_and_say_so(start_mailweir, mta):
     weir.wait_event("start", count=2)
     assert "it begins anew" in weir.stderr()
     assert codes(weir, 1) == [250]
+
+
+@pytest.mark.parametrize("how", ("another name", "a link", "a pipe"))
+def test_what_leads_elsewhere_is_not_written_to(start_mailweir, mta, how):
+    """The folder is the service's; root, who opens the file, must not be led to another one by it."""
+    weir = start_mailweir(mta, run=False, listeners=("plain",), rules=RULES, server=KEPT)
+    state, victim = weir.directory / "state", weir.directory / "victim"
+    victim.write_text("not to be touched")
+    if how == "another name":
+        os.link(victim, state / "counts")
+    elif how == "a link":
+        (state / "counts").symlink_to(victim)
+    else:
+        os.mkfifo(state / "counts")
+    weir.start(wait=False)
+    assert weir.process.wait(20) == 1
+    assert "cannot start: " in weir.stderr() and str(state / "counts") in weir.stderr()
+    assert victim.read_text() == "not to be touched"
 
 
 def test_a_file_is_of_one_service(start_mailweir, mta):
