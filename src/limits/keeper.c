@@ -373,6 +373,7 @@ void keeper_leave(struct keeper *k, unsigned deadline_ms, void (*on_left_cb)(voi
 
 void keeper_rest(struct keeper *k)
 {
+    k->rests = true;
     timer_cancel(&k->turn);
     if (k->ban_sync)
         ban_sync_rest(k->ban_sync);

@@ -56,7 +56,7 @@ struct keeper *keeper_new(const struct keeper_options *options, struct err *err)
 /* Leaves in order: pushes what is due, then takes the heartbeats away, so that nobody waits for this node. on_left
  * comes once, never from inside, at the latest after deadline_ms. Then only keeper_free is left to do. */
 void keeper_leave(struct keeper *k, unsigned deadline_ms, void (*on_left)(void *arg), void *arg);
-/* Another process of the node takes over: from now on this one does nothing. */
+/* Another process of the node takes over: from now on this one begins nothing; what is under way is ended. */
 void keeper_rest(struct keeper *k);
 /* After redis_free, which forgets the calls under way. */
 void keeper_free(struct keeper **k);

@@ -141,6 +141,7 @@ struct keeper {
     struct ban_sync *ban_sync;
     uint64_t pushed, losses, settled;
 
+    bool rests; /* keeper_rest */
     bool is_leaving, is_told_left;
     int64_t leave_by_ms;
     void (*on_left)(void *arg);

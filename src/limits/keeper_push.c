@@ -251,6 +251,8 @@ static bool next(struct keeper *k, struct keeper_push **out)
     struct keeper_pass *pass = &k->pass;
     char key[REDIS_KEY_MAX_BYTES];
     struct keeper_push *p;
+    if (k->rests) /* the other keeper has begun to tell the same */
+        return false;
     if (pass->is_all && (pass->failed & bit(pass->domain)))
         return false; /* it goes on from here when the link is back */
     if (pass->is_all && (p = find_push(k, PUSH_HELD, pass->domain))) {

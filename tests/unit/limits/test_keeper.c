@@ -485,13 +485,15 @@ static void test_a_loss_while_no_keeper_ran(void **state)
 }
 
 /* More than one batch, the link lost in the midst of it: each counter once all the same. */
-static void test_a_push_of_all_goes_on_where_it_stood(void **state)
+enum { MANY = 300 };
+
+/* All that a node counted was lost, and it has begun to push it: more than is under way at once. */
+static void begin_to_push_all(struct stage *st)
 {
-    struct stage *st = *state;
     struct node *n = &st->nodes[0];
     char entity[16];
     run_nodes(st, 1);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < MANY; i++) {
         snprintf(entity, sizeof entity, "u:%d", i);
         told(st, 0, entity, 1);
     }
@@ -504,6 +506,26 @@ static void test_a_push_of_all_goes_on_where_it_stood(void **state)
     keeper_turn(n->keeper); /* asks for the epoch */
     tiny_answer(&n->redis);
     keeper_turn(n->keeper); /* begins to push */
+}
+
+static uint64_t counted_of_many(struct stage *st)
+{
+    char entity[16];
+    uint64_t sum = 0;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(entity, sizeof entity, "u:%d", i);
+        uint64_t count = counted(st, entity, 0);
+        assert_in_range(count, 0, 1);
+        sum += count;
+    }
+    return sum;
+}
+
+static void test_a_push_of_all_goes_on_where_it_stood(void **state)
+{
+    struct stage *st = *state;
+    struct node *n = &st->nodes[0];
+    begin_to_push_all(st);
     for (int i = 0; i < 200; i++)
         tiny_answer_one(&n->redis);
     assert_true(n->redis.queued > 10);
@@ -513,10 +535,19 @@ static void test_a_push_of_all_goes_on_where_it_stood(void **state)
     tiny_link(&n->redis);
     steps(st, 1000);
     assert_true(is_settled(n));
-    for (int i = 0; i < 300; i++) {
-        snprintf(entity, sizeof entity, "u:%d", i);
-        assert_int_equal(counted(st, entity, 0), 1);
-    }
+    assert_int_equal(counted_of_many(st), MANY);
+}
+
+/* It tells no more than what was under way: the one that took over begins with all. */
+static void test_who_rests_pushes_no_more(void **state)
+{
+    struct stage *st = *state;
+    struct node *n = &st->nodes[0];
+    begin_to_push_all(st);
+    keeper_rest(n->keeper);
+    while (n->redis.queued)
+        tiny_answer(&n->redis);
+    assert_int_equal(counted_of_many(st), KEEPER_PUSHES_OF_ALL);
 }
 
 static void test_it_is_settled_when_the_others_are_back(void **state)
@@ -967,6 +998,7 @@ int main(void)
         STORY(test_a_flush_without_a_cut_is_noticed),
         STORY(test_a_loss_while_no_keeper_ran),
         STORY(test_a_push_of_all_goes_on_where_it_stood),
+        STORY(test_who_rests_pushes_no_more),
         STORY(test_it_is_settled_when_the_others_are_back),
         STORY(test_it_is_settled_after_three_seconds_without_the_others),
         STORY(test_a_single_late_answer_is_soon_over),
