@@ -145,7 +145,7 @@ static const struct cli_command COMMANDS[] = {
      "  --why TEXT      for the record\n" SOCKET_HELP "\n"
      "Goes before the limit's own rates and its table of overrides, from the next mail on; what was counted stays\n"
      "counted, but a window of another length counts from now on. In a cluster it holds on all nodes within two\n"
-     "seconds; while Redis is away on this one alone, which tells the others when it is back, unless it is stopped\n"
+     "seconds; while Redis is away on this one alone, which tells the others when it is back, even if it is stopped\n"
      "before. The rate `default` takes it back. Without words: all that is allowed now, as `bans` lists bans;\n"
      "`mailweir limits KEY` shows it, too.\n" SOCKET_CODES,
      cli_allow},
@@ -165,7 +165,7 @@ static const struct cli_command COMMANDS[] = {
      "  DURATION        15m, 2h, 7d\n"
      "  --why TEXT      for the record; a user reads it when he logs in\n" SOCKET_HELP "\n"
      "Holds from the next connection on; from the next login on for a user; in a cluster on all nodes within two\n"
-     "seconds (while Redis is away on this one alone, which tells the others when it is back, unless it is\n"
+     "seconds (while Redis is away on this one alone, which tells the others when it is back, even if it is\n"
      "stopped before). A ban that lasts longer stays; one that is prolonged without a TEXT keeps the one it has.\n"
      "An IPv6 client is its /64.\n" SOCKET_CODES,
      cli_ban},

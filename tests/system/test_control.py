@@ -146,6 +146,12 @@ def test_what_is_wrong_is_named(words, said):
     assert run(*words).stderr.splitlines()[0] == "mailweir %s: %s" % (words[0], said)
 
 
+@pytest.mark.parametrize("name", ("allow", "ban"))
+def test_help_says_that_orders_outlive_the_service(name):
+    """As test_control_redis shows."""
+    assert "even if it is stopped before" in " ".join(run("help", name).stdout.split())
+
+
 def test_help_at_the_end_of_a_line():
     done = run("store", "audit", "--help")
     assert done.returncode == 0 and done.stdout == run("help", "store").stdout
