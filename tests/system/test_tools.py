@@ -146,6 +146,7 @@ def test_language_of_a_word():
         assert head in done.stdout
     assert "known       at rcpt only" in done.stdout
     assert run("language", "store", "redis").stdout == run("language", "store redis").stdout != ""
+    assert "counts, bans and what operators allowed survive a restart" in run("language", "persist").stdout
 
 
 def test_language_knows_what_check_refuses(place):
