@@ -8,7 +8,8 @@
  * With it so many are begun each second, each at its own moment, whatever became of those before: what a mail waits
  * then is what it would wait in a server that is as busy. Before anything is measured every user has sent a mail, and
  * the same load was there for WARM_UP_US: that long ago they were all read at once, and so would be read again at once.
- * Prints mails a second, CPU of this process a mail, and what half and 99 of 100 mails waited at most.
+ * Prints mails a second, CPU of this process a mail, and what half and 99 of 100 mails waited at most; with --rate also
+ * those of them that waited while no processor was taken away (stalls.h), and how many there were.
  */
 #include "store.h"
 
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "stalls.h"
 #include "waits.h"
 
 enum { UNDER_WAY_MAX = 20000, WAITS_MAX = 4 << 20, BEGUN_A_TURN = 1000, CONNECT_MS = 3000 };
@@ -54,6 +56,7 @@ static int64_t struck_since_us, struck_every_ns;
 static size_t struck_count, begun_count;
 static struct watch striker;
 static uint32_t *waits_us;
+static int64_t *ended_us; /* and when that was over */
 static uint64_t drawn = UINT64_C(0x9e3779b97f4a7c15);
 
 NORETURN void bench_fail(const char *what, const char *why)
@@ -67,8 +70,11 @@ static void on_done(struct mail *m, bool is_admitted)
     done_count++;
     refused_count += !is_admitted;
     alone_count += m->is_alone;
-    if (wait_count < WAITS_MAX)
-        waits_us[wait_count++] = (uint32_t)MIN_OF(clock_monotonic_us() - m->due_us, INT64_C(1000000000));
+    if (wait_count < WAITS_MAX) {
+        int64_t now_us = clock_monotonic_us();
+        ended_us[wait_count] = now_us;
+        waits_us[wait_count++] = (uint32_t)MIN_OF(now_us - m->due_us, INT64_C(1000000000));
+    }
     spare[spare_count++] = m;
 }
 
@@ -282,6 +288,20 @@ static void read_options(int argc, char **argv, struct endpoint *at)
                             "[--seconds N] [--users N] [--mix usual|apart]");
 }
 
+/* Puts the waits of mails that nothing disturbed before all others, in order; how many there are. */
+static size_t find_undisturbed(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < wait_count; i++)
+        if (!stalls_disturbed(ended_us[i] - waits_us[i], ended_us[i])) {
+            uint32_t wait_us = waits_us[i];
+            waits_us[i] = waits_us[count];
+            waits_us[count++] = wait_us;
+        }
+    waits_sort(waits_us, count);
+    return count;
+}
+
 int main(int argc, char **argv)
 {
     struct endpoint at;
@@ -298,7 +318,8 @@ int main(int argc, char **argv)
     mails = calloc(under_way_max, sizeof *mails);
     spare = calloc(under_way_max, sizeof *spare);
     waits_us = malloc(WAITS_MAX * sizeof *waits_us);
-    if (!mails || !spare || !waits_us)
+    ended_us = malloc(WAITS_MAX * sizeof *ended_us);
+    if (!mails || !spare || !waits_us || !ended_us)
         bench_fail("memory", "there is none");
     way->open(&loop, way->needs_redis ? connect_to(&at) : NULL);
     for (size_t i = 0; i < under_way_max; i++) {
@@ -312,10 +333,17 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (getchar() == EOF)
         return 0;
+    bool is_watched = rate && stalls_start();
     double cpu_began_us = cpu_us();
     int64_t began_us = clock_monotonic_us();
     run((int64_t)seconds * 1000000);
     double took_s = (double)(clock_monotonic_us() - began_us) * 1e-6, took_cpu_us = cpu_us() - cpu_began_us;
+    if (is_watched) {
+        stalls_stop();
+        size_t count = find_undisturbed();
+        printf("undisturbed=%zu undisturbed_p50_us=%u undisturbed_p99_us=%u ", count, waits_at(waits_us, count, 50),
+               waits_at(waits_us, count, 99));
+    }
     waits_sort(waits_us, wait_count);
     printf("mails=%zu refused=%zu alone=%zu seconds=%.3f cpu_us=%.3f p50_us=%u p99_us=%u\n", done_count, refused_count,
            alone_count, took_s, took_cpu_us / (double)MAX_OF(done_count, (size_t)1), waits_at(waits_us, wait_count, 50),
