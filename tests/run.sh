@@ -181,6 +181,7 @@ pytest_run() {
             fi
         fi
     fi
+    grep '^measured: ' "$log"
     grep '^store audit ran' "$log" | sed 's/^/   /'
     add "$name" "$good" "$bad" "$left"
 }
@@ -208,7 +209,6 @@ run_faults() {
 run_long() {
     say "limits for minutes"
     MAILWEIR_LONG=1 retries='' pytest_run long "$root/build/release/mailweir" 1 -n 0 -m long tests/system
-    grep '^measured: ' "$results/long.log"
 }
 
 run_units() { units units debug; }
