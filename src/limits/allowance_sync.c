@@ -34,10 +34,10 @@ struct entity {
 };
 
 struct allowance_sync {
-    struct allowance_sync_options options;
     struct redis *redis;
     struct allowance_table *table;
     struct loop *loop;
+    int64_t (*now_us)(const struct loop *l); /* NULL: clock_steady_us */
     struct timer tick;
     unsigned ticks;
     struct redis_call call;
@@ -169,7 +169,7 @@ static void ask(struct allowance_sync *s, struct str key, enum asks asks)
 /* By how much the clock of the key's shard is ahead of the table's. */
 static int64_t skew_of(const struct allowance_sync *s, struct str key)
 {
-    int64_t now_us = s->options.now_us ? s->options.now_us(s->loop) : clock_steady_us();
+    int64_t now_us = s->now_us ? s->now_us(s->loop) : clock_steady_us();
     return redis_now_us(s->redis, key) - now_us;
 }
 
@@ -386,12 +386,10 @@ static void next(struct allowance_sync *s)
     }
 }
 
-/* How often a server has come up: what it holds, or what failed while it was away, is to be read and told. */
+/* A server has come up: what it holds, or what failed while it was away, is to be read and told. */
 static void note_ups(struct allowance_sync *s)
 {
-    unsigned ups = 0;
-    for (size_t shard = 0; shard < redis_shard_count(s->redis); shard++)
-        ups += redis_shard_ups(s->redis, shard);
+    unsigned ups = redis_ups(s->redis);
     if (ups != s->ups)
         s->next_whole_ms = s->next_telling_ms = 0;
     s->ups = ups;
@@ -433,10 +431,10 @@ struct allowance_sync *allowance_sync_new(const struct allowance_sync_options *o
         err_no_memory(err);
         return NULL;
     }
-    s->options = *options;
     s->loop = options->loop;
     s->redis = options->redis;
     s->table = options->table;
+    s->now_us = options->now_us;
     str_copy_into(s->prefix, sizeof s->prefix, options->prefix);
     timer_init(&s->tick, s->loop, on_tick, s);
     timer_start(&s->tick, loop_now_ms(s->loop) + TICK_MS);

@@ -466,15 +466,6 @@ static void read_page(struct ban_sync *s)
     }
 }
 
-/* How often a server has come up: what it holds, or what failed while it was away, is to be read. */
-static unsigned ups_of(const struct ban_sync *s)
-{
-    unsigned ups = 0;
-    for (size_t shard = 0; shard < redis_shard_count(s->options.redis); shard++)
-        ups += redis_shard_ups(s->options.redis, shard);
-    return ups;
-}
-
 /* Scores are of two clocks until all nodes have read it anew: so the index is read as a whole, now and then. */
 static bool clock_was_set(const struct ban_sync *s)
 {
@@ -484,10 +475,10 @@ static bool clock_was_set(const struct ban_sync *s)
 
 static void begin_reading(struct ban_sync *s)
 {
-    unsigned ups = ups_of(s);
+    unsigned ups = redis_ups(s->options.redis);
     if (s->is_reading || s->errands_of_reading || now_ms(s) < s->next_poll_ms)
         return;
-    if (ups != s->ups) {
+    if (ups != s->ups) { /* what came up holds what was not read yet, or not written */
         s->next_whole_ms = now_ms(s);
         again_now(&s->walk_again);
         again_now(&s->read_again);

@@ -19,6 +19,8 @@ bool index_pages_ask(const struct index_pages *p, struct str key, struct redis_c
 
 int64_t index_pages_score(const redisReply *score)
 {
+    if (score->type != REDIS_REPLY_STRING)
+        return 0;
     double at = strtod(score->str, NULL);
     return at > 0 && at < 9e15 ? (int64_t)at : 0;
 }

@@ -23,7 +23,7 @@ struct index_pages {
 void index_pages_begin(struct index_pages *p, int64_t from_us);
 /* Appends the question for the page at hand. False: as redis_call_add. */
 MUST_USE bool index_pages_ask(const struct index_pages *p, struct str key, struct redis_call *call);
-/* A score as it stands in the reply, a string; 0: it is no time. */
+/* A score, as Redis writes doubles, that is a time; 0: it is none. */
 int64_t index_pages_score(const redisReply *score);
 /* To the next page. last_us: the score of the last name of this one. */
 void index_pages_turn(struct index_pages *p, int64_t last_us);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "limits/index_pages.h"
 #include "limits/keeper_inside.h"
 
 enum { FOREIGN_READINGS = 10 };
@@ -26,15 +27,6 @@ enum { READ_EPOCH, READ_OWN };
 static int64_t now_ms(const struct keeper *k)
 {
     return loop_now_ms(k->options.loop);
-}
-
-/* A score, as Redis writes doubles. */
-static int64_t score_of(const redisReply *reply)
-{
-    if (reply->type != REDIS_REPLY_STRING)
-        return 0;
-    double score = strtod(reply->str, NULL);
-    return score > 0 && score < 9e15 ? (int64_t)score : 0;
 }
 
 static bool node_of(const redisReply *reply, uint64_t *node)
@@ -55,7 +47,7 @@ static void read_nodes(struct keeper_domain *d, const redisReply *reply)
     world_begin_reading(&d->world, keeper_now_us(k, d->number));
     for (size_t i = 0; i + 1 < reply->elements; i += 2)
         if (node_of(reply->element[i], &node))
-            world_read(&d->world, node, score_of(reply->element[i + 1]));
+            world_read(&d->world, node, index_pages_score(reply->element[i + 1]));
     world_end_reading(&d->world);
     outage_set(k->options.outage, d->number, world_nodes(&d->world), world_missing(&d->world), world_alone(&d->world));
 }
@@ -63,7 +55,7 @@ static void read_nodes(struct keeper_domain *d, const redisReply *reply)
 /* Somebody else writes this node's heartbeat: then the two are one for all others, and use one share twice. */
 static void read_own(struct keeper_domain *d, const redisReply *reply)
 {
-    int64_t score = score_of(reply);
+    int64_t score = index_pages_score(reply);
     if (d->written_us == 0 || score == 0 || score == d->written_us) {
         d->foreign = 0;
         return;

@@ -144,6 +144,14 @@ struct str redis_shard_name(const struct redis *r, size_t shard);
 /* How often the shard has come up (its circuit closed, or another server took its place): what it holds may be another
  * data set then. */
 unsigned redis_shard_ups(const struct redis *r, size_t shard);
+/* The same of all shards together: what failed while one was away may succeed now. */
+static inline unsigned redis_ups(const struct redis *r)
+{
+    unsigned ups = 0;
+    for (size_t shard = 0; shard < redis_shard_count(r); shard++)
+        ups += redis_shard_ups(r, shard);
+    return ups;
+}
 /* Somebody else has reached the shard: if its circuit is open, the next probe comes within half a second. */
 void redis_shard_look_soon(struct redis *r, size_t shard);
 /* The clock of the key's shard, in microseconds since 1970: TIME as it was read last (when the link came up and every

@@ -263,13 +263,6 @@ static size_t due(struct node *n, int64_t now_us)
     return mirror_due(n->mirror, now_us);
 }
 
-static void assert_all_keys_end(struct stage *st)
-{
-    for (size_t i = 0; i < TINY_KEYS; i++)
-        if (st->server.keys[i].name[0] && !st->server.keys[i].expires_ms)
-            fail_msg("%s has no expiry", st->server.keys[i].name);
-}
-
 /* ---- stories ---- */
 
 static void test_a_first_start(void **state)
@@ -289,7 +282,7 @@ static void test_a_first_start(void **state)
     assert_int_equal(epoch->len, 16);
     assert_int_equal(secret->len, 32);
     assert_true(epoch->expires_ms > (NOW + 89 * 86400 * S) / 1000);
-    assert_all_keys_end(st);
+    tiny_assert_all_keys_end(&st->server);
     steps(st, 10000);
     assert_true(is_settled(n));
     assert_int_equal(n->redis.late, 0);
@@ -395,7 +388,7 @@ static void test_what_was_decided_alone_is_told_once(void **state)
     assert_int_equal(counted(st, "u:alice", 1), 14);
     assert_int_equal(counted(st, "u:bob", 0), 1);
     assert_true(is_settled(n));
-    assert_all_keys_end(st);
+    tiny_assert_all_keys_end(&st->server);
     tiny_cut(&n->redis);
     steps(st, 200);
     tiny_link(&n->redis);
@@ -456,7 +449,7 @@ static void test_after_the_loss_of_the_data_each_adds_its_own(void **state)
         tiny_link(&st->nodes[i].redis);
     steps(st, 2500); /* the same data set: nothing is added again */
     assert_int_equal(counted(st, "u:alice", 0), 12);
-    assert_all_keys_end(st);
+    tiny_assert_all_keys_end(&st->server);
 }
 
 static void test_a_flush_without_a_cut_is_noticed(void **state)
@@ -802,7 +795,7 @@ static void test_a_shard_of_a_cluster_is_lost(void **state)
     assert_true(outage_is_settled(&n->outage, other));
     assert_int_equal(counted(st, a, 0), 5);
     assert_int_equal(counted(st, b, 0), 6);
-    assert_all_keys_end(st);
+    tiny_assert_all_keys_end(&st->server);
 }
 
 static void test_two_with_the_same_id_are_noticed(void **state)

@@ -88,6 +88,14 @@ static void tiny_flush(struct tiny_server *s)
         tiny_free_key(&s->keys[i]);
 }
 
+/* Nothing may stay for ever. */
+static inline void tiny_assert_all_keys_end(const struct tiny_server *s)
+{
+    for (size_t i = 0; i < TINY_KEYS; i++)
+        if (s->keys[i].name[0] && !s->keys[i].expires_ms)
+            fail_msg("%s has no expiry", s->keys[i].name);
+}
+
 static struct tiny_key *tiny_find(struct tiny_server *s, struct str name)
 {
     for (size_t i = 0; i < TINY_KEYS; i++) {
